@@ -1,0 +1,2 @@
+//! The `tripline` program.
+fn main() {}
