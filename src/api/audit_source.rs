@@ -1,0 +1,186 @@
+//! `AuditSource`: where the audit log comes from.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, schema};
+
+/// What is wanted of a source.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "tripline.dev",
+    version = "v1alpha1",
+    kind = "AuditSource",
+    status = "AuditSourceStatus",
+    shortname = "asrc",
+    category = "tripline",
+    derive = "PartialEq",
+    doc = "An AuditSource says where an API server's audit log is read from; its status says whether it arrives.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("`metadata.name` must be at most 63 characters"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Receiving", type_ = "string", json_path = ".status.conditions[?(@.type==\"Receiving\")].status"),
+    printcolumn(name = "Events", type_ = "integer", json_path = ".status.events"),
+    printcolumn(name = "Last Event", type_ = "date", json_path = ".status.lastEventTime"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Path", type_ = "string", json_path = ".spec.file.path", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+)]
+#[x_kube(validation = Rule::new("has(self.lastSeconds) == (self.startAt == 'LastSeconds')").message("`lastSeconds` must be set exactly when `startAt` is 'LastSeconds'"))]
+#[x_kube(validation = Rule::new("has(self.file)").message("`spec.file` must be set: it is the one kind of source there is"))]
+#[serde(rename_all = "camelCase")]
+pub struct AuditSourceSpec {
+    /// A log file that kube-apiserver writes (`--audit-log-path`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileLog>,
+    /// Labels of the nodes whose processes read this source; none means every one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16), inner(length(max = 63)))]
+    pub node_selector: BTreeMap<String, String>,
+    /// Where reading begins the very first time; afterwards it goes on where it stopped.
+    #[serde(default)]
+    pub start_at: StartAt,
+    /// How far back `startAt: LastSeconds` reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub last_seconds: Option<i64>,
+    /// The stages that the audit policy leaves out (`omitStages`), so that a request is judged at one that is logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "set"))]
+    pub omit_stages: Vec<AuditStage>,
+    /// The cluster's name, for `orchestrator.cluster.name`; wins over `--cluster`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub cluster: Option<String>,
+    /// How the records are written.
+    #[serde(default)]
+    pub format: LogFormat,
+}
+
+/// A log file that kube-apiserver writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileLog {
+    /// The file's path, beneath the process's `--log-root`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+}
+
+/// Where reading begins the very first time.
+// One scalar and a number beside it: a structural schema cannot say "a string or an object".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StartAt {
+    /// With what is written from then on.
+    #[default]
+    End,
+    /// With the first record of the file.
+    Start,
+    /// With the records of the last `lastSeconds` seconds.
+    LastSeconds,
+}
+
+/// A stage of a request, as the audit policy names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AuditStage {
+    /// Before the request is handled.
+    RequestReceived,
+    /// After the headers of a long-running request's response.
+    ResponseStarted,
+    /// After the response.
+    ResponseComplete,
+    /// The handler panicked.
+    Panic,
+}
+
+/// How the records are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LogFormat {
+    /// One `audit.k8s.io` event a line (`--audit-log-format=json`).
+    #[default]
+    JSON,
+}
+
+/// Whether the log arrives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditSourceStatus {
+    /// The generation the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reading, Receiving, GapDetected: over all processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Audit events read: the sum over `agents`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub events: i64,
+    /// The newest event's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event_time: Option<MicroTime>,
+    /// One entry a process that reads the source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub agents: Vec<SourceAgent>,
+}
+
+/// What one process reads of a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceAgent {
+    /// The node the process runs on.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The unbroken sequence of bytes `offset` belongs to; empty before the log was first opened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub stream: String,
+    /// The byte up to which the log was judged.
+    #[schemars(range(min = 0))]
+    pub offset: i64,
+    /// Bytes written and not yet judged.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub lag_bytes: i64,
+    /// Age of the newest judged event while there is something to judge, else 0.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub lag_seconds: i64,
+    /// Audit events read.
+    #[schemars(range(min = 0))]
+    pub events: i64,
+    /// Lines that are no audit event.
+    #[schemars(range(min = 0))]
+    pub malformed_lines: i64,
+    /// Times a part of the log could not be read.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub gaps: i64,
+    /// What is known of the newest of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub last_gap: String,
+    /// The newest event's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event_time: Option<MicroTime>,
+    /// The audit levels seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub levels: Vec<String>,
+    /// The stages seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub stages: Vec<String>,
+    /// Why the log is not read; empty while it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// The same for people, with what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub message: String,
+}

@@ -1,0 +1,354 @@
+//! `SecurityAlert`: what a rule found, one object a group.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Severity, Threat, schema};
+
+/// What was found, and what a person makes of it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "tripline.dev",
+    version = "v1alpha1",
+    kind = "SecurityAlert",
+    status = "SecurityAlertStatus",
+    shortname = "secalert",
+    category = "tripline",
+    derive = "PartialEq",
+    doc = "A SecurityAlert is one incident: the matches of one DetectionRule that belong to one group.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("`metadata.name` must be at most 63 characters"),
+    selectable = ".spec.detection.severity",
+    selectable = ".spec.detection.ruleName",
+    selectable = ".spec.triage.state",
+    selectable = ".spec.detection.event.user.username",
+    selectable = ".spec.detection.event.object.namespace",
+    printcolumn(name = "Severity", type_ = "string", json_path = ".spec.detection.severity"),
+    printcolumn(name = "Rule", type_ = "string", json_path = ".spec.detection.ruleName"),
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.detection.event.user.username"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.detection.target"),
+    printcolumn(name = "Count", type_ = "integer", json_path = ".status.count"),
+    printcolumn(name = "State", type_ = "string", json_path = ".spec.triage.state"),
+    printcolumn(name = "Last Seen", type_ = "date", json_path = ".status.lastSeenTime"),
+    printcolumn(name = "Title", type_ = "string", json_path = ".spec.detection.title", priority = 1),
+    printcolumn(name = "Source IP", type_ = "string", json_path = ".spec.detection.event.sourceIPs[0]", priority = 1),
+    printcolumn(name = "User Agent", type_ = "string", json_path = ".spec.detection.event.userAgent", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityAlertSpec {
+    /// The evidence: written once.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("`spec.detection` is evidence and cannot be changed"))]
+    pub detection: Detection,
+    /// A person's part.
+    #[serde(default)]
+    pub triage: Triage,
+}
+
+/// The evidence of an alert: the rule as it stood, the group, and the first match.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Detection {
+    /// The rule's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub rule_name: String,
+    /// The rule's uid.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub rule_uid: String,
+    /// The generation of the rule that matched.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub rule_generation: i64,
+    /// The rule's id from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub rule_id: Option<String>,
+    /// The rule's `displayName`.
+    #[schemars(length(max = 256))]
+    pub title: String,
+    /// The rule's severity.
+    pub severity: Severity,
+    /// The rule's risk score.
+    #[schemars(range(min = 0, max = 100))]
+    pub risk_score: i32,
+    /// The rule's place in a threat framework.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub threat: Vec<Threat>,
+    /// The rule's tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 128)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub tags: Vec<String>,
+    /// What the matches of this alert have in common.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub group: Vec<GroupField>,
+    /// What was touched, in one line: `pods/exec shop/web-0`.
+    #[schemars(length(max = 1024))]
+    pub target: String,
+    /// The first match.
+    pub event: EventEvidence,
+}
+
+/// A field that tells one group from another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupField {
+    /// The field, as the rule names it.
+    #[schemars(length(max = 256))]
+    pub field: String,
+    /// Its value; several are joined by `, `. Absent where the event lacks the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub value: Option<String>,
+}
+
+/// One audit event, as evidence: metadata only, never a body. Text from the event is cut and escaped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventEvidence {
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserEvidence>,
+    /// Whom the asker acted as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impersonated_user: Option<UserEvidence>,
+    /// The addresses the request came through; all but the last are the client's own word.
+    #[serde(default, rename = "sourceIPs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 256)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub source_ips: Vec<String>,
+    /// The client's own word for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub user_agent: Option<String>,
+    /// The request's verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub verb: Option<String>,
+    /// The object that was asked for; absent for a request that names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectEvidence>,
+    /// The request's URI.
+    #[serde(default, rename = "requestURI", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub request_uri: Option<String>,
+    /// The HTTP status of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -2_147_483_648_i64, max = 2_147_483_647_i64))]
+    pub response_code: Option<i64>,
+    /// The authorizer's decision: allow or forbid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub decision: Option<String>,
+    /// The stage that was detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub stage: Option<String>,
+    /// The request's id, which the client may choose.
+    #[serde(default, rename = "auditID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub audit_id: Option<String>,
+    /// When the request arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_received_time: Option<MicroTime>,
+    /// When the stage was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_time: Option<MicroTime>,
+    /// Where the record stands.
+    #[serde(flatten)]
+    pub place: RecordPlace,
+}
+
+/// Where a record stands: enough to find the line again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordPlace {
+    /// The node whose process read it.
+    #[serde(default)]
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// The `AuditSource`.
+    #[serde(default)]
+    #[schemars(length(max = 63))]
+    pub source: String,
+    /// The unbroken sequence of bytes.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub stream: String,
+    /// The byte after the record's newline.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub offset: i64,
+}
+
+/// A user in an event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserEvidence {
+    /// The name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub username: Option<String>,
+    /// The uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub uid: Option<String>,
+    /// The first groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 512)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub groups: Vec<String>,
+}
+
+/// The object in an event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectEvidence {
+    /// Its API group; absent for the core group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub api_group: Option<String>,
+    /// Its API version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub api_version: Option<String>,
+    /// The resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub resource: Option<String>,
+    /// The subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub subresource: Option<String>,
+    /// The namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub namespace: Option<String>,
+    /// The name; absent for a list and for an object that is only being named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub name: Option<String>,
+    /// The uid, where the request named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub uid: Option<String>,
+}
+
+/// A person's part of an alert.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Triage {
+    /// How far it has come. A Closed alert takes no further match: its group opens a new one.
+    #[serde(default)]
+    pub state: TriageState,
+    /// Who takes care of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub assignee: String,
+    /// Why it is in this state.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub reason: String,
+    /// Anything else.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 4096))]
+    pub comment: String,
+}
+
+/// How far triage has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TriageState {
+    /// Nobody looked yet.
+    #[default]
+    Open,
+    /// Somebody does.
+    Acknowledged,
+    /// Done.
+    Closed,
+}
+
+/// What is known of an incident so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityAlertStatus {
+    /// How many requests: always the sum over `sources`.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+    /// The oldest match's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen_time: Option<MicroTime>,
+    /// The newest match's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_time: Option<MicroTime>,
+    /// The newest few matches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
+    pub samples: Vec<Sample>,
+    /// When the alert will be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_time: Option<MicroTime>,
+    /// Up to where each stream is counted here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node", "source", "stream"]))]
+    pub sources: Vec<CountedStream>,
+    /// Ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Up to where a stream is counted in an alert. A match at or before `offset` is in `count` already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountedStream {
+    /// The node whose process read it.
+    #[schemars(length(max = 253))]
+    pub node: String,
+    /// The `AuditSource`.
+    #[schemars(length(max = 63))]
+    pub source: String,
+    /// The unbroken sequence of bytes.
+    #[schemars(length(max = 32))]
+    pub stream: String,
+    /// The byte after the newest counted record's newline.
+    #[schemars(range(min = 0))]
+    pub offset: i64,
+    /// How many matches of this stream are counted.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+}
+
+/// One of the newest matches.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sample {
+    /// Its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<MicroTime>,
+    /// The request's id, which the client may choose.
+    #[serde(default, rename = "auditID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub audit_id: Option<String>,
+    /// The user's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub user: Option<String>,
+    /// The address nearest to the API server.
+    #[serde(default, rename = "sourceIP", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub source_ip: Option<String>,
+    /// The request's verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub verb: Option<String>,
+    /// What was touched, in one line.
+    #[schemars(length(max = 1024))]
+    pub target: String,
+    /// The HTTP status of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -2_147_483_648_i64, max = 2_147_483_647_i64))]
+    pub response_code: Option<i64>,
+    /// Where the record stands.
+    #[serde(flatten)]
+    pub place: RecordPlace,
+}
