@@ -1,1 +1,33 @@
-//! source
+//! Where events come from: bytes and the positions they stand at, never a rule.
+//!
+//! [`FileSource`] follows an audit log across rotations and restarts and hands out whole lines, each with its
+//! [`Position`]. It is pulled by one blocking thread, which waits on a [`Wakeup`] when there is nothing new.
+//! [`StateFolder`] and [`CheckpointWriter`] keep the position, together with what was found up to it, on disk.
+//!
+//! What holds:
+//! - A position is (stream, offset) and only grows. The same bytes give the same positions however often they are
+//!   read again, and from whichever checkpoint.
+//! - Nothing is passed over silently. What cannot be continued is a [`Gap`] and a new stream.
+//! - Memory is bounded: a line longer than [`MAX_LINE`] is skipped and counted.
+mod checkpoint;
+mod error;
+mod file;
+mod gap;
+mod lines;
+mod position;
+mod root;
+mod rotation;
+mod tail;
+mod wakeup;
+mod writer;
+
+pub use checkpoint::{Checkpoint, CheckpointError, Loaded, StateFolder};
+pub use error::SourceError;
+pub use file::FileSource;
+pub use gap::{Gap, GapReason};
+pub use lines::{Batch, Lines, MAX_LINE};
+pub use position::{FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
+pub use root::LogRoot;
+pub use rotation::Stamp;
+pub use wakeup::{Waker, Wakeup};
+pub use writer::CheckpointWriter;

@@ -1,0 +1,259 @@
+//! The state folder: for each source the position reached, together with what was found up to there.
+//!
+//! A checkpoint is replaced as a whole or not at all: temporary file, fsync, rename, fsync of the folder. One process
+//! holds the folder at a time. A checkpoint that cannot be read is set aside, never overwritten.
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::position::FilePosition;
+
+/// The version of the format that this program writes.
+const VERSION: u64 = 1;
+
+/// What is kept of a source. `P` is the caller's: what was found up to the position and is not yet delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint<P> {
+    /// The version of the format.
+    pub version: u64,
+    /// The source's name.
+    pub source: String,
+    /// The log's path, as the source gives it.
+    pub path: String,
+    /// Where reading goes on.
+    pub position: Option<FilePosition>,
+    /// What was found up to there.
+    pub found: P,
+}
+
+impl<P> Checkpoint<P> {
+    /// A checkpoint in the present format.
+    pub fn new(
+        source: impl Into<String>,
+        path: impl Into<String>,
+        position: Option<FilePosition>,
+        found: P,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            source: source.into(),
+            path: path.into(),
+            position,
+            found,
+        }
+    }
+}
+
+impl<P: Serialize> Checkpoint<P> {
+    /// The checkpoint as it is written.
+    pub fn encode(&self) -> Result<Vec<u8>, CheckpointError> {
+        serde_json::to_vec(self).map_err(|error| CheckpointError::Encode {
+            name: self.source.clone(),
+            source: error,
+        })
+    }
+}
+
+/// What a look for a checkpoint found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loaded<P> {
+    /// A checkpoint.
+    Found(Box<Checkpoint<P>>),
+    /// None was ever written.
+    None,
+    /// There is one that this program cannot read. It was set aside, so that reading starts as if there were none,
+    /// which the caller must state.
+    Unreadable {
+        /// Why it cannot be read.
+        why: String,
+        /// Where it is now.
+        kept_as: PathBuf,
+    },
+}
+
+/// Why the state folder failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Another process has it.
+    #[error("the state folder {} is in use by another process", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file operation failed.
+    #[error("failed to {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The checkpoint has no JSON form.
+    #[error("failed to encode the checkpoint of source {name}")]
+    Encode {
+        /// The source's name.
+        name: String,
+        /// What the encoder said.
+        source: serde_json::Error,
+    },
+    /// The thread that writes checkpoints is gone.
+    #[error("the thread that writes the checkpoint {} has stopped", path.display())]
+    WriterGone {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+}
+
+impl CheckpointError {
+    /// The kind of the failure, for a label or a condition's reason.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "in_use",
+            Self::Io { .. } => "io",
+            Self::Encode { .. } => "encode",
+            Self::WriterGone { .. } => "writer_gone",
+        }
+    }
+}
+
+/// The folder that holds the checkpoints, locked for as long as this value lives.
+#[derive(Debug)]
+pub struct StateFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Opens the folder, which is created with mode 0700 where it is missing, and locks it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, CheckpointError> {
+        let path = path.into();
+        let create = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        create.map_err(failed("create", &path))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path);
+        let lock = lock.map_err(failed("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(CheckpointError::InUse { path }),
+            Err(TryLockError::Error(source)) => Err(failed("lock", &lock_path)(source)),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The checkpoint of this source and path.
+    pub fn load<P: DeserializeOwned>(&self, source: &str, path: &str) -> Result<Loaded<P>, CheckpointError> {
+        let file = self.file_of(source, path);
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::None),
+            Err(error) => return Err(failed("read", &file)(error)),
+        };
+        match decode(&bytes, source, path) {
+            Ok(checkpoint) => Ok(Loaded::Found(Box::new(checkpoint))),
+            Err(why) => Ok(Loaded::Unreadable {
+                why,
+                kept_as: self.set_aside(&file)?,
+            }),
+        }
+    }
+
+    /// Replaces the checkpoint of `source` and the checkpoint's path; durable on return.
+    pub fn save<P: Serialize>(&self, checkpoint: &Checkpoint<P>) -> Result<(), CheckpointError> {
+        self.replace(
+            &self.file_of(&checkpoint.source, &checkpoint.path),
+            &checkpoint.encode()?,
+        )
+    }
+
+    /// The file of a checkpoint. Both names are somebody's text, so only their hash is part of a file name.
+    pub(super) fn file_of(&self, source: &str, path: &str) -> PathBuf {
+        let mut hash = Sha256::new();
+        // The length keeps ("a", "bc") and ("ab", "c") apart.
+        hash.update((source.len() as u64).to_be_bytes());
+        hash.update(source);
+        hash.update(path);
+        self.path.join(format!(
+            "checkpoint-{}.json",
+            &HEXLOWER.encode(&hash.finalize())[..32]
+        ))
+    }
+
+    /// Replaces a file of the folder in one step; durable on return.
+    pub(super) fn replace(&self, file: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+        let new = file.with_extension("new");
+        let write = || {
+            let mut open = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(&new)?;
+            open.write_all(bytes)?;
+            open.sync_all()
+        };
+        write().map_err(failed("write", &new))?;
+        fs::rename(&new, file).map_err(failed("replace", file))?;
+        self.sync()
+    }
+
+    fn set_aside(&self, file: &Path) -> Result<PathBuf, CheckpointError> {
+        let free = |number: &u32| !file.with_extension(format!("unreadable-{number}")).exists();
+        let number = (1..u32::MAX).find(free).unwrap_or(u32::MAX);
+        let aside = file.with_extension(format!("unreadable-{number}"));
+        fs::rename(file, &aside).map_err(failed("set aside", file))?;
+        self.sync()?;
+        Ok(aside)
+    }
+
+    fn sync(&self) -> Result<(), CheckpointError> {
+        File::open(&self.path)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed("sync", &self.path))
+    }
+}
+
+fn decode<P: DeserializeOwned>(bytes: &[u8], source: &str, path: &str) -> Result<Checkpoint<P>, String> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    let Version { version } =
+        serde_json::from_slice(bytes).map_err(|error| format!("it is no checkpoint: {error}"))?;
+    if version != VERSION {
+        return Err(format!(
+            "it has version {version}, and this program knows version {VERSION}"
+        ));
+    }
+    let checkpoint: Checkpoint<P> =
+        serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))?;
+    if (checkpoint.source.as_str(), checkpoint.path.as_str()) != (source, path) {
+        return Err(format!(
+            "it belongs to source {:?} and path {:?}",
+            checkpoint.source, checkpoint.path
+        ));
+    }
+    Ok(checkpoint)
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::Io { action, path, source }
+}

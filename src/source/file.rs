@@ -1,0 +1,372 @@
+//! Following one audit log: across rotations, and from where an earlier process stopped.
+//!
+//! A file is left only when it is complete (see [`Tail`]). The next one is the oldest that was rotated later, else
+//! the live one; it continues the stream at base + size of the one before. Where that cannot be shown, the stream
+//! ends with a [`Gap`] and a new one begins.
+use std::iter;
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::error::SourceError;
+use super::gap::{Gap, GapReason};
+use super::lines::{Batch, Limits};
+use super::position::{FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
+use super::root::{LogRoot, OpenFile};
+use super::rotation::{LogFiles, Rotated, Stamp};
+use super::tail::{Place, Tail, TailTurn, after_last_newline};
+
+/// An audit log that is followed. It is pulled: nothing happens but in [`read`](Self::read).
+#[derive(Debug)]
+pub struct FileSource {
+    root: LogRoot,
+    path: String,
+    /// Set once the path was found to lie beneath the root.
+    files: Option<Arc<LogFiles>>,
+    not_before: Option<Timestamp>,
+    state: State,
+    limits: Limits,
+    /// Lines that were skipped and that no batch has told of.
+    skipped: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is known yet.
+    Starting(StartAt),
+    /// To go on where an earlier process stopped.
+    Resuming(Box<FilePosition>),
+    /// Between files.
+    Between(Place),
+    /// In a file.
+    Reading(Box<Tail>),
+}
+
+/// What one turn came to.
+enum Turn {
+    Idle,
+    /// Go on at once.
+    Again,
+    /// These bytes of the buffer are lines; the first begins at that position.
+    Lines(Range<usize>, Position),
+    /// The caller must make the position durable.
+    Identified,
+    Gap(Gap),
+}
+
+impl FileSource {
+    /// A source for the log at `path` beneath `root`. The disk is not touched yet. Reading goes on at `resume`; only
+    /// without it `start_at` counts.
+    pub fn new(
+        root: LogRoot,
+        path: impl Into<String>,
+        start_at: StartAt,
+        now: Timestamp,
+        resume: Option<FilePosition>,
+    ) -> Self {
+        let not_before = match (&resume, start_at) {
+            (Some(position), _) => position.not_before,
+            (None, StartAt::LastSeconds(seconds)) => {
+                let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+                Some(now.checked_sub(seconds).unwrap_or(Timestamp::MIN))
+            }
+            (None, StartAt::End | StartAt::Start) => None,
+        };
+        let state = match resume {
+            Some(position) => State::Resuming(Box::new(position)),
+            None => State::Starting(start_at),
+        };
+        Self {
+            root,
+            path: path.into(),
+            files: None,
+            not_before,
+            state,
+            limits: Limits::DEFAULT,
+            skipped: 0,
+        }
+    }
+
+    /// The log's path, as given.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Events before this time are not wanted: the source was started at [`StartAt::LastSeconds`].
+    pub fn not_before(&self) -> Option<Timestamp> {
+        self.not_before
+    }
+
+    /// The whole lines that are there now, 256 KiB at most (or one long line). Does not block.
+    ///
+    /// A call says that the batch before is done with: from then on [`position`](Self::position) is after the new
+    /// one. After an error the next call tries again.
+    pub fn read(&mut self) -> Result<Batch<'_>, SourceError> {
+        let files = self.files()?;
+        let turn = loop {
+            match self.turn(&files)? {
+                Turn::Again => {}
+                turn => break turn,
+            }
+        };
+        let mut batch = Batch::empty();
+        batch.skipped_long_lines = mem::take(&mut self.skipped);
+        match turn {
+            Turn::Idle | Turn::Again => batch.idle = batch.skipped_long_lines == 0,
+            Turn::Identified => batch.identified_new_file = true,
+            Turn::Gap(gap) => {
+                batch.identified_new_file = true;
+                batch.gap = Some(gap);
+            }
+            Turn::Lines(lines, start) => {
+                if let State::Reading(tail) = &self.state {
+                    batch.start = start;
+                    batch.bytes = &tail.lines.bytes()[lines];
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The place after the last batch. `None` until the log was looked at for the first time.
+    pub fn position(&self) -> Option<FilePosition> {
+        let (place, tail) = match &self.state {
+            State::Starting(_) => return None,
+            State::Resuming(position) => return Some((**position).clone()),
+            State::Between(place) => (place, None),
+            State::Reading(tail) => (&tail.place, Some(tail)),
+        };
+        let file = tail.and_then(|tail| {
+            let OpenFile { device, inode, .. } = tail.open;
+            tail.first_record.map(|first_record| FileIdentity {
+                device,
+                inode,
+                first_record,
+            })
+        });
+        let (done, before) = match (tail, file) {
+            (Some(tail), Some(_)) => (tail.lines.done(), tail.lines.before()),
+            _ => (0, Fingerprint::of(b"")),
+        };
+        Some(FilePosition {
+            path: self.path.clone(),
+            stream: place.stream,
+            offset: place.base + done,
+            base: place.base,
+            file,
+            before,
+            rotated_after: place.after.clone(),
+            not_before: self.not_before,
+        })
+    }
+
+    /// How many bytes are written and not yet handed out. `None` while no file is being read. Looks at the disk.
+    pub fn lag_bytes(&self) -> Option<u64> {
+        let (State::Reading(tail), Some(files)) = (&self.state, &self.files) else {
+            return None;
+        };
+        let behind = tail.open.size().ok()?.saturating_sub(tail.lines.done());
+        if tail.open.is_at(files.stat_live().ok()?) {
+            return Some(behind);
+        }
+        let look = files.settled_look().ok()??;
+        let live = look.live.as_ref().map_or(Ok(0), OpenFile::size).ok()?;
+        let newer = look.newer_than(tail.own_stamp(&look).or(tail.place.after.as_ref()));
+        let rotated: u64 = newer
+            .iter()
+            .filter_map(|file| file.plain)
+            .map(|plain| plain.size)
+            .sum();
+        Some(behind + live + rotated)
+    }
+
+    fn files(&mut self) -> Result<Arc<LogFiles>, SourceError> {
+        let files = match self.files.take() {
+            Some(files) => files,
+            None => Arc::new(LogFiles::new(&self.root, &self.path)?),
+        };
+        Ok(Arc::clone(self.files.insert(files)))
+    }
+
+    fn turn(&mut self, files: &LogFiles) -> Result<Turn, SourceError> {
+        match &mut self.state {
+            State::Starting(start_at) => {
+                let start_at = *start_at;
+                self.start(files, start_at)
+            }
+            State::Resuming(position) => {
+                let position = position.clone();
+                self.resume(files, &position)
+            }
+            State::Between(place) => {
+                let place = place.clone();
+                self.open_next(files, place)
+            }
+            State::Reading(tail) => {
+                let turn = tail.turn(files)?;
+                self.skipped += tail.lines.take_skipped();
+                let at = |offset| Position {
+                    stream: tail.place.stream,
+                    offset: tail.place.base + offset,
+                };
+                let past = tail.place.after.clone();
+                match turn {
+                    TailTurn::Idle => Ok(Turn::Idle),
+                    TailTurn::Identified => Ok(Turn::Identified),
+                    TailTurn::Lines(lines, offset) => Ok(Turn::Lines(lines, at(offset))),
+                    TailTurn::Truncated => {
+                        let after = at(tail.lines.done());
+                        self.gap(files, after, GapReason::Truncated, past)
+                    }
+                    TailTurn::Deleted => {
+                        let after = at(tail.lines.read());
+                        self.gap(files, after, GapReason::Deleted, past)
+                    }
+                    TailTurn::Left(place) => {
+                        self.state = State::Between(place);
+                        Ok(Turn::Again)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a stream where there was none.
+    fn start(&mut self, files: &LogFiles, start_at: StartAt) -> Result<Turn, SourceError> {
+        let Some(look) = files.settled_look()? else {
+            return Ok(Turn::Idle);
+        };
+        let place = Place {
+            stream: new_stream()?,
+            base: 0,
+            after: look.newest().cloned(),
+        };
+        if start_at != StartAt::End {
+            // Nothing was promised yet, so what is compressed already or older than wanted is no gap.
+            let wanted = self.not_before.map(Stamp::at);
+            let left_out = |file: &&Rotated| file.plain.is_none() || Some(&file.stamp) < wanted.as_ref();
+            let after = look.rotated.iter().rfind(left_out).map(|file| file.stamp.clone());
+            self.state = State::Between(Place { after, ..place });
+            return Ok(Turn::Again);
+        }
+        let Some(open) = look.live else {
+            // What is written from here on is wanted, from its start.
+            self.state = State::Between(place);
+            return Ok(Turn::Again);
+        };
+        let end = after_last_newline(&open.file).map_err(|source| files.failed("read", source))?;
+        let mut tail = Tail::new(files, place, open, end, self.limits)?;
+        tail.identify(files)?;
+        self.state = State::Reading(Box::new(tail));
+        Ok(Turn::Identified)
+    }
+
+    /// Finds the file of a position among those that are there, by what it says.
+    fn resume(&mut self, files: &LogFiles, position: &FilePosition) -> Result<Turn, SourceError> {
+        let (stream, base) = (position.stream, position.base);
+        let place = Place {
+            stream,
+            base,
+            after: position.rotated_after.clone(),
+        };
+        let Some(identity) = position.file else {
+            self.state = State::Between(place);
+            return Ok(Turn::Again);
+        };
+        let Some(mut look) = files.settled_look()? else {
+            return Ok(Turn::Idle);
+        };
+        let mut live = look.live.take();
+        let no_live = live.is_none();
+        // The live file first, then the one with the right inode, then the others.
+        let mut rotated: Vec<_> = look.rotated.iter().filter(|file| file.plain.is_some()).collect();
+        rotated.sort_by_key(|file| !file.is(identity.device, identity.inode));
+        let done = position.offset.saturating_sub(base);
+        let mut reason = GapReason::FileGone;
+        for candidate in iter::once(None).chain(rotated.into_iter().map(Some)) {
+            let open = match candidate {
+                None => live.take(),
+                Some(rotated) => match files.open(rotated)? {
+                    // It went between the look and now: look again.
+                    None => return Ok(Turn::Idle),
+                    open => open,
+                },
+            };
+            let Some(open) = open else { continue };
+            if !open
+                .has(&identity.first_record, 0)
+                .map_err(|source| files.failed("read", source))?
+            {
+                continue;
+            }
+            let before = open.has(&position.before, done.saturating_sub(position.before.length));
+            let size = open.size().map_err(|source| files.failed("look at", source))?;
+            if size >= done && before.map_err(|source| files.failed("read", source))? {
+                let mut tail = Tail::new(files, place, open, done, self.limits)?;
+                tail.first_record = Some(identity.first_record);
+                self.state = State::Reading(Box::new(tail));
+                return Ok(Turn::Again);
+            }
+            reason = GapReason::Truncated;
+        }
+        // Without a live file the folder may not be mounted yet.
+        if no_live && reason == GapReason::FileGone {
+            return Err(files.not_found());
+        }
+        let past = look.compressed_after(place.after.as_ref());
+        self.gap(files, position.position(), reason, past)
+    }
+
+    /// Opens the file that continues the stream.
+    fn open_next(&mut self, files: &LogFiles, place: Place) -> Result<Turn, SourceError> {
+        let Some(look) = files.settled_look()? else {
+            return Ok(Turn::Idle);
+        };
+        let next = match look.newer_than(place.after.as_ref()).first() {
+            None => look.live.ok_or_else(|| files.not_found())?,
+            Some(Rotated { plain: None, .. }) => {
+                let after = Position {
+                    stream: place.stream,
+                    offset: place.base,
+                };
+                let past = look.compressed_after(place.after.as_ref());
+                return self.gap(files, after, GapReason::Compressed, past);
+            }
+            Some(rotated) => match files.open(rotated)? {
+                Some(open) => open,
+                // It went between the look and now: look again.
+                None => return Ok(Turn::Idle),
+            },
+        };
+        self.state = State::Reading(Box::new(Tail::new(files, place, next, 0, self.limits)?));
+        Ok(Turn::Again)
+    }
+
+    /// Ends the stream and begins another, with the first file after `past`.
+    fn gap(
+        &mut self,
+        files: &LogFiles,
+        after: Position,
+        reason: GapReason,
+        past: Option<Stamp>,
+    ) -> Result<Turn, SourceError> {
+        let stream = new_stream()?;
+        self.state = State::Between(Place {
+            stream,
+            base: 0,
+            after: past,
+        });
+        Ok(Turn::Gap(Gap {
+            path: files.path(),
+            after,
+            reason,
+            stream,
+        }))
+    }
+}
+
+fn new_stream() -> Result<StreamId, SourceError> {
+    StreamId::random().map_err(|source| SourceError::Random { source })
+}

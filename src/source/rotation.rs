@@ -1,0 +1,340 @@
+//! The files of one log: the live one, and those it was rotated to.
+//!
+//! kube-apiserver rotates by closing the log, renaming it to `<prefix>-<time><ext>` in the same folder and creating
+//! a new one; later, in the background, it may compress a rotated file to `<name>.gz` and delete old ones. So a
+//! rotated file is complete, and the times in the names put them in order.
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::MetadataExt;
+use jiff::{Timestamp, tz};
+use serde::{Deserialize, Serialize};
+
+use super::error::SourceError;
+use super::root::{LogRoot, OpenFile};
+
+/// The time in a rotated file's name, `2026-11-24T05-52-29.123`; later ones are greater.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp(String);
+
+impl Stamp {
+    /// The stamp of a file rotated at this time.
+    pub fn at(time: Timestamp) -> Self {
+        Self(
+            tz::TimeZone::UTC
+                .to_datetime(time)
+                .strftime("%Y-%m-%dT%H-%M-%S.%3f")
+                .to_string(),
+        )
+    }
+
+    /// Whatever else lies beside a log and begins like it (another log, a copy made by hand) has no such name.
+    fn parse(text: &str) -> Option<Self> {
+        const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
+        let fits = text.len() == SHAPE.len()
+            && text.bytes().zip(SHAPE).all(|(byte, &shape)| {
+                if shape == b'0' {
+                    byte.is_ascii_digit()
+                } else {
+                    byte == shape
+                }
+            });
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How often a look is taken again at once because a rotation came in between.
+const LOOKS: usize = 8;
+
+/// A rotated file.
+#[derive(Debug)]
+pub(super) struct Rotated {
+    pub(super) stamp: Stamp,
+    /// The file as it was written. Without it only a compressed one is left.
+    pub(super) plain: Option<Plain>,
+}
+
+/// What was seen of a rotated file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+}
+
+impl Rotated {
+    pub(super) fn is(&self, device: u64, inode: u64) -> bool {
+        self.plain
+            .is_some_and(|plain| plain.device == device && plain.inode == inode)
+    }
+}
+
+/// The files of a log at one instant.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// The live file, if there is one.
+    pub(super) live: Option<OpenFile>,
+    /// The rotated ones, oldest first.
+    pub(super) rotated: Vec<Rotated>,
+}
+
+impl Look {
+    /// The rotated files newer than `stamp`, oldest first.
+    pub(super) fn newer_than(&self, stamp: Option<&Stamp>) -> &[Rotated] {
+        let from = self.rotated.partition_point(|file| Some(&file.stamp) <= stamp);
+        &self.rotated[from..]
+    }
+
+    /// The last of the files after `stamp` that are compressed before one comes that is not; else `stamp`.
+    pub(super) fn compressed_after(&self, stamp: Option<&Stamp>) -> Option<Stamp> {
+        let compressed = self
+            .newer_than(stamp)
+            .iter()
+            .take_while(|file| file.plain.is_none());
+        compressed.last().map(|file| &file.stamp).or(stamp).cloned()
+    }
+
+    /// The newest rotation.
+    pub(super) fn newest(&self) -> Option<&Stamp> {
+        self.rotated.last().map(|file| &file.stamp)
+    }
+}
+
+/// Where the files of one log are.
+#[derive(Debug)]
+pub(super) struct LogFiles {
+    root: LogRoot,
+    live: PathBuf,
+    prefix: String,
+    extension: String,
+}
+
+impl LogFiles {
+    pub(super) fn new(root: &LogRoot, path: &str) -> Result<Self, SourceError> {
+        let live = root.resolve(path)?;
+        // `path` is UTF-8, so its last component is.
+        let name = live
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        // As Go's filepath.Ext has it: the last dot counts even where it is the first character.
+        let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+        let (prefix, extension) = (format!("{stem}-"), extension.to_owned());
+        Ok(Self {
+            root: root.clone(),
+            live,
+            prefix,
+            extension,
+        })
+    }
+
+    /// The path of the live file.
+    pub(super) fn path(&self) -> PathBuf {
+        self.root.path().join(&self.live)
+    }
+
+    /// That reading the live file failed.
+    pub(super) fn failed(&self, action: &'static str, source: io::Error) -> SourceError {
+        self.root.failed(action, &self.live, source)
+    }
+
+    /// That there is nothing to read.
+    pub(super) fn not_found(&self) -> SourceError {
+        SourceError::NotFound {
+            path: self.path(),
+            source: io::ErrorKind::NotFound.into(),
+        }
+    }
+
+    /// Device and inode of the live file.
+    pub(super) fn stat_live(&self) -> Result<Option<(u64, u64)>, SourceError> {
+        self.root.stat(&self.live)
+    }
+
+    /// Opens a rotated file. `None` when it is not that one any more: deleted or compressed since the look.
+    pub(super) fn open(&self, rotated: &Rotated) -> Result<Option<OpenFile>, SourceError> {
+        match self.root.open_file(&self.path_of(&rotated.stamp)) {
+            Ok(open) => Ok(rotated.is(open.device, open.inode).then_some(open)),
+            Err(SourceError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The files as they are now. `None` while rotations follow each other too fast; a later read tries again.
+    pub(super) fn settled_look(&self) -> Result<Option<Look>, SourceError> {
+        for _ in 0..LOOKS {
+            if let Some(look) = self.look()? {
+                return Ok(Some(look));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at all files of the log. `None` when a rotation came in between.
+    fn look(&self) -> Result<Option<Look>, SourceError> {
+        let live = match self.root.open_file(&self.live) {
+            Ok(open) => Some(open),
+            Err(SourceError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let rotated = self.rotated()?;
+        // Reading a folder is not one step: a file renamed meanwhile may be in neither place. But when the live file
+        // is still the one that was open all the time, every other file had its name before the list was begun.
+        let now = self.stat_live()?;
+        let same = live.as_ref().map_or(now.is_none(), |open| open.is_at(now));
+        Ok(same.then_some(Look { live, rotated }))
+    }
+
+    fn rotated(&self) -> Result<Vec<Rotated>, SourceError> {
+        let listed = self.root.list(&self.live, |name, entry| {
+            let Some((stamp, compressed)) = self.stamp_of(name) else {
+                return Ok(None);
+            };
+            if compressed {
+                return Ok(Some((stamp, None)));
+            }
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let plain = Plain {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                size: metadata.len(),
+            };
+            Ok(metadata.is_file().then_some((stamp, Some(plain))))
+        });
+        let listed = match listed {
+            Err(SourceError::NotFound { .. }) => Vec::new(),
+            listed => listed?,
+        };
+        // While a file is being compressed both are there, and the plain one is the whole one.
+        let mut files = BTreeMap::new();
+        for (stamp, plain) in listed {
+            let kept = files.entry(stamp).or_insert(None);
+            *kept = kept.or(plain);
+        }
+        Ok(files
+            .into_iter()
+            .map(|(stamp, plain)| Rotated { stamp, plain })
+            .collect())
+    }
+
+    fn stamp_of(&self, name: &str) -> Option<(Stamp, bool)> {
+        let (name, compressed) = match name.strip_suffix(".gz") {
+            // The extension of the log itself may be `.gz`, however odd.
+            Some(inner) if inner.ends_with(&self.extension) => (inner, true),
+            _ => (name, false),
+        };
+        let stamp = name.strip_prefix(&self.prefix)?.strip_suffix(&self.extension)?;
+        Some((Stamp::parse(stamp)?, compressed))
+    }
+
+    fn path_of(&self, stamp: &Stamp) -> PathBuf {
+        let folder = self.live.parent().unwrap_or(Path::new(""));
+        folder.join(format!("{}{stamp}{}", self.prefix, self.extension))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const FIRST: &str = "2026-11-24T05-52-29.123";
+    const SECOND: &str = "2026-11-24T05-52-30.000";
+
+    fn files(folder: &Path, path: &str) -> LogFiles {
+        LogFiles::new(&LogRoot::open(folder).unwrap(), path).unwrap()
+    }
+
+    #[test]
+    fn a_stamp_is_written_as_the_api_server_writes_it() {
+        let time = "2026-11-24T05:52:29.1239Z".parse().unwrap();
+        assert_eq!(Stamp::at(time).to_string(), FIRST);
+        assert_eq!(Stamp::parse(FIRST).unwrap(), Stamp::at(time));
+        for wrong in [
+            "",
+            "2026-11-24",
+            "2026-11-24T05-52-29.12x",
+            "2026-11-24T05:52:29.123",
+            "policy",
+        ] {
+            assert_eq!(Stamp::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_files_with_a_stamp_belong_to_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "audit.log",
+            &format!("audit-{SECOND}.log"),
+            &format!("audit-{FIRST}.log"),
+            &format!("audit-{FIRST}.log.gz"),
+            "audit-2026-11-24T05-52-28.999.log.gz",
+            "audit-policy.log",
+            "audit-proxy-2026-11-24T05-52-29.123.log",
+            &format!("audit-{FIRST}.log.bak"),
+            &format!("audit-{FIRST}.txt"),
+        ] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        fs::create_dir(folder.path().join("audit-2026-11-24T05-52-31.000.log")).unwrap();
+
+        let look = files(folder.path(), "audit.log").look().unwrap().unwrap();
+        assert!(look.live.is_some());
+        let found: Vec<_> = look
+            .rotated
+            .iter()
+            .map(|file| (file.stamp.0.as_str(), file.plain.is_some()))
+            .collect();
+        assert_eq!(
+            found,
+            [("2026-11-24T05-52-28.999", false), (FIRST, true), (SECOND, true)]
+        );
+        assert_eq!(look.newest().unwrap().0, SECOND);
+        assert_eq!(look.newer_than(Stamp::parse(FIRST).as_ref()).len(), 1);
+        assert_eq!(look.newer_than(None).len(), 3);
+    }
+
+    #[test]
+    fn names_without_extension_and_with_dots_are_split_like_the_api_server_does() {
+        for (path, rotated) in [
+            ("audit", format!("audit-{FIRST}")),
+            ("kube.audit.log", format!("kube.audit-{FIRST}.log")),
+            (".audit", format!("-{FIRST}.audit")),
+            ("deep/audit.log", format!("audit-{FIRST}.log")),
+        ] {
+            let files = files(&std::env::temp_dir(), path);
+            let stamp = Stamp::parse(FIRST).unwrap();
+            assert_eq!(files.stamp_of(&rotated), Some((stamp.clone(), false)), "{path}");
+            assert_eq!(
+                files.stamp_of(&format!("{rotated}.gz")),
+                Some((stamp.clone(), true)),
+                "{path}"
+            );
+            assert_eq!(
+                files.path_of(&stamp).file_name().unwrap().to_str(),
+                Some(rotated.as_str())
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_empty_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let look = files(folder.path(), "none/audit.log").look().unwrap().unwrap();
+        assert!(look.live.is_none() && look.rotated.is_empty());
+    }
+}
