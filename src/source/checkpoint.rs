@@ -257,3 +257,149 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Checkp
     let path = path.to_owned();
     move |source| CheckpointError::Io { action, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, StateFolder) {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(temp.path().join("a/state")).unwrap();
+        (temp, folder)
+    }
+
+    fn checkpoint(source: &str, path: &str, found: u32) -> Checkpoint<u32> {
+        Checkpoint::new(source, path, None, found)
+    }
+
+    fn found<P>(loaded: Loaded<P>) -> Checkpoint<P> {
+        match loaded {
+            Loaded::Found(checkpoint) => *checkpoint,
+            Loaded::None => panic!("no checkpoint"),
+            Loaded::Unreadable { why, .. } => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn what_was_saved_last_is_loaded() {
+        let (_temp, folder) = folder();
+        assert_eq!(folder.load::<u32>("node", "audit.log").unwrap(), Loaded::None);
+        for number in 0..3 {
+            folder.save(&checkpoint("node", "audit.log", number)).unwrap();
+        }
+        let loaded = found(folder.load("node", "audit.log").unwrap());
+        assert_eq!(loaded, checkpoint("node", "audit.log", 2));
+    }
+
+    #[test]
+    fn a_checkpoint_belongs_to_a_source_and_a_path_whatever_their_names() {
+        let (_temp, folder) = folder();
+        let names = [
+            "",
+            "a",
+            "ab",
+            "../../etc/passwd",
+            "/",
+            "a/b",
+            "nul\0",
+            "ü\n",
+            &"x".repeat(5000),
+        ];
+        let pairs = || {
+            names
+                .iter()
+                .flat_map(|source| names.iter().map(move |path| (*source, *path)))
+        };
+        for (number, (source, path)) in (0..).zip(pairs()) {
+            folder.save(&checkpoint(source, path, number)).unwrap();
+        }
+        for (number, (source, path)) in (0..).zip(pairs()) {
+            assert_eq!(found(folder.load::<u32>(source, path).unwrap()).found, number);
+        }
+        // Those, and the lock.
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            names.len() * names.len() + 1
+        );
+    }
+
+    #[test]
+    fn only_root_can_look_and_only_one_process_can_hold_the_folder() {
+        let (_temp, folder) = folder();
+        folder.save(&checkpoint("node", "audit.log", 1)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.path()), 0o700);
+        assert_eq!(mode(&folder.file_of("node", "audit.log")), 0o600);
+
+        let second = StateFolder::open(folder.path()).unwrap_err();
+        assert_eq!(second.category(), "in_use");
+        assert!(
+            second.to_string().ends_with("is in use by another process"),
+            "{second}"
+        );
+        let path = folder.path().to_owned();
+        drop(folder);
+        StateFolder::open(path).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside_with_its_reason() {
+        let (_temp, folder) = folder();
+        let file = folder.file_of("node", "audit.log");
+        let whole = checkpoint("node", "audit.log", 1).encode().unwrap();
+        let cases: [(&[u8], &str); 7] = [
+            (b"", "it is no checkpoint: EOF while parsing"),
+            (b"\xff\xfe", "it is no checkpoint: "),
+            (
+                &whole[..whole.len() / 2],
+                "it is no checkpoint: EOF while parsing",
+            ),
+            (
+                b"{\"version\":2}",
+                "it has version 2, and this program knows version 1",
+            ),
+            (b"{\"version\":1}", "it is damaged: missing field `source`"),
+            (
+                &checkpoint("node", "other.log", 1).encode().unwrap(),
+                "it belongs to source \"node\" and path \"other.log\"",
+            ),
+            (
+                &Checkpoint::new("node", "audit.log", None, "text")
+                    .encode()
+                    .unwrap(),
+                "it is damaged: invalid type",
+            ),
+        ];
+        for (number, (bytes, reason)) in (1..).zip(cases) {
+            fs::write(&file, bytes).unwrap();
+            let loaded = folder.load::<u32>("node", "audit.log").unwrap();
+            let Loaded::Unreadable { why, kept_as } = loaded else {
+                panic!("{loaded:?}")
+            };
+            assert!(why.starts_with(reason), "{why}");
+            assert!(
+                kept_as
+                    .to_str()
+                    .unwrap()
+                    .ends_with(&format!(".unreadable-{number}")),
+                "{kept_as:?}"
+            );
+            assert_eq!(fs::read(kept_as).unwrap(), bytes);
+            assert_eq!(folder.load::<u32>("node", "audit.log").unwrap(), Loaded::None);
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_checkpoint_as_it_was() {
+        let (_temp, folder) = folder();
+        folder.save(&checkpoint("node", "audit.log", 1)).unwrap();
+        // The temporary file cannot be created where a folder is.
+        fs::create_dir(folder.file_of("node", "audit.log").with_extension("new")).unwrap();
+        let error = folder.save(&checkpoint("node", "audit.log", 2)).unwrap_err();
+        assert_eq!(error.category(), "io");
+        assert!(error.to_string().starts_with("failed to write /"), "{error}");
+        assert_eq!(found(folder.load::<u32>("node", "audit.log").unwrap()).found, 1);
+    }
+}

@@ -89,6 +89,15 @@ impl FileSource {
         }
     }
 
+    /// With other limits.
+    #[cfg(test)]
+    pub(super) fn with_limits(self, chunk: usize, max_line: usize) -> Self {
+        Self {
+            limits: Limits { chunk, max_line },
+            ..self
+        }
+    }
+
     /// The log's path, as given.
     pub fn path(&self) -> &str {
         &self.path
@@ -296,7 +305,7 @@ impl FileSource {
             };
             let Some(open) = open else { continue };
             if !open
-                .has(&identity.first_record, 0)
+                .begins_with(&identity.first_record, self.limits.max_line)
                 .map_err(|source| files.failed("read", source))?
             {
                 continue;

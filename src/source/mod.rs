@@ -18,6 +18,8 @@ mod position;
 mod root;
 mod rotation;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod wakeup;
 mod writer;
 

@@ -273,7 +273,7 @@ mod tests {
             of(b"longer than the limit", 6, false),
             Some(Fingerprint::of(b"longer"))
         );
-        let long = [b'x'; 40_000];
+        let long = vec![b'x'; 40_000];
         assert_eq!(
             of(&[&long[..], b"\n"].concat(), 50_000, false),
             Some(Fingerprint::of(&long))

@@ -9,7 +9,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
 use super::error::SourceError;
-use super::position::Fingerprint;
+use super::position::{Fingerprint, read_at};
 
 /// `O_NONBLOCK` on Linux: without it, opening a named pipe that took the log's place would hang for good.
 const NONBLOCK: i32 = 0o4000;
@@ -39,6 +39,15 @@ impl OpenFile {
     /// Whether the file has these bytes at `offset`.
     pub(super) fn has(&self, bytes: &Fingerprint, offset: u64) -> io::Result<bool> {
         bytes.is_at(&self.file, offset)
+    }
+
+    /// Whether the first line is this one, or begins with it where it is the longest that is looked at.
+    pub(super) fn begins_with(&self, line: &Fingerprint, longest: usize) -> io::Result<bool> {
+        let mut next = [0];
+        let ended = line.length >= longest as u64
+            || read_at(&self.file, &mut next, line.length)? == 0
+            || next == *b"\n";
+        Ok(ended && self.has(line, 0)?)
     }
 
     pub(super) fn size(&self) -> io::Result<u64> {

@@ -134,3 +134,73 @@ impl fmt::Debug for Waker {
         f.write_str("Waker")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Waits until something happened. A test fails by its own limit, so that a slow machine does not fail it.
+    fn is_woken(wakeup: &mut Wakeup) -> bool {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < limit {
+            if wakeup.wait(Duration::from_secs(1)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn quiet(wakeup: &mut Wakeup) {
+        while wakeup.wait(Wakeup::SAFETY_POLL) {}
+    }
+
+    #[test]
+    fn a_write_ends_the_wait_and_reading_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("audit.log");
+        let mut wakeup = Wakeup::new(folder.path());
+        assert!(wakeup.is_armed());
+        quiet(&mut wakeup);
+        std::fs::write(&file, "one").unwrap();
+        assert!(is_woken(&mut wakeup));
+        quiet(&mut wakeup);
+        std::fs::read(&file).unwrap();
+        assert!(!wakeup.wait(Duration::from_millis(50)));
+        std::fs::rename(&file, folder.path().join("other")).unwrap();
+        assert!(is_woken(&mut wakeup));
+    }
+
+    #[test]
+    fn a_folder_that_appears_or_is_replaced_is_watched() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("log");
+        let mut wakeup = Wakeup::new(&folder);
+        assert!(!wakeup.is_armed());
+        for _ in 0..2 {
+            std::fs::create_dir(&folder).unwrap();
+            assert!(is_woken(&mut wakeup));
+            assert!(wakeup.is_armed());
+            quiet(&mut wakeup);
+            std::fs::write(folder.join("audit.log"), "one").unwrap();
+            assert!(is_woken(&mut wakeup));
+            std::fs::rename(&folder, parent.path().join("old")).unwrap();
+            quiet(&mut wakeup);
+            std::fs::remove_dir_all(parent.path().join("old")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_waker_ends_the_wait_also_when_it_comes_first() {
+        let mut wakeup = Wakeup::new("/does/not/exist");
+        let waker = wakeup.waker();
+        waker.wake();
+        assert!(wakeup.wait(Duration::ZERO));
+        assert!(!wakeup.wait(Duration::ZERO));
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake());
+            assert!(is_woken(&mut wakeup));
+        });
+    }
+}

@@ -146,3 +146,96 @@ fn run(shared: &Shared, write: impl Fn(&[u8]) -> Result<(), CheckpointError>) {
         shared.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::super::checkpoint::{Checkpoint, Loaded};
+    use super::*;
+
+    /// A writer whose writes wait to be let go, and what was written.
+    fn gated() -> (CheckpointWriter, SyncSender<bool>, Receiver<Vec<u8>>) {
+        let (go, gate) = sync_channel(100);
+        let (wrote, written) = sync_channel(100);
+        let writer = CheckpointWriter::with("checkpoint".into(), move |bytes| {
+            wrote.send(bytes.to_vec()).unwrap();
+            if gate.recv().unwrap() {
+                return Ok(());
+            }
+            Err(CheckpointError::WriterGone {
+                path: "a test's error".into(),
+            })
+        });
+        (writer.unwrap(), go, written)
+    }
+
+    #[test]
+    fn what_was_flushed_is_on_disk() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Arc::new(StateFolder::open(temp.path()).unwrap());
+        let writer = CheckpointWriter::start(Arc::clone(&folder), "node", "audit.log").unwrap();
+        writer.flush().unwrap();
+        for number in 0..100 {
+            writer.submit(
+                Checkpoint::new("node", "audit.log", None, number)
+                    .encode()
+                    .unwrap(),
+            );
+        }
+        writer.flush().unwrap();
+        let loaded = folder.load::<u32>("node", "audit.log").unwrap();
+        assert_eq!(
+            loaded,
+            Loaded::Found(Box::new(Checkpoint::new("node", "audit.log", None, 99)))
+        );
+        drop(writer);
+        assert_eq!(Arc::strong_count(&folder), 1);
+    }
+
+    #[test]
+    fn the_newest_snapshot_takes_the_place_of_one_that_waits() {
+        let (writer, go, written) = gated();
+        writer.submit(vec![1]);
+        assert_eq!(written.recv().unwrap(), [1]);
+        writer.submit(vec![2]);
+        writer.submit(vec![3]);
+        go.send(true).unwrap();
+        go.send(true).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), [[3]]);
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_counted() {
+        let (writer, go, _written) = gated();
+        writer.submit(vec![1]);
+        go.send(false).unwrap();
+        assert!(writer.flush().unwrap_err().to_string().contains("a test's error"));
+        writer.flush().unwrap();
+        assert_eq!(writer.failures(), 1);
+        go.send(true).unwrap();
+        writer.submit(vec![2]);
+        writer.flush().unwrap();
+        assert!(writer.is_running());
+    }
+
+    #[test]
+    fn what_waits_is_written_before_the_end() {
+        let (writer, go, written) = gated();
+        go.send(true).unwrap();
+        writer.submit(vec![1]);
+        drop(writer);
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), [[1]]);
+    }
+
+    #[test]
+    fn a_panic_is_noticed() {
+        let writer = CheckpointWriter::with("checkpoint".into(), |_| panic!("on purpose")).unwrap();
+        writer.submit(vec![1]);
+        assert_eq!(writer.flush().unwrap_err().category(), "writer_gone");
+        assert!(!writer.is_running());
+        writer.submit(vec![2]);
+        assert_eq!(writer.flush().unwrap_err().category(), "writer_gone");
+    }
+}

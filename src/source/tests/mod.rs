@@ -1,0 +1,143 @@
+//! A log on disk that is written, rotated and followed.
+mod follow;
+mod model;
+mod resume;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A log as kube-apiserver writes and rotates it.
+struct Log {
+    folder: TempDir,
+    rotations: u32,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            rotations: 0,
+        }
+    }
+
+    fn with(content: &str) -> Self {
+        let log = Self::new();
+        log.write(content);
+        log
+    }
+
+    fn live(&self) -> PathBuf {
+        self.folder.path().join("audit.log")
+    }
+
+    fn rotated(&self, number: u32) -> PathBuf {
+        self.folder
+            .path()
+            .join(format!("audit-2026-11-24T05-52-29.{number:03}.log"))
+    }
+
+    fn write(&self, content: &str) {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.live())
+            .unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+    }
+
+    /// The first half of a rotation.
+    fn rename(&mut self) -> PathBuf {
+        let rotated = self.rotated(self.rotations);
+        self.rotations += 1;
+        fs::rename(self.live(), &rotated).unwrap();
+        rotated
+    }
+
+    fn rotate(&mut self) -> PathBuf {
+        let rotated = self.rename();
+        File::create_new(self.live()).unwrap();
+        rotated
+    }
+
+    fn compress(&self, number: u32) {
+        let plain = self.rotated(number);
+        fs::rename(&plain, plain.with_extension("log.gz")).unwrap();
+    }
+
+    fn source(&self, start_at: StartAt, resume: Option<FilePosition>) -> FileSource {
+        let now = "2026-11-24T06:00:00Z".parse::<Timestamp>().unwrap();
+        FileSource::new(
+            LogRoot::open(self.folder.path()).unwrap(),
+            "audit.log",
+            start_at,
+            now,
+            resume,
+        )
+    }
+
+    fn started(&self) -> FileSource {
+        self.source(StartAt::Start, None)
+    }
+
+    /// What another process makes of a position: it has been through JSON.
+    fn resumed(&self, position: &FilePosition) -> FileSource {
+        let json = serde_json::to_string(position).unwrap();
+        self.source(StartAt::End, Some(serde_json::from_str(&json).unwrap()))
+    }
+}
+
+/// What a source gave until nothing was new.
+#[derive(Debug, Default)]
+struct Seen {
+    lines: Vec<(String, Position)>,
+    new_files: usize,
+    skipped: u64,
+    gaps: Vec<Gap>,
+}
+
+impl Seen {
+    fn texts(&self) -> Vec<&str> {
+        self.lines.iter().map(|(line, _)| line.as_str()).collect()
+    }
+
+    fn offsets(&self) -> Vec<u64> {
+        self.lines.iter().map(|(_, position)| position.offset).collect()
+    }
+
+    fn reasons(&self) -> Vec<GapReason> {
+        self.gaps.iter().map(|gap| gap.reason).collect()
+    }
+}
+
+fn drain(source: &mut FileSource) -> Seen {
+    try_drain(source).unwrap()
+}
+
+fn try_drain(source: &mut FileSource) -> Result<Seen, SourceError> {
+    let mut seen = Seen::default();
+    loop {
+        let batch = source.read()?;
+        seen.lines.extend(
+            batch
+                .lines()
+                .map(|(line, at)| (String::from_utf8(line.to_vec()).unwrap(), at)),
+        );
+        seen.new_files += usize::from(batch.identified_new_file());
+        seen.skipped += batch.skipped_long_lines();
+        seen.gaps.extend(batch.gap().cloned());
+        assert!(!batch.identified_new_file() || batch.is_empty());
+        if batch.is_idle() {
+            return Ok(seen);
+        }
+    }
+}
+
+fn category(source: &mut FileSource) -> &'static str {
+    try_drain(source).err().map_or("ok", |error| error.category())
+}
