@@ -49,8 +49,12 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 4] =
-        [Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic];
+    pub const ALL: [Stage; 4] = [
+        Stage::RequestReceived,
+        Stage::ResponseStarted,
+        Stage::ResponseComplete,
+        Stage::Panic,
+    ];
 
     /// As the log writes it.
     pub fn as_str(self) -> &'static str {
@@ -77,22 +81,29 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// Reads a line of the log: an object of kind `Event` in `audit.k8s.io/v1` or `v1beta1`.
     pub fn decode(line: &'a [u8], tape: &'a mut Tape) -> Result<Event<'a>, DecodeError> {
-        let text =
-            std::str::from_utf8(line).map_err(|error| DecodeError::NotUtf8 { valid: error.valid_up_to() })?;
+        let text = std::str::from_utf8(line).map_err(|error| DecodeError::NotUtf8 {
+            valid: error.valid_up_to(),
+        })?;
         let event = Event::from_object(text, tape)?;
         if event.string("kind").as_deref() != Some("Event") {
             return Err(DecodeError::NotAnEvent("its kind is not Event"));
         }
         match event.string("apiVersion").as_deref() {
             Some("audit.k8s.io/v1" | "audit.k8s.io/v1beta1") => Ok(event),
-            _ => Err(DecodeError::NotAnEvent("its apiVersion is neither audit.k8s.io/v1 nor audit.k8s.io/v1beta1")),
+            _ => Err(DecodeError::NotAnEvent(
+                "its apiVersion is neither audit.k8s.io/v1 nor audit.k8s.io/v1beta1",
+            )),
         }
     }
 
     /// Reads any JSON object as an event, as a rule's tests and `explain` write it.
     pub fn from_object(text: &'a str, tape: &'a mut Tape) -> Result<Event<'a>, DecodeError> {
         let root = tape.read(text)?;
-        if root.kind() == Kind::Object { Ok(Event { root }) } else { Err(DecodeError::NotAnEvent("not an object")) }
+        if root.kind() == Kind::Object {
+            Ok(Event { root })
+        } else {
+            Err(DecodeError::NotAnEvent("not an object"))
+        }
     }
 
     /// The whole object.
@@ -131,12 +142,18 @@ impl<'a> Event<'a> {
 
     /// `user`: who authenticated.
     pub fn user(&self) -> Option<User<'a>> {
-        self.root.get("user").filter(|user| user.kind() == Kind::Object).map(User)
+        self.root
+            .get("user")
+            .filter(|user| user.kind() == Kind::Object)
+            .map(User)
     }
 
     /// `impersonatedUser`: whom that user acted as.
     pub fn impersonated_user(&self) -> Option<User<'a>> {
-        self.root.get("impersonatedUser").filter(|user| user.kind() == Kind::Object).map(User)
+        self.root
+            .get("impersonatedUser")
+            .filter(|user| user.kind() == Kind::Object)
+            .map(User)
     }
 
     /// `sourceIPs`: every string among them, address or not.
@@ -151,13 +168,20 @@ impl<'a> Event<'a> {
 
     /// `objectRef`
     pub fn object_ref(&self) -> Option<ObjectRef<'a>> {
-        self.root.get("objectRef").filter(|object| object.kind() == Kind::Object).map(ObjectRef)
+        self.root
+            .get("objectRef")
+            .filter(|object| object.kind() == Kind::Object)
+            .map(ObjectRef)
     }
 
     /// `responseStatus.code`
     pub fn response_code(&self) -> Option<i64> {
         let code = self.root.get("responseStatus")?.get("code")?;
-        if code.kind() == Kind::Number { code.raw().parse().ok() } else { None }
+        if code.kind() == Kind::Number {
+            code.raw().parse().ok()
+        } else {
+            None
+        }
     }
 
     /// The annotation of this name.
@@ -187,12 +211,18 @@ impl<'a> Event<'a> {
             return true;
         }
         let subresource = self.object_ref().and_then(|object| object.subresource());
-        matches!(subresource.as_deref(), Some("exec" | "attach" | "portforward" | "proxy" | "log"))
+        matches!(
+            subresource.as_deref(),
+            Some("exec" | "attach" | "portforward" | "proxy" | "log")
+        )
     }
 }
 
 fn strings(value: Option<Value<'_>>) -> impl Iterator<Item = Cow<'_, str>> {
-    value.into_iter().flat_map(|list| list.elements()).filter_map(|element| element.text())
+    value
+        .into_iter()
+        .flat_map(|list| list.elements())
+        .filter_map(|element| element.text())
 }
 
 /// `user` or `impersonatedUser` of an event.

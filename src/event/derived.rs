@@ -18,12 +18,17 @@ pub(super) fn dry_run(event: &Event<'_>) -> Option<bool> {
 
 /// The decoded command of an exec request, a value an argument.
 pub(super) fn exec_argv(event: &Event<'_>) -> Vec<String> {
-    let Some(uri) = event.request_uri() else { return Vec::new() };
+    let Some(uri) = event.request_uri() else {
+        return Vec::new();
+    };
     let path = uri.split_once('?').map_or(&*uri, |(path, _)| path);
     if !path.ends_with("/exec") {
         return Vec::new();
     }
-    query_pairs(&uri).filter(|(name, _)| name == "command").map(|(_, value)| value.into_owned()).collect()
+    query_pairs(&uri)
+        .filter(|(name, _)| name == "command")
+        .map(|(_, value)| value.into_owned())
+        .collect()
 }
 
 fn query_pairs(uri: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
@@ -45,16 +50,21 @@ impl PodPath {
         let rests: Vec<String> = match rest {
             None => vec![String::new()],
             Some(rest) => match rest.strip_prefix("allContainers") {
-                Some(below) if below.is_empty() || below.starts_with('.') => {
-                    ALL_CONTAINERS.iter().map(|list| format!(".{list}{below}")).collect()
-                }
+                Some(below) if below.is_empty() || below.starts_with('.') => ALL_CONTAINERS
+                    .iter()
+                    .map(|list| format!(".{list}{below}"))
+                    .collect(),
                 _ => vec![format!(".{rest}")],
             },
         };
         let under = |specs: &[&str]| {
             specs
                 .iter()
-                .flat_map(|spec| rests.iter().map(move |rest| format!("requestObject.{spec}{rest}")))
+                .flat_map(|spec| {
+                    rests
+                        .iter()
+                        .map(move |rest| format!("requestObject.{spec}{rest}"))
+                })
                 .collect()
         };
         PodPath {
@@ -77,7 +87,9 @@ impl PodPath {
         event: &Event<'a>,
         visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.paths(event).iter().try_for_each(|path| reach(event.root(), Scope::Own, Some(path), visit))
+        self.paths(event)
+            .iter()
+            .try_for_each(|path| reach(event.root(), Scope::Own, Some(path), visit))
     }
 }
 
@@ -113,7 +125,9 @@ pub(super) fn pod_leaves<'a>(
     visit: &mut dyn FnMut(&str, Value<'a>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let whole = PodPath::new(None);
-    whole.visit(event, &mut |spec, scope| leaves(spec, scope, "podSpec", Some(glob), visit))?;
+    whole.visit(event, &mut |spec, scope| {
+        leaves(spec, scope, "podSpec", Some(glob), visit)
+    })?;
     if glob.can_begin_with("podSpec.allContainers.") {
         let containers = PodPath::new(Some("allContainers"));
         containers.visit(event, &mut |container, scope| {

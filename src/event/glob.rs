@@ -21,7 +21,9 @@ pub(super) struct Progress {
 impl Glob {
     /// From the pieces around the stars: `a*b` is `["a", "b"]`. `None` when there is no star at all.
     pub fn new(pieces: &[String]) -> Option<Glob> {
-        let [prefix, inner @ .., suffix] = pieces else { return None };
+        let [prefix, inner @ .., suffix] = pieces else {
+            return None;
+        };
         Some(Glob {
             prefix: prefix.clone(),
             // Two stars side by side are one.
@@ -115,7 +117,11 @@ mod tests {
             for end in 0..=text.len() {
                 progress = glob.advance(&text[..end], progress);
                 let whole = std::str::from_utf8(&text[..end]).unwrap();
-                assert_eq!(glob.is_met(&text[..end], progress), glob.matches(whole), "{pattern} on {whole}");
+                assert_eq!(
+                    glob.is_met(&text[..end], progress),
+                    glob.matches(whole),
+                    "{pattern} on {whole}"
+                );
             }
         }
     }

@@ -111,7 +111,11 @@ impl Tape {
             return Err(JsonError::TooLong);
         }
         self.fill(text)?;
-        Ok(Value { text, nodes: &self.nodes, at: 0 })
+        Ok(Value {
+            text,
+            nodes: &self.nodes,
+            at: 0,
+        })
     }
 
     fn fill(&mut self, text: &str) -> Result<(), JsonError> {
@@ -152,7 +156,11 @@ impl Tape {
             loop {
                 at = skip_space(bytes, at);
                 let Some(open) = self.open.last().copied() else {
-                    return if at == bytes.len() { Ok(()) } else { Err(syntax(at, "the end of the text")) };
+                    return if at == bytes.len() {
+                        Ok(())
+                    } else {
+                        Err(syntax(at, "the end of the text"))
+                    };
                 };
                 match (bytes.get(at), open.keys) {
                     (Some(b','), Some(_)) => {
@@ -200,7 +208,10 @@ impl Tape {
             return Err(JsonError::TooDeep { offset: at });
         }
         let keys = (kind == Kind::Object).then_some(self.keys.len());
-        self.open.push(Open { container: narrow(self.nodes.len()), keys });
+        self.open.push(Open {
+            container: narrow(self.nodes.len()),
+            keys,
+        });
         self.push(kind, at, at);
         Ok(())
     }
@@ -256,7 +267,10 @@ impl Tape {
         let keys = &mut self.keys[first..];
         if keys.len() <= FEW_MEMBERS {
             for (i, &earlier) in keys.iter().enumerate() {
-                if keys[i + 1..].iter().any(|&later| same_key(text, nodes, earlier, later)) {
+                if keys[i + 1..]
+                    .iter()
+                    .any(|&later| same_key(text, nodes, earlier, later))
+                {
                     nodes[earlier as usize].shadowed = true;
                 }
             }
@@ -363,13 +377,20 @@ impl<'a> Value<'a> {
 
     /// The member of this name, if this is an object that has it and it is not null.
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members().find(|(key, _)| key.is(name)).map(|(_, value)| value).filter(|v| v.kind() != Kind::Null)
+        self.members()
+            .find(|(key, _)| key.is(name))
+            .map(|(_, value)| value)
+            .filter(|v| v.kind() != Kind::Null)
     }
 
     /// The members of an object in their order, without those that a later equal key replaces; of anything else, none.
     pub fn members(&self) -> impl Iterator<Item = (Key<'a>, Value<'a>)> + use<'a> {
         let whole = *self;
-        let (first, end) = if self.kind() == Kind::Object { self.inside() } else { (0, 0) };
+        let (first, end) = if self.kind() == Kind::Object {
+            self.inside()
+        } else {
+            (0, 0)
+        };
         let mut at = first;
         std::iter::from_fn(move || {
             while at < end {
@@ -386,7 +407,11 @@ impl<'a> Value<'a> {
     /// The elements of an array; of anything else, none.
     pub fn elements(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let whole = *self;
-        let (first, end) = if self.kind() == Kind::Array { self.inside() } else { (0, 0) };
+        let (first, end) = if self.kind() == Kind::Array {
+            self.inside()
+        } else {
+            (0, 0)
+        };
         let mut at = first;
         std::iter::from_fn(move || {
             (at < end).then(|| {

@@ -25,4 +25,3 @@ pub use json::{JsonError, Key, Kind, MAX_DEPTH, Tape, Value};
 pub use logged::Parts;
 pub use schema::{is_known, is_numeric, nearest};
 pub use walk::Scope;
-

@@ -2,7 +2,7 @@
 use super::ecs::TABLE;
 
 /// The event's own names. One that ends in `.` may have anything below it.
-const OWN: [&str; 52] = [
+const OWN: [&str; 38] = [
     "kind",
     "apiVersion",
     "level",
@@ -42,45 +42,35 @@ const OWN: [&str; 52] = [
     "annotations.",
     // v1beta1 wrote these of v1's ObjectMeta.
     "metadata.",
-    "request.dryRun",
-    "exec.command",
-    "exec.argv",
-    "podSpec.",
-    // Names of the schema that `nearest` should offer although they are in `TABLE` under another first word.
-    "user.name",
-    "user.id",
-    "source.ip",
-    "client.ip",
-    "user_agent.original",
-    "event.action",
-    "event.outcome",
-    "related.user",
-    "related.ip",
-    "@timestamp",
 ];
+
+/// The names that we derive.
+const DERIVED: [&str; 4] = ["request.dryRun", "exec.command", "exec.argv", "podSpec."];
+
+/// All names; under `kubernetes.audit` only the event's own.
+fn names(is_view: bool) -> impl Iterator<Item = &'static str> {
+    let others = TABLE
+        .iter()
+        .map(|(known, _)| *known)
+        .chain(DERIVED)
+        .filter(move |_| !is_view);
+    OWN.into_iter().chain(others)
+}
 
 /// Whether an event can have a value at, above or below this plain name (with or without `kubernetes.audit.`).
 pub fn is_known(name: &str) -> bool {
+    if matches!(name, "kubernetes" | "kubernetes.audit") {
+        return true;
+    }
     let (own, is_view) = match name.strip_prefix("kubernetes.audit.") {
         Some(own) => (own, true),
-        None => (name, name == "kubernetes.audit" || name == "kubernetes"),
+        None => (name, false),
     };
-    if own == "kubernetes" || own == "kubernetes.audit" {
-        return is_view;
-    }
-    let schema = TABLE.iter().map(|(known, _)| *known).filter(|_| !is_view);
-    OWN.into_iter().chain(schema).filter(|known| !is_view || is_logged(known)).any(|known| {
+    names(is_view).any(|known| {
         known == own
             || (known.ends_with('.') && own.starts_with(known))
             || known.strip_prefix(own).is_some_and(|rest| rest.starts_with('.'))
     })
-}
-
-/// Whether the name is one of the audit event's own.
-fn is_logged(known: &str) -> bool {
-    let first = known.split('.').next().unwrap_or_default();
-    !matches!(first, "request" | "exec" | "podSpec" | "source" | "client" | "user_agent" | "event" | "related" | "@timestamp")
-        && !matches!(known, "user.name" | "user.id")
 }
 
 /// The known name most like this one, spelled as it is (with `kubernetes.audit.` where it has that), if one is near.
@@ -94,9 +84,8 @@ pub fn nearest(name: &str) -> Option<String> {
         return None;
     }
     let own_lower = own.to_lowercase();
-    let names = OWN.into_iter().chain(TABLE.iter().map(|(known, _)| *known));
-    let candidates = names
-        .filter(|known| *known != "event.ingested" && (shift.is_empty() || is_logged(known)))
+    let candidates = names(!shift.is_empty())
+        .filter(|known| *known != "event.ingested")
         .map(|known| known.trim_end_matches('.'));
     let scored = candidates.map(|known| {
         let last = known.rsplit('.').next().unwrap_or(known);

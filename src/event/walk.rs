@@ -39,7 +39,11 @@ impl Scope {
     }
 
     fn in_array(self) -> Scope {
-        if self == Scope::Own { Scope::Own } else { Scope::Pruned }
+        if self == Scope::Own {
+            Scope::Own
+        } else {
+            Scope::Pruned
+        }
     }
 
     /// The key as this place shows it, or `None` where it is hidden.
@@ -75,7 +79,13 @@ impl<R: Copy> Frame<R> {
     fn over(value: Value<'_>, scope: Scope, state: R) -> Frame<R> {
         let (at, end) = value.inside();
         let is_object = value.kind() == Kind::Object;
-        Frame { at, end, is_object, scope: if is_object { scope } else { scope.in_array() }, state }
+        Frame {
+            at,
+            end,
+            is_object,
+            scope: if is_object { scope } else { scope.in_array() },
+            state,
+        }
     }
 
     /// The next element, or the next member that counts.
@@ -113,7 +123,9 @@ pub(super) fn reach<'a>(
                 _ => {}
             }
         }
-        let Some(frame) = stack.last_mut() else { return ControlFlow::Continue(()) };
+        let Some(frame) = stack.last_mut() else {
+            return ControlFlow::Continue(());
+        };
         match frame.next(root) {
             None => {
                 stack.pop();
@@ -130,7 +142,11 @@ pub(super) fn reach<'a>(
                     }
                     let name = frame.scope.shown(key)?;
                     let after = rest.strip_prefix(&*name)?;
-                    let rest = if after.is_empty() { None } else { Some(after.strip_prefix('.')?) };
+                    let rest = if after.is_empty() {
+                        None
+                    } else {
+                        Some(after.strip_prefix('.')?)
+                    };
                     Some((value, frame.scope.below(&name), rest))
                 });
             }
@@ -150,8 +166,7 @@ pub(super) fn leaves<'a>(
     let mut path = path.to_owned();
     let follow =
         |path: &str, progress| glob.map_or(progress, |glob: &Glob| glob.advance(path.as_bytes(), progress));
-    let fits =
-        |path: &str, progress| glob.is_none_or(|glob| glob.is_met(path.as_bytes(), progress));
+    let fits = |path: &str, progress| glob.is_none_or(|glob| glob.is_met(path.as_bytes(), progress));
     let mut stack: Vec<Frame<(usize, Progress)>> = Vec::new();
     let mut pending = Some((root, scope, follow(&path, Progress::default())));
     loop {
@@ -162,7 +177,9 @@ pub(super) fn leaves<'a>(
                 visit(&path, value)?;
             }
         }
-        let Some(frame) = stack.last_mut() else { return ControlFlow::Continue(()) };
+        let Some(frame) = stack.last_mut() else {
+            return ControlFlow::Continue(());
+        };
         let (length, progress) = frame.state;
         path.truncate(length);
         match frame.next(root) {
