@@ -1,1 +1,7 @@
-fn main(){ let o=tripline::cli::x(); std::io::Write::write_all(&mut std::io::stdout(), o.as_bytes()).ok(); }
+//! The `tripline` binary: everything is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tripline::cli::main()
+}

@@ -38,7 +38,7 @@ pub struct AuditSourceSpec {
     pub file: Option<FileLog>,
     /// Labels of the nodes whose processes read this source; none means every one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16), inner(length(max = 63)))]
+    #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
     /// Where reading begins the very first time; afterwards it goes on where it stopped.
     #[serde(default)]

@@ -1,4 +1,152 @@
-//! cli
-use kube as _;
-/// x
-pub fn x() -> String { crate::api::crds().iter().map(|c| serde_saphyr::to_string(c).unwrap_or_default()).collect::<Vec<_>>().join("---\n") }
+//! The command line, one file a subcommand.
+//!
+//! Data goes to standard output, everything else to standard error. The exit code is 0 when all is well, 1 when
+//! rules or tests have errors, 2 when the command or its input cannot be used.
+
+pub mod completion;
+pub mod crds;
+mod document;
+pub mod explain;
+mod finding;
+pub mod lint;
+mod load;
+mod rule_files;
+mod scalar;
+mod schema;
+mod terminal;
+pub mod test;
+
+use std::io::{self, BufWriter, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Detection rules over the Kubernetes audit log.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tripline",
+    version,
+    about = "Detection rules over the Kubernetes audit log",
+    long_about = "Detection rules over the Kubernetes audit log.\n\n\
+        Rules are DetectionRule objects with a query in KQL. The commands here work on rule files, without a cluster.",
+    after_help = "Examples:
+  tripline lint rules/                              check every rule below a folder
+  tripline test rules/                              run the cases that the rules bring along
+  tripline explain --rule rule.yaml event.json       why does this event match, or not?
+  tripline crds | kubectl apply -f -                  install the kinds
+
+Exit codes:
+  0  all is well
+  1  a rule has an error, or a test failed
+  2  the command is wrong, or its input cannot be read
+
+Every flag can be set by an environment variable, which its help names.",
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check rule files and say where and how they are wrong
+    Lint(lint::Args),
+    /// Run the tests that rules bring along
+    Test(test::Args),
+    /// Show how a rule judges an event, step by step
+    Explain(explain::Args),
+    /// Print the CustomResourceDefinitions
+    Crds(crds::Args),
+    /// Print a completion script for a shell
+    Completion(completion::Args),
+}
+
+/// What a command came to, apart from failing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Fine,
+    /// Exit code 1: a rule has an error, or a test failed.
+    Findings,
+}
+
+impl From<bool> for Outcome {
+    fn from(fine: bool) -> Self {
+        if fine { Self::Fine } else { Self::Findings }
+    }
+}
+
+/// How findings and results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let outcome = match cli.command {
+        Command::Lint(args) => lint::run(&args, &mut out),
+        Command::Test(args) => test::run(&args, &mut out),
+        Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Crds(args) => crds::run(&args, &mut out),
+        Command::Completion(args) => Ok(completion::run(&args, &mut out)),
+    };
+    // What was found before a failure is still printed.
+    let flushed = out.flush().map_err(anyhow::Error::from);
+    match outcome.and_then(|outcome| flushed.map(|()| outcome)) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(1),
+        // The reader went away, as `head` does: there is nobody left to tell.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let message = format!("{error:#}");
+            eprintln!("error: {}", terminal::line(&message));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command
+                .get_arguments()
+                .filter(|argument| !argument.is_positional())
+            {
+                let id = argument.get_id().as_str();
+                let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+                assert!(
+                    matches!(id, "help" | "version")
+                        || variable.is_some_and(|name| name.starts_with("TRIPLINE_")),
+                    "{} --{id}",
+                    command.get_name()
+                );
+            }
+        }
+    }
+}

@@ -1,1 +1,27 @@
-//! event
+//! The audit event: reading a line of the log, and addressing what it says.
+//!
+//! [`Event::decode`] borrows a line and a [`Tape`] and copies nothing; [`Field::resolve`] turns a name as a rule writes
+//! it into how it is read. There are three spellings of the same value: the event's own path
+//! (`objectRef.resource`), Elastic's data set (`kubernetes.audit.objectRef.resource`) and the Elastic Common Schema
+//! (`user.name`). On top of those come a few fields that we derive (`exec.command`, `podSpec.…`).
+//!
+//! Everything in an event is chosen by whoever made the request: no function here recurses on an event's depth, and
+//! each is linear in its size (sorting the keys of one large object apart).
+mod audit;
+mod derived;
+mod ecs;
+mod field;
+mod glob;
+mod json;
+mod logged;
+mod scan;
+mod schema;
+mod walk;
+
+pub use audit::{DecodeError, Event, ObjectRef, Stage, User};
+pub use field::{Field, FieldError, Look, Scalar, Type};
+pub use glob::Glob;
+pub use json::{JsonError, Key, Kind, MAX_DEPTH, Tape, Value};
+pub use logged::Parts;
+pub use schema::{is_known, is_numeric, nearest};
+pub use walk::Scope;

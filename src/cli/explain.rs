@@ -1,0 +1,200 @@
+//! `tripline explain`: why a rule matches an event, or does not.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::load::{self, Loaded};
+use super::{Outcome, document, rule_files, terminal};
+use crate::detect::{self, Context, Judgement, RuleSet, Verdict};
+use crate::event::{Event, Stage, Tape};
+
+/// Options of `tripline explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tripline explain --rule rules/exec-into-pod.yaml event.json
+  grep 1f1a0b3c /var/log/kubernetes/audit.log | tripline explain --rule rules/exec-into-pod.yaml -
+
+An event is one JSON object, as a line of the audit log has it, or the same as YAML. Several events are
+explained one after the other.
+
+Exit codes: 0 explained, whatever the verdict, 1 the rule has an error, 2 the input cannot be read.")]
+pub struct Args {
+    /// The file with the rule
+    #[arg(long, value_name = "FILE", env = "TRIPLINE_RULE")]
+    rule: PathBuf,
+    /// Which rule, where the file holds several
+    #[arg(long, env = "TRIPLINE_NAME")]
+    name: Option<String>,
+    /// The cluster's name, for `orchestrator.cluster.name`
+    #[arg(long, env = "TRIPLINE_CLUSTER")]
+    cluster: Option<String>,
+    /// A stage that the audit policy leaves out, repeatable: a request is then decided at another
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "TRIPLINE_OMIT_STAGES"
+    )]
+    omit_stage: Vec<String>,
+    /// The file with the event; `-` reads standard input
+    #[arg(value_name = "EVENT")]
+    event: PathBuf,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let loading = load::load(std::slice::from_ref(&args.rule))?;
+    if loading.has_errors() {
+        loading.report_errors()?;
+        return Ok(Outcome::Findings);
+    }
+    let Loaded { object, compiled } = pick(loading.rules, args.name.as_deref(), &args.rule)?;
+    let exceptions = object
+        .spec
+        .exceptions
+        .into_iter()
+        .map(|exception| exception.name)
+        .collect();
+    let rule = Arc::new(compiled.rule);
+    let explainer = Explainer {
+        set: RuleSet::new(vec![Arc::clone(&rule)]),
+        rule,
+        exceptions,
+    };
+    let omitted = stages(&args.omit_stage)?;
+    let context = Context {
+        cluster: args.cluster.as_deref(),
+        omitted_stages: &omitted,
+    };
+    let bytes = rule_files::read_bytes(&args.event)?;
+    let events = std::str::from_utf8(&bytes)
+        .context("not UTF-8")
+        .and_then(events)
+        .with_context(|| format!("cannot read {}", args.event.display()))?;
+    let mut tape = Tape::default();
+    for (number, text) in events.iter().enumerate() {
+        let event = Event::from_object(text, &mut tape)
+            .with_context(|| format!("{} holds no audit event", args.event.display()))?;
+        if number > 0 {
+            writeln!(out)?;
+        }
+        write!(out, "{}", terminal::lines(&explainer.explain(&event, &context)))?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// A rule, alone, and the names of its exceptions.
+struct Explainer {
+    rule: Arc<detect::Rule>,
+    set: RuleSet,
+    exceptions: Vec<String>,
+}
+
+impl Explainer {
+    /// The query as a tree, what a match would be, and the group it would belong to.
+    fn explain(&self, event: &Event<'_>, context: &Context<'_>) -> String {
+        let mut text = detect::explain(&self.rule, event, context).to_string();
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.extend(["\nresult: ", &self.result(event, context), "\n"]);
+        if self.rule.verdict(event, context) == Verdict::Match {
+            text.push_str("group:\n");
+            for value in self.rule.group(event, context) {
+                let values = value
+                    .values
+                    .map_or_else(|| "none".to_owned(), |values| format!("{values:?}"));
+                text.extend(["  ", &value.field, ": ", &terminal::line(&values), "\n"]);
+            }
+        }
+        text
+    }
+
+    fn result(&self, event: &Event<'_>, context: &Context<'_>) -> String {
+        let mut outcomes = Vec::new();
+        self.set.judge(event, context, &mut outcomes);
+        let decides = |stage| format!("this request is decided at {stage}");
+        match (outcomes.first().map(|outcome| outcome.what), event.stage()) {
+            (Some(Judgement::Detection), _) => "a detection".to_owned(),
+            (Some(Judgement::Suppressed { exception }), _) => {
+                let name = self.exceptions.get(exception).map_or("", String::as_str);
+                format!("a match that the exception `{}` lets pass", terminal::line(name))
+            }
+            (Some(Judgement::Undecidable), _) => {
+                "undecidable: the query needs a part of the event that was not logged".to_owned()
+            }
+            (Some(Judgement::Passing), Some(Stage::ResponseComplete | Stage::Panic)) => {
+                format!("a match, but no detection here: {}", decides("ResponseStarted"))
+            }
+            (Some(Judgement::Passing), Some(Stage::ResponseStarted)) => {
+                format!("a match, but no detection here: {}", decides("ResponseComplete"))
+            }
+            (Some(Judgement::Passing), _) => {
+                format!("a match, but no detection here: {}", decides("a later stage"))
+            }
+            (None, _) if self.rule.verdict(event, context) == Verdict::Unknown => {
+                format!("not known at this stage: {}", decides("another"))
+            }
+            (None, _) => "no match".to_owned(),
+        }
+    }
+}
+
+fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Result<Loaded> {
+    let named = |loaded: &Loaded| loaded.object.metadata.name.clone().unwrap_or_default();
+    let names = rules.iter().map(named).collect::<Vec<_>>().join(", ");
+    let found = match name {
+        Some(name) => rules.iter().position(|loaded| named(loaded) == name),
+        None if rules.len() > 1 => bail!(
+            "{} holds several rules: choose one with --name: {names}",
+            file.display()
+        ),
+        None => (!rules.is_empty()).then_some(0),
+    };
+    let found = found.with_context(|| format!("{} has no such rule, but {names}", file.display()))?;
+    Ok(rules.swap_remove(found))
+}
+
+fn stages(names: &[String]) -> anyhow::Result<Vec<Stage>> {
+    let known = || Stage::ALL.map(Stage::as_str).join(", ");
+    let stage = |name: &String| {
+        Stage::from_name(name).with_context(|| format!("no stage `{name}`: write one of {}", known()))
+    };
+    names.iter().map(stage).collect()
+}
+
+/// The text of each event: JSON objects one after the other, as in a log, or YAML documents.
+fn events(text: &str) -> anyhow::Result<Vec<String>> {
+    ensure!(!text.trim().is_empty(), "there is nothing in it");
+    if !text.trim_start().starts_with('{') {
+        return yaml(text);
+    }
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let mut events = Vec::new();
+    loop {
+        let from = stream.byte_offset();
+        match stream.next() {
+            // The log's own text is judged, not a copy that lost what JSON values do not keep.
+            Some(Ok(_)) => events.extend(text.get(from..stream.byte_offset()).map(str::to_owned)),
+            // `{verb: get}` is YAML.
+            Some(Err(json)) => {
+                return yaml(text).map_err(|_| anyhow::Error::from(json).context("not valid JSON"));
+            }
+            None => return Ok(events),
+        }
+    }
+}
+
+fn yaml(text: &str) -> anyhow::Result<Vec<String>> {
+    let (documents, unreadable) = document::read(text);
+    if let Some(error) = unreadable {
+        let (line, column) = super::finding::line_column(text, error.span.start);
+        bail!("not valid YAML: line {line}, column {column}: {}", error.message);
+    }
+    documents
+        .iter()
+        .map(|node| Ok(serde_json::to_string(&node.to_json())?))
+        .collect()
+}

@@ -1,0 +1,290 @@
+//! From the `DetectionRule` of the API to a rule that can be judged, and its own tests.
+//!
+//! Pure: no client, no clock. The operator and the command line both come through here, so a rule file that
+//! `tripline lint` accepts is a rule the operator runs.
+
+use std::ops::Range;
+
+use crate::api::{self, DetectionRule, Expectation, RuleTest, reason};
+use crate::detect::{self, Context, ExceptionSource, RuleSource, Verdict};
+use crate::event::{Event, Tape};
+use crate::query::{Diagnostic, Severity};
+
+/// The most a rule may take up, as JSON without its status.
+pub const MOST_BYTES: usize = 200 * 1024;
+
+/// A rule ready to judge events, with what may be wrong with it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The rule.
+    pub rule: detect::Rule,
+    /// What does not stop it: a value that can never match, an unknown field.
+    pub warnings: Vec<Finding>,
+}
+
+/// The part of a spec that a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The whole of it.
+    Spec,
+    /// `spec.query`.
+    Query,
+    /// `query` of the exception with this name.
+    Exception(String),
+    /// The entry of `spec.grouping.by` with this number.
+    GroupBy(usize),
+}
+
+/// What is wrong with a rule, or may be.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    part: Part,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug)]
+enum Problem {
+    /// Of a text in the query language, which is kept to show the place.
+    Query { diagnostic: Diagnostic, text: String },
+    /// Of the rule as a whole.
+    Spec { message: String, help: String },
+}
+
+impl Finding {
+    fn spec(message: String, help: &str) -> Self {
+        Self {
+            part: Part::Spec,
+            problem: Problem::Spec {
+                message,
+                help: help.to_owned(),
+            },
+        }
+    }
+
+    fn of(found: detect::Finding, source: &RuleSource) -> Self {
+        let (part, text) = match found.part {
+            detect::Part::Query => (Part::Query, source.query.clone()),
+            detect::Part::Exception(name) => {
+                let exception = source.exceptions.iter().find(|exception| exception.name == name);
+                (
+                    Part::Exception(name),
+                    exception.map_or(String::new(), |exception| exception.query.clone()),
+                )
+            }
+            detect::Part::GroupBy(index) => (
+                Part::GroupBy(index),
+                source.group_by.get(index).cloned().unwrap_or_default(),
+            ),
+        };
+        Self {
+            part,
+            problem: Problem::Query {
+                diagnostic: found.diagnostic,
+                text,
+            },
+        }
+    }
+
+    /// The part of the spec it is about.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
+    /// Whether the rule cannot run because of it.
+    pub fn is_error(&self) -> bool {
+        match &self.problem {
+            Problem::Query { diagnostic, .. } => diagnostic.severity == Severity::Error,
+            Problem::Spec { .. } => true,
+        }
+    }
+
+    /// What is wrong, without the place.
+    pub fn message(&self) -> &str {
+        match &self.problem {
+            Problem::Query { diagnostic, .. } => &diagnostic.message,
+            Problem::Spec { message, .. } => message,
+        }
+    }
+
+    /// What to write instead.
+    pub fn help(&self) -> Option<&str> {
+        match &self.problem {
+            Problem::Query { diagnostic, .. } => diagnostic.help.as_deref(),
+            Problem::Spec { help, .. } => Some(help),
+        }
+    }
+
+    /// The bytes of the query, or of the grouping field, that it is about.
+    pub fn span(&self) -> Option<Range<usize>> {
+        match &self.problem {
+            Problem::Query { diagnostic, .. } => Some(diagnostic.span.clone()),
+            Problem::Spec { .. } => None,
+        }
+    }
+
+    /// Line and column inside the query, both from 1.
+    pub fn line_column(&self) -> Option<(usize, usize)> {
+        match &self.problem {
+            Problem::Query { diagnostic, text } => Some(diagnostic.line_column(text)),
+            Problem::Spec { .. } => None,
+        }
+    }
+
+    /// The reason of the condition that reports it, also its category in metrics.
+    pub fn reason(&self) -> &'static str {
+        match self.part {
+            Part::Query | Part::Exception(_) => reason::INVALID_QUERY,
+            Part::Spec | Part::GroupBy(_) => reason::INVALID_SPEC,
+        }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    /// Place, message, the line with a caret, and what to do: the text of the `Accepted` condition.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.part {
+            Part::Spec | Part::Query => {}
+            Part::Exception(name) => write!(f, "exception {name}: ")?,
+            Part::GroupBy(index) => write!(f, "grouping.by[{index}]: ")?,
+        }
+        match &self.problem {
+            Problem::Query { diagnostic, text } => f.write_str(&diagnostic.render(text)),
+            Problem::Spec { message, help } => write!(f, "{message}: {help}"),
+        }
+    }
+}
+
+/// Compiles a rule, or says everything that is wrong with it.
+///
+/// What the API server's schema already refuses is not looked at again; what it cannot express is: the languages,
+/// the size of the whole, the fields of the grouping.
+pub fn compile(rule: &DetectionRule) -> Result<Compiled, Vec<Finding>> {
+    let spec = &rule.spec;
+    let source = RuleSource {
+        name: rule.metadata.name.clone().unwrap_or_default(),
+        uid: rule.metadata.uid.clone().unwrap_or_default(),
+        generation: rule.metadata.generation.unwrap_or_default(),
+        query: spec.query.clone(),
+        missing_body: match spec.missing_body {
+            api::MissingBody::Unknown => detect::MissingBody::Unknown,
+            api::MissingBody::Absent => detect::MissingBody::Absent,
+        },
+        exceptions: spec
+            .exceptions
+            .iter()
+            .map(|exception| ExceptionSource {
+                name: exception.name.clone(),
+                query: exception.query.clone(),
+                expire: exception.expire_time.as_ref().map(|time| time.0),
+            })
+            .collect(),
+        group_by: spec.grouping.by.clone(),
+    };
+    let size = serde_json::to_vec(spec).map_or(0, |bytes| bytes.len());
+    let too_large = (size > MOST_BYTES).then(|| {
+        let message = format!(
+            "the rule takes up {} KiB, at most {} are allowed",
+            size.div_ceil(1024),
+            MOST_BYTES / 1024
+        );
+        Finding::spec(message, "shorten the events of its tests, or split the rule")
+    });
+    match (detect::Rule::compile(source.clone()), too_large) {
+        (Ok((rule, warnings)), None) => {
+            let warnings = warnings
+                .into_iter()
+                .map(|finding| Finding::of(finding, &source))
+                .collect();
+            Ok(Compiled { rule, warnings })
+        }
+        (Ok(_), Some(too_large)) => Err(vec![too_large]),
+        (Err(found), too_large) => Err(found
+            .into_iter()
+            .map(|finding| Finding::of(finding, &source))
+            .chain(too_large)
+            .collect()),
+    }
+}
+
+/// How one of a rule's own tests came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestOutcome {
+    /// The test's name.
+    pub name: String,
+    /// What it expects.
+    pub expected: Expectation,
+    /// What the query said, or why it was not asked.
+    pub got: Result<Expectation, NotJudged>,
+}
+
+impl TestOutcome {
+    /// Whether the query said what was expected.
+    pub fn ok(&self) -> bool {
+        self.got.as_ref() == Ok(&self.expected)
+    }
+}
+
+/// Why a test's event was not judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotJudged {
+    /// It is no audit event.
+    #[error("the test's event cannot be read: {0}")]
+    InvalidEvent(String),
+    /// The time for all tests ran out first.
+    #[error("the time for the rule's tests ran out")]
+    OutOfTime,
+}
+
+impl NotJudged {
+    /// A word for metrics and conditions.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::InvalidEvent(_) => "invalid_event",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+/// Runs a rule's own tests, one after the other while `in_time` says so. It is asked before each.
+///
+/// A test states the query's verdict, before the decisive stage and exceptions.
+pub fn run_tests(
+    rule: &detect::Rule,
+    tests: &[RuleTest],
+    mut in_time: impl FnMut() -> bool,
+) -> Vec<TestOutcome> {
+    let mut tape = Tape::default();
+    let context = Context::default();
+    tests
+        .iter()
+        .map(|test| {
+            let got = if in_time() {
+                judge(rule, test, &context, &mut tape)
+            } else {
+                Err(NotJudged::OutOfTime)
+            };
+            TestOutcome {
+                name: test.name.clone(),
+                expected: test.expect,
+                got,
+            }
+        })
+        .collect()
+}
+
+fn judge(
+    rule: &detect::Rule,
+    test: &RuleTest,
+    context: &Context<'_>,
+    tape: &mut Tape,
+) -> Result<Expectation, NotJudged> {
+    let object =
+        serde_json::to_string(&test.event).map_err(|error| NotJudged::InvalidEvent(error.to_string()))?;
+    let event =
+        Event::from_object(&object, tape).map_err(|error| NotJudged::InvalidEvent(error.to_string()))?;
+    Ok(match rule.verdict(&event, context) {
+        Verdict::Match => Expectation::Match,
+        Verdict::NoMatch => Expectation::NoMatch,
+        Verdict::Unknown => Expectation::Unknown,
+    })
+}

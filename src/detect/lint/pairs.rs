@@ -1,0 +1,137 @@
+//! Resources and subresources that do not go together.
+use crate::query::{Diagnostic, Expr, Literal, Values, shown};
+
+/// The subresources of Kubernetes' own kinds. What is not listed may have any.
+const SUBRESOURCES: [(&str, &[&str]); 36] = [
+    (
+        "pods",
+        &[
+            "attach",
+            "binding",
+            "ephemeralcontainers",
+            "eviction",
+            "exec",
+            "log",
+            "portforward",
+            "proxy",
+            "resize",
+            "status",
+        ],
+    ),
+    ("nodes", &["proxy", "status"]),
+    ("services", &["proxy", "status"]),
+    ("serviceaccounts", &["token"]),
+    ("namespaces", &["finalize", "status"]),
+    ("secrets", &[]),
+    ("configmaps", &[]),
+    ("endpoints", &[]),
+    ("limitranges", &[]),
+    ("podtemplates", &[]),
+    ("bindings", &[]),
+    ("resourcequotas", &["status"]),
+    ("persistentvolumes", &["status"]),
+    ("persistentvolumeclaims", &["status"]),
+    ("replicationcontrollers", &["scale", "status"]),
+    ("deployments", &["scale", "status"]),
+    ("replicasets", &["scale", "status"]),
+    ("statefulsets", &["scale", "status"]),
+    ("daemonsets", &["status"]),
+    ("controllerrevisions", &[]),
+    ("jobs", &["status"]),
+    ("cronjobs", &["status"]),
+    ("roles", &[]),
+    ("rolebindings", &[]),
+    ("clusterroles", &[]),
+    ("clusterrolebindings", &[]),
+    ("certificatesigningrequests", &["approval", "status"]),
+    ("mutatingwebhookconfigurations", &[]),
+    ("validatingwebhookconfigurations", &[]),
+    ("customresourcedefinitions", &["status"]),
+    ("apiservices", &["status"]),
+    ("leases", &[]),
+    ("endpointslices", &[]),
+    ("storageclasses", &[]),
+    ("priorityclasses", &[]),
+    ("poddisruptionbudgets", &["status"]),
+];
+
+const RESOURCE: [&str; 3] = [
+    "objectRef.resource",
+    "kubernetes.audit.objectRef.resource",
+    "orchestrator.resource.type",
+];
+const SUBRESOURCE: [&str; 2] = ["objectRef.subresource", "kubernetes.audit.objectRef.subresource"];
+
+/// Adds a warning for each `and` that asks for a resource and a subresource that it does not have.
+pub(super) fn check(expr: &Expr, warnings: &mut Vec<Diagnostic>) {
+    match expr {
+        Expr::And(_) => {
+            let mut conjuncts = Vec::new();
+            flatten(expr, &mut conjuncts);
+            let resources = conjuncts.iter().find_map(|part| alternatives(part, &RESOURCE));
+            let subresources = conjuncts.iter().find_map(|part| alternatives(part, &SUBRESOURCE));
+            if let (Some(resources), Some(subresources)) = (resources, subresources) {
+                warnings.extend(remark(&resources, &subresources));
+            }
+            for part in conjuncts {
+                check(part, warnings);
+            }
+        }
+        Expr::Or(parts) => parts.iter().for_each(|part| check(part, warnings)),
+        Expr::Not(inner) => check(inner, warnings),
+        _ => {}
+    }
+}
+
+/// The parts of an `and` and of those inside it.
+fn flatten<'q>(expr: &'q Expr, conjuncts: &mut Vec<&'q Expr>) {
+    match expr {
+        Expr::And(parts) => parts.iter().for_each(|part| flatten(part, conjuncts)),
+        other => conjuncts.push(other),
+    }
+}
+
+/// The plain values of which a field of these names has to have one.
+fn alternatives<'q>(expr: &'q Expr, names: &[&str]) -> Option<Vec<&'q Literal>> {
+    let Expr::Field { field, values } = expr else {
+        return None;
+    };
+    if !field.plain().is_some_and(|name| names.contains(&name)) {
+        return None;
+    }
+    let one = |values: &'q Values| match values {
+        Values::One(value) if value.plain().is_some() => Some(value),
+        _ => None,
+    };
+    match values {
+        Values::Or(parts) => parts.iter().map(one).collect(),
+        values => one(values).map(|value| vec![value]),
+    }
+}
+
+fn remark(resources: &[&Literal], subresources: &[&Literal]) -> Option<Diagnostic> {
+    let (first, wrong) = (resources.first()?.plain()?, subresources.first()?);
+    let mut known = Vec::new();
+    for resource in resources {
+        let (_, has) = SUBRESOURCES
+            .iter()
+            .find(|(name, _)| Some(*name) == resource.plain())?;
+        known.extend_from_slice(has);
+    }
+    if subresources
+        .iter()
+        .any(|sub| sub.plain().is_some_and(|sub| known.contains(&sub)))
+    {
+        return None;
+    }
+    let written = shown(wrong.plain()?, 60);
+    let warning = Diagnostic::warning(
+        wrong.span.clone(),
+        format!("`{first}` has no subresource `{written}`: this never matches"),
+    );
+    Some(if known.is_empty() {
+        warning.help(format!("`{first}` has no subresources"))
+    } else {
+        warning.help(format!("it has {}", known.join(", ")))
+    })
+}

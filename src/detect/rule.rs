@@ -1,0 +1,268 @@
+//! A rule, from its source to what is evaluated.
+use jiff::Timestamp;
+
+use super::Context;
+use super::lint;
+use super::plan::Plan;
+use crate::event::{Event, Field, Look};
+use crate::query::{Diagnostic, Severity, parse, shown};
+
+/// What a body that was never logged counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingBody {
+    /// Neither there nor missing.
+    #[default]
+    Unknown,
+    /// Missing, as Elasticsearch reads it.
+    Absent,
+}
+
+/// A rule as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleSource {
+    /// The object's name.
+    pub name: String,
+    /// The object's uid.
+    pub uid: String,
+    /// The object's generation.
+    pub generation: i64,
+    /// What to match, in KQL.
+    pub query: String,
+    /// What a body that was never logged counts as, here and in the exceptions.
+    pub missing_body: MissingBody,
+    /// What not to report.
+    pub exceptions: Vec<ExceptionSource>,
+    /// The fields whose values tell alerts apart.
+    pub group_by: Vec<String>,
+}
+
+/// An exception as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExceptionSource {
+    /// Its name within the rule.
+    pub name: String,
+    /// What it covers, in KQL.
+    pub query: String,
+    /// From this time of an event on it covers nothing.
+    pub expire: Option<Timestamp>,
+}
+
+/// The part of a rule that a remark is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The query.
+    Query,
+    /// The query of the exception of this name.
+    Exception(String),
+    /// The field at this index of the grouping.
+    GroupBy(usize),
+}
+
+/// A remark on a part of a rule; its span is in that part's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which part.
+    pub part: Part,
+    /// What is to be said.
+    pub diagnostic: Diagnostic,
+}
+
+/// One field of a match's group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupValue {
+    /// The field, as the rule names it.
+    pub field: String,
+    /// Its values in the order of the event; `None` if it has none.
+    pub values: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Exception {
+    pub(super) query: Plan,
+    pub(super) expire: Option<Timestamp>,
+}
+
+/// A compiled rule. Immutable.
+#[derive(Debug)]
+pub struct Rule {
+    name: String,
+    uid: String,
+    generation: i64,
+    pub(super) query: Plan,
+    pub(super) missing_body: MissingBody,
+    pub(super) exceptions: Vec<Exception>,
+    group_by: Vec<Field>,
+    names_stage: bool,
+}
+
+impl Rule {
+    /// Compiles a rule; with it come the warnings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in all its parts, warnings included; at least one finding is an error.
+    pub fn compile(source: RuleSource) -> Result<(Rule, Vec<Finding>), Vec<Finding>> {
+        let mut findings = Vec::new();
+        let query = compile_query(&source.query, &Part::Query, &mut findings);
+        let mut exceptions = Vec::new();
+        for exception in &source.exceptions {
+            let part = Part::Exception(exception.name.clone());
+            let query = compile_query(&exception.query, &part, &mut findings);
+            exceptions.extend(query.map(|query| Exception {
+                query,
+                expire: exception.expire,
+            }));
+        }
+        let mut group_by = Vec::new();
+        for (index, name) in source.group_by.iter().enumerate() {
+            let mut remarks = Vec::new();
+            group_by.extend(compile_group_field(name, &mut remarks));
+            findings.extend(remarks.into_iter().map(|diagnostic| Finding {
+                part: Part::GroupBy(index),
+                diagnostic,
+            }));
+        }
+        let is_broken = findings
+            .iter()
+            .any(|finding| finding.diagnostic.severity == Severity::Error);
+        match query {
+            Some(query) if !is_broken => {
+                let names_stage = query.names_stage();
+                let RuleSource {
+                    name,
+                    uid,
+                    generation,
+                    missing_body,
+                    ..
+                } = source;
+                let rule = Rule {
+                    name,
+                    uid,
+                    generation,
+                    query,
+                    missing_body,
+                    exceptions,
+                    group_by,
+                    names_stage,
+                };
+                Ok((rule, findings))
+            }
+            _ => Err(findings),
+        }
+    }
+
+    /// The object's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The object's uid.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The object's generation.
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.
+    pub fn needs_body(&self) -> bool {
+        self.query.needs_body()
+    }
+
+    /// Whether its query names the stage: then it detects wherever it matches.
+    pub fn names_stage(&self) -> bool {
+        self.names_stage
+    }
+
+    /// The group that a match on this event belongs to, a value a field of the rule's grouping.
+    pub fn group(&self, event: &Event<'_>, context: &Context<'_>) -> Vec<GroupValue> {
+        let look = Look {
+            event: *event,
+            cluster: context.cluster,
+            element: None,
+        };
+        let value = |field: &Field| {
+            let values: Vec<String> = field
+                .values(&look)
+                .into_iter()
+                .map(|value| value.into_text().into_owned())
+                .collect();
+            GroupValue {
+                field: field.name().to_owned(),
+                values: (!values.is_empty()).then_some(values),
+            }
+        };
+        self.group_by.iter().map(value).collect()
+    }
+}
+
+fn compile_query(text: &str, part: &Part, findings: &mut Vec<Finding>) -> Option<Plan> {
+    let mut report = |diagnostic| {
+        findings.push(Finding {
+            part: part.clone(),
+            diagnostic,
+        });
+    };
+    let parsed = match parse(text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            report(error);
+            return None;
+        }
+    };
+    let mut warnings = parsed.warnings;
+    lint::check(&parsed.expr, &mut warnings);
+    warnings.into_iter().for_each(&mut report);
+    match Plan::compile(&parsed.expr) {
+        Ok(plan) if plan.is_everything() => {
+            let what = if *part == Part::Query {
+                "a rule that matches every event"
+            } else {
+                "an exception for every event"
+            };
+            report(
+                Diagnostic::error(0..text.len(), format!("expected a condition: {what} is refused"))
+                    .help("name a field and a value, such as `verb:create`"),
+            );
+            None
+        }
+        Ok(plan) => Some(plan),
+        Err(errors) => {
+            errors.into_iter().for_each(report);
+            None
+        }
+    }
+}
+
+fn compile_group_field(name: &str, remarks: &mut Vec<Diagnostic>) -> Option<Field> {
+    let span = 0..name.len();
+    if name.trim().is_empty() || name.contains('*') {
+        remarks.push(
+            Diagnostic::error(span, "expected the name of one field")
+                .help("a grouping takes plain names, such as `user.username`"),
+        );
+        return None;
+    }
+    match Field::resolve(name) {
+        Ok(field) => {
+            remarks.extend(lint::unknown_name(name, span));
+            Some(field)
+        }
+        Err(error) => {
+            remarks.push(Diagnostic::error(span, error.to_string()).help(error.help()));
+            None
+        }
+    }
+}
+
+impl Part {
+    /// How a message names it.
+    pub fn title(&self) -> String {
+        match self {
+            Part::Query => "query".to_owned(),
+            Part::Exception(name) => format!("exception {}", shown(name, 63)),
+            Part::GroupBy(index) => format!("grouping.by[{index}]"),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! All rules on one event.
+use std::sync::Arc;
+
+use super::evaluate::Evaluator;
+use super::rule::Rule;
+use super::stage::is_decisive;
+use super::{Context, Verdict};
+use crate::event::Event;
+
+/// What a rule makes of an event that it has something to say on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// A match at the decisive stage that no exception covers.
+    Detection,
+    /// Such a match that an exception covers.
+    Suppressed {
+        /// The exception's index in the rule's source.
+        exception: usize,
+    },
+    /// At the decisive stage, the query hangs on something that was not logged.
+    Undecidable,
+    /// A match at another stage of the request, which is no detection.
+    Passing,
+}
+
+/// One rule's judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The rule's index in the set.
+    pub rule: usize,
+    /// What it makes of the event.
+    pub what: Judgement,
+}
+
+/// The rules that are in force. Immutable: a change makes a new set.
+#[derive(Debug, Clone, Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+}
+
+impl RuleSet {
+    /// A set of these rules, in this order.
+    pub fn new(rules: Vec<Arc<Rule>>) -> RuleSet {
+        RuleSet { rules }
+    }
+
+    /// The rules in their order.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// Replaces `outcomes` by what the rules make of the event: in their order, without those that do not match, and
+    /// without those that are unknown at a stage that does not decide.
+    pub fn judge(&self, event: &Event<'_>, context: &Context<'_>, outcomes: &mut Vec<Outcome>) {
+        outcomes.clear();
+        let evaluator = Evaluator::new(event, context);
+        let decisive = is_decisive(event, context);
+        for (index, rule) in self.rules.iter().enumerate() {
+            let decides = decisive || rule.names_stage();
+            let what = match (rule.evaluate(&evaluator), decides) {
+                (Verdict::NoMatch, _) | (Verdict::Unknown, false) => continue,
+                (Verdict::Unknown, true) => Judgement::Undecidable,
+                (Verdict::Match, false) => Judgement::Passing,
+                (Verdict::Match, true) => match rule.covering_exception(&evaluator) {
+                    Some(exception) => Judgement::Suppressed { exception },
+                    None => Judgement::Detection,
+                },
+            };
+            outcomes.push(Outcome { rule: index, what });
+        }
+    }
+}
+
+impl Rule {
+    fn evaluate(&self, evaluator: &Evaluator<'_>) -> Verdict {
+        evaluator.verdict(&self.query, &evaluator.look(), self.missing_body)
+    }
+
+    /// The query alone on this event: no stage, no exception.
+    pub fn verdict(&self, event: &Event<'_>, context: &Context<'_>) -> Verdict {
+        self.evaluate(&Evaluator::new(event, context))
+    }
+
+    /// The first exception that surely holds and has not expired by the event's time. One that is unknown covers
+    /// nothing; one with an end covers no event without a time.
+    fn covering_exception(&self, evaluator: &Evaluator<'_>) -> Option<usize> {
+        self.exceptions.iter().position(|exception| {
+            let is_in_force = exception
+                .expire
+                .is_none_or(|end| evaluator.now().is_some_and(|now| now < end));
+            is_in_force
+                && evaluator.verdict(&exception.query, &evaluator.look(), self.missing_body) == Verdict::Match
+        })
+    }
+}

@@ -1,0 +1,438 @@
+//! A field's name, resolved once to how it is read.
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use thiserror::Error;
+
+use super::audit::Event;
+use super::derived::{PodPath, dry_run, exec_argv, pod_leaves};
+use super::ecs::{self, Ecs};
+use super::glob::Glob;
+use super::json::{Kind, Value};
+use super::logged::Parts;
+use super::walk::{self, Scope, leaves, reach};
+
+const VIEW: &str = "kubernetes.audit";
+
+/// Why a name cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FieldError {
+    /// The time of reading is not the event's: judging the same event again would give another verdict.
+    #[error("`event.ingested` is when a log was read, which tells nothing of the event")]
+    Ingested,
+}
+
+impl FieldError {
+    /// A fixed word for metrics.
+    pub fn category(&self) -> &'static str {
+        "ingested"
+    }
+
+    /// What to write instead.
+    pub fn help(&self) -> &'static str {
+        "use `@timestamp`, the time of the event"
+    }
+}
+
+/// How a field's strings compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// As text.
+    Plain,
+    /// As network addresses.
+    Address,
+    /// As points in time.
+    Date,
+}
+
+impl Type {
+    /// Of an own path, or one under `kubernetes.audit`.
+    fn of_path(path: &str) -> Type {
+        match path.strip_prefix("kubernetes.audit.").unwrap_or(path) {
+            "sourceIPs" => Type::Address,
+            "requestReceivedTimestamp" | "stageTimestamp" => Type::Date,
+            _ => Type::Plain,
+        }
+    }
+}
+
+/// A value that a query can meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scalar<'a> {
+    /// A string.
+    Text(Cow<'a, str>),
+    /// A number, as it is written.
+    Number(&'a str),
+    /// A boolean.
+    Bool(bool),
+}
+
+impl<'a> Scalar<'a> {
+    /// From a JSON value; `None` for null, arrays and objects.
+    pub(super) fn of(value: Value<'a>) -> Option<Scalar<'a>> {
+        match value.kind() {
+            Kind::Number => Some(Scalar::Number(value.raw())),
+            Kind::True => Some(Scalar::Bool(true)),
+            Kind::False => Some(Scalar::Bool(false)),
+            _ => value.text().map(Scalar::Text),
+        }
+    }
+
+    /// As text: of a number its digits as logged.
+    pub fn into_text(self) -> Cow<'a, str> {
+        match self {
+            Scalar::Text(text) => text,
+            Scalar::Number(digits) => Cow::Borrowed(digits),
+            Scalar::Bool(true) => Cow::Borrowed("true"),
+            Scalar::Bool(false) => Cow::Borrowed("false"),
+        }
+    }
+}
+
+/// What a field is read from: an event, or one element of it inside a nested group.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The event.
+    pub event: Event<'a>,
+    /// The name of the cluster that the event's source gives (`orchestrator.cluster.name`).
+    pub cluster: Option<&'a str>,
+    /// Inside a nested group: the element, and where it stands.
+    pub element: Option<(Value<'a>, Scope)>,
+}
+
+#[derive(Debug, Clone)]
+enum Reader {
+    /// A path from the event's root, in the given spelling.
+    Path(Scope, Option<String>),
+    Ecs(Ecs),
+    /// A name above names of the schema (`user_agent`): exists when one of them does, and has no value itself.
+    AboveEcs,
+    DryRun,
+    ExecCommand,
+    ExecArgv,
+    PodSpec(PodPath),
+    /// Names that fit a pattern, among those that begin as the pattern does.
+    Pattern {
+        glob: Glob,
+        scope: Scope,
+        ecs: bool,
+        derived: bool,
+    },
+    /// Any value of the event: a bare value in a query.
+    Any,
+    /// A path, a pattern, or any value, inside the element of a nested group.
+    Inner(String),
+    InnerPattern(Glob),
+}
+
+/// A field name, resolved.
+#[derive(Debug, Clone)]
+pub struct Field {
+    name: String,
+    reader: Reader,
+    kind: Type,
+    parts: Parts,
+}
+
+impl Field {
+    /// Resolves a plain name.
+    pub fn resolve(name: &str) -> Result<Field, FieldError> {
+        if name == "event.ingested" {
+            return Err(FieldError::Ingested);
+        }
+        let mut kind = Type::of_path(name);
+        let (reader, parts) = if let Some(path) = below(name, VIEW) {
+            (
+                Reader::Path(Scope::View, some(path).map(str::to_owned)),
+                Parts::of_path(path),
+            )
+        } else if let Some(field) = ecs::named(name) {
+            kind = field.kind();
+            (Reader::Ecs(field), field.parts())
+        } else if let Some(rest) = below(name, "podSpec") {
+            (Reader::PodSpec(PodPath::new(some(rest))), Parts::REQUEST)
+        } else {
+            match name {
+                "request.dryRun" => (Reader::DryRun, Parts::NONE),
+                "exec.command" => (Reader::ExecCommand, Parts::NONE),
+                "exec.argv" => (Reader::ExecArgv, Parts::NONE),
+                // `user` is the event's own, and has more below it than the schema's.
+                _ if name != "user" && is_above_ecs(name) => (Reader::AboveEcs, Parts::NONE),
+                _ => (
+                    Reader::Path(Scope::Own, Some(name.to_owned())),
+                    Parts::of_path(name),
+                ),
+            }
+        };
+        Ok(Field {
+            name: name.to_owned(),
+            reader,
+            kind,
+            parts,
+        })
+    }
+
+    /// Resolves a name with wildcards, given as the pieces around its stars joined by `*` and as its pattern.
+    pub fn pattern(name: &str, glob: Glob) -> Field {
+        let start = glob.prefix();
+        let (scope, shift) = if start.starts_with("kubernetes.audit.") {
+            (Scope::View, "kubernetes.audit.")
+        } else {
+            (Scope::Own, "")
+        };
+        let begins = |with: &str| {
+            with.split('.').next().is_some_and(|first| {
+                start
+                    .strip_prefix(first)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            })
+        };
+        let ecs = ecs::TABLE.iter().any(|(name, _)| begins(name));
+        let derived = begins("podSpec") || begins("exec") || begins("request");
+        let mut parts = Parts::all_that(|part| glob.can_begin_with(&format!("{shift}{part}")));
+        if begins("podSpec") || begins("container") {
+            parts = parts.with(Parts::REQUEST);
+        }
+        if glob.matches("event.outcome") && ecs {
+            parts = parts.with(Parts::ANNOTATIONS);
+        }
+        let reader = Reader::Pattern {
+            glob,
+            scope,
+            ecs,
+            derived,
+        };
+        Field {
+            name: name.to_owned(),
+            reader,
+            kind: Type::Plain,
+            parts,
+        }
+    }
+
+    /// Any value of the event.
+    pub fn any() -> Field {
+        Field {
+            name: "*".to_owned(),
+            reader: Reader::Any,
+            kind: Type::Plain,
+            parts: Parts::all_that(|_| true),
+        }
+    }
+
+    /// A plain name inside a nested group on this field, or with a pattern the names that fit.
+    #[must_use]
+    pub fn inside(&self, inner: &str, glob: Option<Glob>) -> Field {
+        let name = format!("{}.{inner}", self.name);
+        let full = below(&name, VIEW).unwrap_or(&name);
+        let parts = match &glob {
+            None => self.parts.with(Parts::of_path(full)),
+            Some(_) if matches!(self.reader, Reader::Path(_, None)) => Parts::all_that(|_| true),
+            Some(_) => self.parts,
+        };
+        let kind = if glob.is_none() {
+            Type::of_path(full)
+        } else {
+            Type::Plain
+        };
+        let reader = glob.map_or_else(|| Reader::Inner(inner.to_owned()), Reader::InnerPattern);
+        Field {
+            name,
+            reader,
+            kind,
+            parts,
+        }
+    }
+
+    /// The full name: inside a nested group, with the group's in front.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How its strings compare.
+    pub fn kind(&self) -> Type {
+        self.kind
+    }
+
+    /// The parts of an event that it is read from.
+    pub fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    /// Whether a nested group can be evaluated on it: its values may be objects.
+    pub fn has_elements(&self) -> bool {
+        matches!(
+            self.reader,
+            Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_)
+        )
+    }
+
+    /// Whether its name is one plain name, and not a pattern or any field.
+    pub fn is_plain(&self) -> bool {
+        !matches!(
+            self.reader,
+            Reader::Pattern { .. } | Reader::Any | Reader::InnerPattern(_)
+        )
+    }
+
+    /// Calls `visit` with each value, in the order of the event.
+    pub fn visit<'a>(
+        &self,
+        look: &Look<'a>,
+        visit: &mut dyn FnMut(Scalar<'a>, Type) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let (event, go_on) = (&look.event, ControlFlow::Continue(()));
+        match &self.reader {
+            Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_) => self
+                .elements(look, &mut |value, _| {
+                    Scalar::of(value).map_or(go_on, |scalar| visit(scalar, self.kind))
+                }),
+            Reader::Ecs(field) => field.visit(look, &mut |scalar| visit(scalar, self.kind)),
+            Reader::AboveEcs => go_on,
+            Reader::DryRun => dry_run(event).map_or(go_on, |is_dry| visit(Scalar::Bool(is_dry), self.kind)),
+            Reader::ExecCommand => match exec_argv(event) {
+                argv if argv.is_empty() => go_on,
+                argv => visit(Scalar::Text(Cow::Owned(argv.join(" "))), self.kind),
+            },
+            Reader::ExecArgv => exec_argv(event)
+                .into_iter()
+                .try_for_each(|arg| visit(Scalar::Text(Cow::Owned(arg)), self.kind)),
+            Reader::Pattern {
+                glob,
+                scope,
+                ecs,
+                derived,
+            } => {
+                let start = if *scope == Scope::View { VIEW } else { "" };
+                leaves(event.root(), *scope, start, Some(glob), &mut |path, value| {
+                    Scalar::of(value).map_or(go_on, |scalar| visit(scalar, Type::of_path(path)))
+                })?;
+                if *ecs {
+                    let fitting = ecs::TABLE.iter().filter(|(name, _)| glob.matches(name));
+                    fitting
+                        .map(|(_, field)| field)
+                        .try_for_each(|field| field.visit(look, &mut |scalar| visit(scalar, field.kind())))?;
+                }
+                if *derived {
+                    visit_derived(look, glob, visit)
+                } else {
+                    go_on
+                }
+            }
+            Reader::Any | Reader::InnerPattern(_) => {
+                let (value, scope) = look.element.unwrap_or((event.root(), Scope::Own));
+                let glob = if let Reader::InnerPattern(glob) = &self.reader {
+                    Some(glob)
+                } else {
+                    None
+                };
+                leaves(value, scope, "", glob, &mut |path, value| {
+                    let kind = if look.element.is_none() {
+                        Type::of_path(path)
+                    } else {
+                        Type::Plain
+                    };
+                    Scalar::of(value).map_or(go_on, |scalar| visit(scalar, kind))
+                })
+            }
+        }
+    }
+
+    /// All values, in the order of the event.
+    pub fn values<'a>(&self, look: &Look<'a>) -> Vec<Scalar<'a>> {
+        let mut values = Vec::new();
+        let mut keep = |value, _| {
+            values.push(value);
+            ControlFlow::Continue(())
+        };
+        // The walk is never stopped, so how it ended says nothing.
+        if self.visit(look, &mut keep).is_continue() {
+            values
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Calls `visit` with each object or scalar that the name leads to: the elements of a nested group.
+    pub fn elements<'a>(
+        &self,
+        look: &Look<'a>,
+        visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match &self.reader {
+            Reader::Path(scope, path) => reach(look.event.root(), *scope, path.as_deref(), visit),
+            Reader::PodSpec(path) => path.visit(&look.event, visit),
+            Reader::Inner(path) => look.element.map_or(ControlFlow::Continue(()), |(value, scope)| {
+                reach(value, scope, Some(path), visit)
+            }),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Whether it has a value, or an object with a value somewhere below.
+    pub fn exists(&self, look: &Look<'_>) -> bool {
+        let found = |is_found: bool| {
+            if is_found {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        match &self.reader {
+            Reader::AboveEcs => ecs::TABLE
+                .iter()
+                .filter(|(name, _)| below(name, &self.name).is_some())
+                .any(|(_, field)| field.visit(look, &mut |_| ControlFlow::Break(())).is_break()),
+            _ if self.has_elements() => self
+                .elements(look, &mut |value, scope| found(walk::exists(value, scope)))
+                .is_break(),
+            _ => self.visit(look, &mut |_, _| ControlFlow::Break(())).is_break(),
+        }
+    }
+}
+
+fn visit_derived<'a>(
+    look: &Look<'a>,
+    glob: &Glob,
+    visit: &mut dyn FnMut(Scalar<'a>, Type) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    for (name, reader) in [
+        ("request.dryRun", Reader::DryRun),
+        ("exec.command", Reader::ExecCommand),
+        ("exec.argv", Reader::ExecArgv),
+    ] {
+        if glob.matches(name) {
+            let field = Field {
+                name: name.to_owned(),
+                reader,
+                kind: Type::Plain,
+                parts: Parts::NONE,
+            };
+            field.visit(look, visit)?;
+        }
+    }
+    pod_leaves(&look.event, glob, &mut |_, value| {
+        Scalar::of(value).map_or(ControlFlow::Continue(()), |scalar| visit(scalar, Type::Plain))
+    })
+}
+
+/// What of a name is below `above`: nothing for `above` itself, `None` for a name elsewhere.
+fn below<'n>(name: &'n str, above: &str) -> Option<&'n str> {
+    let rest = name.strip_prefix(above)?;
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('.')
+    }
+}
+
+/// The path, unless it is empty.
+fn some(path: &str) -> Option<&str> {
+    (!path.is_empty()).then_some(path)
+}
+
+fn is_above_ecs(name: &str) -> bool {
+    ecs::TABLE
+        .iter()
+        .any(|(known, _)| below(known, name).and_then(some).is_some())
+}

@@ -1,0 +1,443 @@
+//! A strict JSON reader that writes a flat tape instead of a tree.
+//!
+//! Why our own: an event holds the body of a request as its sender wrote it. Go's decoder accepts nesting to a depth of
+//! 10,000, reads a lone surrogate as U+FFFD and lets the last of several equal keys win; a reader that refuses the first
+//! or keeps another of the keys would not see what the API server acted on. Numbers keep their text, so that they
+//! compare exactly. Nothing here recurses, and the tape keeps its memory from event to event.
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+use super::scan::{decode_text, number_end, string_end};
+
+/// Nesting that is accepted: Go's decoder stops a body at 10,000, and an event wraps a body in two levels.
+pub const MAX_DEPTH: usize = 10_100;
+
+/// Below this many members every pair of keys is compared; above, the keys are sorted.
+const FEW_MEMBERS: usize = 8;
+
+/// Why a text is not JSON. Offsets are in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum JsonError {
+    /// The text breaks the grammar.
+    #[error("expected {expected} at byte {offset}")]
+    Syntax {
+        /// Where.
+        offset: usize,
+        /// What would have been right.
+        expected: &'static str,
+    },
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH} levels at byte {offset}")]
+    TooDeep {
+        /// Where the level too many begins.
+        offset: usize,
+    },
+    /// Longer than the tape's offsets reach (4 GiB).
+    #[error("longer than 4 GiB")]
+    TooLong,
+}
+
+impl JsonError {
+    /// A fixed word for metrics.
+    pub fn category(&self) -> &'static str {
+        "not_json"
+    }
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `false`
+    False,
+    /// `true`
+    True,
+    /// A number, kept as its text.
+    Number,
+    /// A string without escapes.
+    Text,
+    /// A string with at least one escape.
+    EscapedText,
+    /// `[…]`
+    Array,
+    /// `{…}`
+    Object,
+}
+
+/// One entry of the tape: a value, or a member's key (whose value follows at once, and whose `next` is the next member).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    /// On a key: a later member of the same object has an equal key, which is the one that counts.
+    pub(super) shadowed: bool,
+    /// Bytes of the text; of a string, without its quotes.
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Index of the entry after the whole subtree.
+    pub(super) next: u32,
+}
+
+/// A container that is still open.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    container: u32,
+    /// Where its keys begin in [`Tape::keys`]; `None` for an array.
+    keys: Option<usize>,
+}
+
+/// Reusable memory for reading one text after another.
+#[derive(Debug, Default)]
+pub struct Tape {
+    pub(super) nodes: Vec<Node>,
+    open: Vec<Open>,
+    /// Keys of the open objects, innermost last.
+    keys: Vec<u32>,
+}
+
+impl Tape {
+    /// An empty tape. Keep it, and read the next text with it.
+    pub fn new() -> Tape {
+        Tape::default()
+    }
+
+    /// Reads `text` as one JSON value with white space around it.
+    pub fn read<'a>(&'a mut self, text: &'a str) -> Result<Value<'a>, JsonError> {
+        self.nodes.clear();
+        self.open.clear();
+        self.keys.clear();
+        if u32::try_from(text.len()).is_err() {
+            return Err(JsonError::TooLong);
+        }
+        self.fill(text)?;
+        Ok(Value {
+            text,
+            nodes: &self.nodes,
+            at: 0,
+        })
+    }
+
+    fn fill(&mut self, text: &str) -> Result<(), JsonError> {
+        let bytes = text.as_bytes();
+        let mut at = skip_space(bytes, 0);
+        loop {
+            at = match bytes.get(at) {
+                Some(b'{') => {
+                    self.open_container(Kind::Object, at)?;
+                    let inside = skip_space(bytes, at + 1);
+                    if bytes.get(inside) != Some(&b'}') {
+                        at = self.key(bytes, inside)?;
+                        continue;
+                    }
+                    inside
+                }
+                Some(b'[') => {
+                    self.open_container(Kind::Array, at)?;
+                    let inside = skip_space(bytes, at + 1);
+                    if bytes.get(inside) != Some(&b']') {
+                        at = inside;
+                        continue;
+                    }
+                    inside
+                }
+                Some(b'"') => self.string(bytes, at)?,
+                Some(b'-' | b'0'..=b'9') => {
+                    let end = number_end(bytes, at)?;
+                    self.push(Kind::Number, at, end);
+                    end
+                }
+                Some(b't') => self.word(bytes, at, "true", Kind::True)?,
+                Some(b'f') => self.word(bytes, at, "false", Kind::False)?,
+                Some(b'n') => self.word(bytes, at, "null", Kind::Null)?,
+                _ => return Err(syntax(at, "a value")),
+            };
+            // A value has ended (or an empty container is about to): close what closes, then go on to the next value.
+            loop {
+                at = skip_space(bytes, at);
+                let Some(open) = self.open.last().copied() else {
+                    return if at == bytes.len() {
+                        Ok(())
+                    } else {
+                        Err(syntax(at, "the end of the text"))
+                    };
+                };
+                match (bytes.get(at), open.keys) {
+                    (Some(b','), Some(_)) => {
+                        self.end_member();
+                        at = self.key(bytes, skip_space(bytes, at + 1))?;
+                        break;
+                    }
+                    (Some(b','), None) => {
+                        at = skip_space(bytes, at + 1);
+                        break;
+                    }
+                    (Some(b'}'), Some(keys)) => {
+                        if self.keys.len() > keys {
+                            self.end_member();
+                            self.shadow_repeated(text, keys);
+                            self.keys.truncate(keys);
+                        }
+                        at += 1;
+                        self.close_container(open, at);
+                    }
+                    (Some(b']'), None) => {
+                        at += 1;
+                        self.close_container(open, at);
+                    }
+                    (_, Some(_)) => return Err(syntax(at, "`,` or `}`")),
+                    (_, None) => return Err(syntax(at, "`,` or `]`")),
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = self.nodes.len() + 1;
+        self.nodes.push(Node {
+            kind,
+            shadowed: false,
+            start: narrow(start),
+            end: narrow(end),
+            next: narrow(next),
+        });
+    }
+
+    fn open_container(&mut self, kind: Kind, at: usize) -> Result<(), JsonError> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(JsonError::TooDeep { offset: at });
+        }
+        let keys = (kind == Kind::Object).then_some(self.keys.len());
+        self.open.push(Open {
+            container: narrow(self.nodes.len()),
+            keys,
+        });
+        self.push(kind, at, at);
+        Ok(())
+    }
+
+    fn close_container(&mut self, open: Open, end: usize) {
+        let next = narrow(self.nodes.len());
+        let node = &mut self.nodes[open.container as usize];
+        node.end = narrow(end);
+        node.next = next;
+        self.open.pop();
+    }
+
+    /// Reads a key and its colon; answers where the value begins.
+    fn key(&mut self, bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+        if bytes.get(at) != Some(&b'"') {
+            return Err(syntax(at, "a key in quotes"));
+        }
+        self.keys.push(narrow(self.nodes.len()));
+        let colon = skip_space(bytes, self.string(bytes, at)?);
+        if bytes.get(colon) != Some(&b':') {
+            return Err(syntax(colon, "`:`"));
+        }
+        Ok(skip_space(bytes, colon + 1))
+    }
+
+    fn end_member(&mut self) {
+        let next = narrow(self.nodes.len());
+        if let Some(&key) = self.keys.last() {
+            self.nodes[key as usize].next = next;
+        }
+    }
+
+    fn string(&mut self, bytes: &[u8], quote: usize) -> Result<usize, JsonError> {
+        let (end, escaped) = string_end(bytes, quote + 1)?;
+        let kind = if escaped { Kind::EscapedText } else { Kind::Text };
+        self.push(kind, quote + 1, end);
+        Ok(end + 1)
+    }
+
+    fn word(&mut self, bytes: &[u8], at: usize, word: &str, kind: Kind) -> Result<usize, JsonError> {
+        let end = at + word.len();
+        if bytes.get(at..end) != Some(word.as_bytes()) {
+            return Err(syntax(at, "a value"));
+        }
+        self.push(kind, at, end);
+        Ok(end)
+    }
+
+    /// Marks every member of the innermost object that a later one with an equal key replaces. Few members are compared
+    /// pair by pair, many are sorted first: a body with 100,000 equal keys must not cost their square.
+    fn shadow_repeated(&mut self, text: &str, first: usize) {
+        let nodes = &mut self.nodes;
+        let keys = &mut self.keys[first..];
+        if keys.len() <= FEW_MEMBERS {
+            for (i, &earlier) in keys.iter().enumerate() {
+                if keys[i + 1..]
+                    .iter()
+                    .any(|&later| same_key(text, nodes, earlier, later))
+                {
+                    nodes[earlier as usize].shadowed = true;
+                }
+            }
+            return;
+        }
+        keys.sort_unstable_by(|&a, &b| {
+            let (left, right) = (&nodes[a as usize], &nodes[b as usize]);
+            node_text(text, left).cmp(&node_text(text, right)).then(a.cmp(&b))
+        });
+        for pair in keys.windows(2) {
+            if same_key(text, nodes, pair[0], pair[1]) {
+                nodes[pair[0] as usize].shadowed = true;
+            }
+        }
+    }
+}
+
+fn same_key(text: &str, nodes: &[Node], a: u32, b: u32) -> bool {
+    let (a, b) = (&nodes[a as usize], &nodes[b as usize]);
+    if a.kind == Kind::Text && b.kind == Kind::Text {
+        return a.end - a.start == b.end - b.start && raw(text, a) == raw(text, b);
+    }
+    node_text(text, a) == node_text(text, b)
+}
+
+/// Fits: [`Tape::read`] refuses texts whose length does not, and a tape has at most one entry a byte.
+#[allow(clippy::cast_possible_truncation)]
+fn narrow(n: usize) -> u32 {
+    n as u32
+}
+
+fn raw<'a>(text: &'a str, node: &Node) -> &'a str {
+    &text[node.start as usize..node.end as usize]
+}
+
+fn node_text<'a>(text: &'a str, node: &Node) -> Cow<'a, str> {
+    match node.kind {
+        Kind::EscapedText => Cow::Owned(decode_text(raw(text, node))),
+        _ => Cow::Borrowed(raw(text, node)),
+    }
+}
+
+pub(super) fn syntax(offset: usize, expected: &'static str) -> JsonError {
+    JsonError::Syntax { offset, expected }
+}
+
+#[inline]
+fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// A value on a tape: a cheap handle.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    text: &'a str,
+    nodes: &'a [Node],
+    at: u32,
+}
+
+impl<'a> Value<'a> {
+    fn node(&self) -> &'a Node {
+        &self.nodes[self.at as usize]
+    }
+
+    pub(super) fn sibling(&self, at: u32) -> Value<'a> {
+        Value { at, ..*self }
+    }
+
+    /// Index of the first entry inside, and of the one after the whole value.
+    pub(super) fn inside(&self) -> (u32, u32) {
+        (self.at + 1, self.node().next)
+    }
+
+    /// As a key: whether a later member hides it.
+    pub(super) fn is_shadowed(&self) -> bool {
+        self.node().shadowed
+    }
+
+    /// As a key: the member's value.
+    pub(super) fn member_value(&self) -> Value<'a> {
+        self.sibling(self.at + 1)
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.node().kind
+    }
+
+    /// The value as it is written in the event (of a string, between its quotes).
+    pub fn raw(&self) -> &'a str {
+        raw(self.text, self.node())
+    }
+
+    /// A string's text; `None` for anything else.
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        match self.kind() {
+            Kind::Text | Kind::EscapedText => Some(node_text(self.text, self.node())),
+            _ => None,
+        }
+    }
+
+    /// The member of this name, if this is an object that has it and it is not null.
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.members()
+            .find(|(key, _)| key.is(name))
+            .map(|(_, value)| value)
+            .filter(|v| v.kind() != Kind::Null)
+    }
+
+    /// The members of an object in their order, without those that a later equal key replaces; of anything else, none.
+    pub fn members(&self) -> impl Iterator<Item = (Key<'a>, Value<'a>)> + use<'a> {
+        let whole = *self;
+        let (first, end) = if self.kind() == Kind::Object {
+            self.inside()
+        } else {
+            (0, 0)
+        };
+        let mut at = first;
+        std::iter::from_fn(move || {
+            while at < end {
+                let key = whole.sibling(at);
+                at = key.node().next;
+                if !key.is_shadowed() {
+                    return Some((Key(key), key.member_value()));
+                }
+            }
+            None
+        })
+    }
+
+    /// The elements of an array; of anything else, none.
+    pub fn elements(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let whole = *self;
+        let (first, end) = if self.kind() == Kind::Array {
+            self.inside()
+        } else {
+            (0, 0)
+        };
+        let mut at = first;
+        std::iter::from_fn(move || {
+            (at < end).then(|| {
+                let element = whole.sibling(at);
+                at = element.node().next;
+                element
+            })
+        })
+    }
+}
+
+/// The key of a member.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a>(pub(super) Value<'a>);
+
+impl<'a> Key<'a> {
+    /// Whether the key is `name`.
+    pub fn is(&self, name: &str) -> bool {
+        match self.0.kind() {
+            Kind::Text => self.0.raw() == name,
+            _ => self.text() == name,
+        }
+    }
+
+    /// The key's text.
+    pub fn text(&self) -> Cow<'a, str> {
+        node_text(self.0.text, self.0.node())
+    }
+}
