@@ -6,6 +6,7 @@
 //! `source` and `alert` stand on those, `controller` on all of them, and `cli` on top (`tests/layout.rs` keeps it so).
 pub mod alert;
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod controller;
 pub mod detect;

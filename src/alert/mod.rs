@@ -1,1 +1,30 @@
-//! alert
+//! From a detection to its `SecurityAlert`: grouping, the evidence, the writes, the Kubernetes Event.
+//!
+//! * A detection is entered into the [`Ledger`], where it joins the [`Parcel`] of its group.
+//! * The [`Writer`] brings parcels to the API server: it opens an alert or adds to the count of one.
+//! * **A match counts once.** It has a place (node, source, stream, offset), and every alert keeps up to where it
+//!   has counted each stream, written in the same update as the count. Judging the log again changes nothing.
+
+mod announce;
+mod build;
+#[cfg(test)]
+mod crash_test;
+mod error;
+mod evidence;
+mod known;
+mod ledger;
+mod name;
+mod parcel;
+mod rejected;
+pub mod text;
+mod writer;
+
+pub use announce::{Announcement, EventTarget};
+pub use build::{alert_object, counted};
+pub use error::WriteError;
+pub use evidence::{RuleFacts, detection, sample};
+pub use ledger::{Ledger, Match};
+pub use name::group_hash;
+pub use parcel::{Parcel, Segment};
+pub use rejected::Rejected;
+pub use writer::{Chain, Writer, call};

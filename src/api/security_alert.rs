@@ -84,6 +84,9 @@ pub struct Detection {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub group: Vec<GroupField>,
+    /// A hash of the rule's name and the group's whole values, which tells groups apart whose values are cut above.
+    #[schemars(length(max = 64))]
+    pub group_hash: String,
     /// What was touched, in one line: `pods/exec shop/web-0`.
     #[schemars(length(max = 1024))]
     pub target: String,

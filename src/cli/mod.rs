@@ -14,6 +14,9 @@ mod rule_files;
 mod scalar;
 mod schema;
 mod terminal;
+mod log_file;
+pub mod replay;
+pub mod run;
 pub mod test;
 
 use std::io::{self, BufWriter, Write as _};
@@ -52,6 +55,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the operator: read audit logs and record what rules find
+    Run(run::Args),
+    /// Run rules over logs that are already written
+    Replay(replay::Args),
     /// Check rule files and say where and how they are wrong
     Lint(lint::Args),
     /// Run the tests that rules bring along
@@ -93,6 +100,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = BufWriter::new(io::stdout().lock());
     let outcome = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Replay(args) => replay::run(&args, &mut out),
         Command::Lint(args) => lint::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),

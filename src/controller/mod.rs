@@ -1,3 +1,23 @@
-//! Rules and sources as the API holds them: from object to compiled rule, and their status.
+//! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
 pub mod compile;
+mod judge;
+mod loaded_rules;
+mod own_requests;
+mod preflight;
+mod progress;
+mod reader;
+mod readers;
+mod rule_status;
+mod rules;
+mod source_status;
+
+pub use loaded_rules::{LoadedRule, LoadedRules};
+pub use own_requests::{Ignored, IgnoredUsers};
+pub use preflight::wait_until_ready;
+pub use progress::{Progress, RuleCounts, SourceCounts};
+pub use reader::{Reader, Surroundings};
+pub use readers::Readers;
+pub use rule_status::RuleStatuses;
+pub use rules::Rules;
+pub use source_status::SourceStatuses;

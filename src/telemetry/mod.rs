@@ -1,1 +1,9 @@
-//! telemetry
+//! What Tripline says of itself: logs, metrics, health. It knows nothing of the rest of the crate.
+
+mod health;
+mod logging;
+mod metrics;
+
+pub use health::{Health, serve};
+pub use logging::{LogFormat, init_logging};
+pub use metrics::{AlertLabels, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};

@@ -5,7 +5,7 @@
 #   tests/controlplane/build.sh [PROGRAM...]      (default: etcd kube-apiserver kubectl)
 #
 # The folder is ${TRIPLINE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tripline}/controlplane/HASH, where HASH is over
-# go.mod and go.sum: another pin is another folder, and an unchanged one is never built twice.
+# go.mod, go.sum and this script: another pin is another folder, and an unchanged one is never built twice.
 # KUBEBUILDER_ASSETS, where set, is used as it is instead (envtest's convention).
 set -euo pipefail
 
@@ -25,7 +25,7 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
 fi
 
 cache=${TRIPLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tripline}/controlplane
-bin=$cache/$(cat "$here/go.mod" "$here/go.sum" | sha256sum | cut -c1-16)
+bin=$cache/$(cat "$here/go.mod" "$here/go.sum" "$here/build.sh" | sha256sum | cut -c1-16)
 mkdir -p "$bin"
 
 package_of() {
@@ -37,11 +37,13 @@ package_of() {
   esac
 }
 
-# Without these flags kubectl and every client see version v0.0.0.
+# Without these flags kubectl, every client and every user agent say v0.0.0.
 kubernetes=$(sed -n 's|^\s*k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' "$here/go.mod")
 IFS=. read -r major minor _ <<<"${kubernetes#v}"
-version=k8s.io/component-base/version
-ldflags="-s -w -X $version.gitVersion=$kubernetes -X $version.gitMajor=$major -X $version.gitMinor=$minor"
+ldflags="-s -w"
+for version in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+  ldflags+=" -X $version.gitVersion=$kubernetes -X $version.gitMajor=$major -X $version.gitMinor=$minor"
+done
 
 # Two callers at once build once.
 exec 9>"$bin/.lock"

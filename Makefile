@@ -1,0 +1,41 @@
+# What there is to do here, one target each. `make` alone lists them.
+
+CONTROL_PLANE := tests/controlplane/build.sh
+TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)/tools
+CARGO_DENY_VERSION := 0.20.2
+
+.PHONY: help build test lint deny demo bench latency crds
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the program: target/release/tripline
+	cargo build --release --locked
+
+test: ## run every test, against a real control plane that is built on first use
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
+	cargo test --locked
+
+lint: ## formatting and clippy, warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+deny: $(TOOLS)/bin/cargo-deny ## licences, sources and duplicate versions of the dependencies
+	$(TOOLS)/bin/cargo-deny check bans licenses sources
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(TOOLS)
+
+demo: ## a control plane, the operator, a kubectl exec, and the alert it raises
+	demo/demo.sh
+
+bench: ## how fast events are judged, against parsing them
+	cargo bench --bench judge
+
+latency: ## from an audit record's write to its alert, 200 times
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
+	cargo build --release --locked
+	cargo run --release --locked --example latency
+
+crds: ## write crds/ anew from the types
+	cargo run --locked -q -- crds --output-dir crds

@@ -1,0 +1,147 @@
+//! The Kubernetes Event that tells of a new alert.
+//!
+//! One Event an alert, written by ourselves: kube's `Recorder` drops the note of a repeat, keeps failing after a 404,
+//! and builds invalid names for objects whose name holds a colon. The name here follows from the alert's uid, so that
+//! `AlreadyExists` means done, however often it is tried.
+
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::ObjectMeta;
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+
+use super::text;
+use super::writer::{call, write_params};
+use super::error::WriteError;
+use crate::api::{CONTROLLER, SecurityAlert};
+
+/// The most bytes of a note, by the API server's own validation.
+const NOTE_MAX: usize = 1024;
+/// Where an Event on a cluster-scoped object has to live.
+const CLUSTER_NAMESPACE: &str = "kube-system";
+
+/// On which object the Event stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EventTarget {
+    /// On the pod the request touched, where there is one; else on the alert.
+    #[default]
+    Object,
+    /// On the alert.
+    Alert,
+    /// No Event is written.
+    None,
+}
+
+/// How alerts are announced.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Announcement {
+    /// On which object.
+    pub target: EventTarget,
+    /// Whether an Event in a namespace names user, object and address. Everybody there can read it.
+    pub detail: bool,
+}
+
+impl Announcement {
+    /// Writes the Event of `alert`, once. Says whether this call wrote it.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn publish(self, client: &Client, instance: &str, alert: &SecurityAlert) -> Result<bool, WriteError> {
+        let pod = match self.target {
+            EventTarget::None => return Ok(false),
+            EventTarget::Alert => None,
+            EventTarget::Object => touched_pod(client, alert).await?,
+        };
+        if let Some(pod) = pod {
+            match create(client, instance, alert, pod, self.detail).await {
+                // The namespace may be on its way out, or closed to us: the alert's own place is always there.
+                Err(WriteError::Refused { .. } | WriteError::Rejected { .. }) => {}
+                other => return other,
+            }
+        }
+        create(client, instance, alert, alert.object_ref(&()), true).await
+    }
+}
+
+/// The pod the request touched, if it exists now.
+async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<ObjectReference>, WriteError> {
+    let Some(object) = &alert.spec.detection.event.object else { return Ok(None) };
+    let is_pod = object.resource.as_deref() == Some("pods") && object.api_group.is_none();
+    let (true, Some(namespace), Some(name)) = (is_pod, &object.namespace, &object.name) else { return Ok(None) };
+    // The names come from the request: only what could be a pod's name is put into a URL.
+    let is_name = |s: &str| {
+        s.len() <= 253 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+    };
+    if !is_name(namespace) || !is_name(name) {
+        return Ok(None);
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    match call("the look-up of the pod", pods.get_metadata_opt(name)).await {
+        Ok(found) => Ok(found.map(|pod| ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            namespace: Some(namespace.clone()),
+            name: Some(name.clone()),
+            uid: pod.metadata.uid,
+            ..ObjectReference::default()
+        })),
+        Err(WriteError::Refused { .. } | WriteError::Rejected { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn create(
+    client: &Client,
+    instance: &str,
+    alert: &SecurityAlert,
+    regarding: ObjectReference,
+    detail: bool,
+) -> Result<bool, WriteError> {
+    let namespace = regarding.namespace.clone().unwrap_or_else(|| CLUSTER_NAMESPACE.to_owned());
+    let uid = alert.uid().unwrap_or_default();
+    let event = Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{}", alert.name_any(), uid.split('-').next().unwrap_or_default())),
+            namespace: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(jiff::Timestamp::now())),
+        type_: Some("Warning".to_owned()),
+        reason: Some("SecurityAlert".to_owned()),
+        action: Some("Detect".to_owned()),
+        note: Some(note(alert, detail)),
+        regarding: Some(regarding),
+        related: Some(alert.object_ref(&())),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(text::short(instance, 128)),
+        ..Event::default()
+    };
+    let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
+    match call("the Event", api.create(&write_params(), &event)).await {
+        Ok(_) => Ok(true),
+        Err(WriteError::Refused { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_already_exists()) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the Event says.
+fn note(alert: &SecurityAlert, detail: bool) -> String {
+    let detection = &alert.spec.detection;
+    let name = alert.name_any();
+    let mut note = format!("[{}] {}: ", detection.severity.as_str(), detection.title);
+    if detail {
+        let event = &detection.event;
+        let user = event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("somebody");
+        let verb = event.verb.as_deref().unwrap_or("touched");
+        note.push_str(&format!("{user} {verb} {}", detection.target));
+        if let Some(address) = event.source_ips.last() {
+            note.push_str(&format!(" from {address}"));
+        }
+        note.push_str(", ");
+    }
+    let end = format!("see securityalert {name}");
+    let head = text::short(&note, NOTE_MAX - end.len());
+    format!("{head}{end}")
+}

@@ -1,0 +1,72 @@
+//! Builds the objects: an alert from its evidence, and its status from what a parcel adds.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::ObjectMeta;
+
+use super::name::{alert_name, short_hash};
+use super::parcel::{Parcel, add_sample};
+use crate::api::{
+    Condition, CountedStream, Detection, SecurityAlert, SecurityAlertSpec, SecurityAlertStatus, Triage, condition_type, label,
+};
+
+/// The most `sources` entries of an alert; the oldest fold into one beyond it.
+const SOURCES: usize = 64;
+
+/// A new alert, without status.
+pub fn alert_object(opening: &Detection, ordinal: u32) -> SecurityAlert {
+    let hash = &opening.group_hash;
+    let labels = [
+        (label::RULE, opening.rule_name.as_str()),
+        (label::SEVERITY, opening.severity.as_str()),
+        (label::GROUP, short_hash(hash)),
+    ];
+    SecurityAlert {
+        metadata: ObjectMeta {
+            name: Some(alert_name(&opening.rule_name, hash, ordinal)),
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ObjectMeta::default()
+        },
+        spec: SecurityAlertSpec { detection: opening.clone(), triage: Triage::default() },
+        status: None,
+    }
+}
+
+/// The status of an alert after a parcel of `node`'s is counted in it.
+pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str) -> SecurityAlertStatus {
+    let mut status = status.unwrap_or_default();
+    for segment in &parcel.segments {
+        let same = |s: &&mut CountedStream| {
+            s.node == node && s.source == segment.source && s.stream == segment.stream
+        };
+        match status.sources.iter_mut().find(same) {
+            Some(counted) => {
+                counted.count += segment.count;
+                counted.offset = counted.offset.max(segment.highest);
+            }
+            None => status.sources.push(CountedStream {
+                node: node.to_owned(),
+                source: segment.source.clone(),
+                stream: segment.stream.clone(),
+                offset: segment.highest,
+                count: segment.count,
+            }),
+        }
+    }
+    while status.sources.len() > SOURCES {
+        // The list is in order of appearance: the first are streams that ended long ago.
+        let ended = status.sources.remove(0);
+        status.sources[0].count += ended.count;
+    }
+    status.count = status.sources.iter().map(|s| s.count).sum();
+    let first = status.first_seen_time.map_or(parcel.first, |t| t.0.min(parcel.first));
+    let last = status.last_seen_time.map_or(parcel.last, |t| t.0.max(parcel.last));
+    status.first_seen_time = Some(MicroTime(first));
+    status.last_seen_time = Some(MicroTime(last));
+    for sample in &parcel.samples {
+        add_sample(&mut status.samples, sample.clone());
+    }
+    let message = "the alert's evidence and count are written";
+    // `last` stands in for the clock: this condition never changes, so its time may as well be the match's.
+    Condition::new(condition_type::READY, true, "Recorded", message).set(&mut status.conditions, None, last);
+    status
+}

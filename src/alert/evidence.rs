@@ -1,0 +1,152 @@
+//! The evidence of a match: what an alert says of the rule, the group and the event.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::ledger::Match;
+use super::text::{LONG, SHORT, long, short};
+use crate::api::{
+    Detection, DetectionRule, EventEvidence, GroupField, ObjectEvidence, RecordPlace, Sample, Severity, Threat, UserEvidence,
+};
+use crate::event::{Event, User};
+
+/// The most groups of a user, and source addresses, that an alert shows.
+const GROUPS: usize = 16;
+const ADDRESSES: usize = 8;
+
+/// What an alert says of its rule, and how its matches are grouped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleFacts {
+    /// The object's name.
+    pub name: String,
+    /// The object's uid.
+    pub uid: String,
+    /// The generation of the spec that is evaluated.
+    pub generation: i64,
+    /// Its severity.
+    pub severity: Severity,
+    /// How long a group may be quiet within one alert.
+    pub window_seconds: i64,
+    rule_id: Option<String>,
+    title: String,
+    risk_score: i32,
+    threat: Vec<Threat>,
+    tags: Vec<String>,
+}
+
+impl From<&DetectionRule> for RuleFacts {
+    fn from(rule: &DetectionRule) -> Self {
+        let spec = &rule.spec;
+        Self {
+            name: rule.metadata.name.clone().unwrap_or_default(),
+            uid: rule.metadata.uid.clone().unwrap_or_default(),
+            generation: rule.metadata.generation.unwrap_or_default(),
+            severity: spec.severity,
+            window_seconds: spec.grouping.window_seconds,
+            rule_id: spec.rule_id.clone(),
+            title: short(&spec.display_name, SHORT),
+            risk_score: spec.risk_score,
+            threat: spec.threat.clone(),
+            tags: spec.tags.clone(),
+        }
+    }
+}
+
+/// The evidence of a match, whose group has the hash `group_hash`.
+pub fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
+    let rule = found.rule;
+    let group = found.group.iter().map(|value| GroupField {
+        field: short(&value.field, SHORT),
+        value: value.values.as_ref().map(|values| short(&values.join(", "), SHORT)),
+    });
+    Detection {
+        rule_name: rule.name.clone(),
+        rule_uid: rule.uid.clone(),
+        rule_generation: rule.generation,
+        rule_id: rule.rule_id.clone(),
+        title: rule.title.clone(),
+        severity: rule.severity,
+        risk_score: rule.risk_score,
+        threat: rule.threat.clone(),
+        tags: rule.tags.clone(),
+        group: group.collect(),
+        group_hash: group_hash.to_owned(),
+        target: target(found.event),
+        event: event_evidence(found.event, found.place),
+    }
+}
+
+/// A match among the newest few of an alert.
+pub fn sample(event: &Event<'_>, place: &RecordPlace, time: Timestamp) -> Sample {
+    Sample {
+        time: Some(MicroTime(time)),
+        audit_id: shortened(event.audit_id()),
+        user: shortened(event.user().and_then(|u| u.username())),
+        source_ip: shortened(event.source_ips().last()),
+        verb: shortened(event.verb()),
+        target: target(event),
+        response_code: event.response_code(),
+        place: place.clone(),
+    }
+}
+
+fn event_evidence(event: &Event<'_>, place: &RecordPlace) -> EventEvidence {
+    EventEvidence {
+        user: event.user().map(|u| user_evidence(&u)),
+        impersonated_user: event.impersonated_user().map(|u| user_evidence(&u)),
+        source_ips: event.source_ips().take(ADDRESSES).map(|ip| short(&ip, SHORT)).collect(),
+        user_agent: shortened(event.user_agent()),
+        verb: shortened(event.verb()),
+        object: event.object_ref().map(|object| ObjectEvidence {
+            // The core group is the empty string; an absent field says the same without looking like a mistake.
+            api_group: shortened(object.api_group().filter(|group| !group.is_empty())),
+            api_version: shortened(object.api_version()),
+            resource: shortened(object.resource()),
+            subresource: shortened(object.subresource()),
+            namespace: shortened(object.namespace()),
+            name: shortened(object.name()),
+            uid: shortened(object.uid()),
+        }),
+        request_uri: event.request_uri().map(|uri| long(&uri, LONG)),
+        response_code: event.response_code(),
+        decision: shortened(event.decision()),
+        stage: event.stage().map(|stage| stage.as_str().to_owned()),
+        audit_id: shortened(event.audit_id()),
+        request_received_time: event.request_received_time().map(MicroTime),
+        stage_time: event.stage_time().map(MicroTime),
+        place: place.clone(),
+    }
+}
+
+fn user_evidence(user: &User<'_>) -> UserEvidence {
+    UserEvidence {
+        username: shortened(user.username()),
+        uid: shortened(user.uid()),
+        groups: user.groups().take(GROUPS).map(|group| short(&group, SHORT)).collect(),
+    }
+}
+
+fn shortened(text: Option<Cow<'_, str>>) -> Option<String> {
+    text.map(|text| short(&text, SHORT))
+}
+
+/// What was touched, in one line: `pods/exec shop/web-0`, `secrets kube-system`, or the path of the URI.
+fn target(event: &Event<'_>) -> String {
+    let object = event.object_ref();
+    let Some((object, resource)) = object.and_then(|object| Some((object, object.resource()?))) else {
+        let uri = event.request_uri().unwrap_or_default();
+        return short(uri.split('?').next().unwrap_or_default(), SHORT);
+    };
+    let mut line = resource.into_owned();
+    if let Some(subresource) = object.subresource().filter(|s| !s.is_empty()) {
+        line = format!("{line}/{subresource}");
+    }
+    let present = [object.namespace(), object.name()].into_iter().flatten().filter(|part| !part.is_empty());
+    let names: Vec<_> = present.collect();
+    if !names.is_empty() {
+        line = format!("{line} {}", names.join("/"));
+    }
+    short(&line, SHORT)
+}

@@ -1,0 +1,268 @@
+//! Writes parcels to the API server: the alert, its Event, its count.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::announce::Announcement;
+use super::build::{alert_object, counted};
+use super::error::WriteError;
+use super::known::Destination;
+use super::ledger::{Delivery, Ledger};
+use super::name::short_hash;
+use super::rejected::Rejected;
+use crate::api::{SecurityAlert, label};
+use crate::telemetry::{AlertLabels, CategoryLabels, Metrics};
+
+/// How many writes are on their way at once.
+const CONCURRENCY: usize = 8;
+/// How long the API server is given for one answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often one parcel is tried against changes by others before it waits.
+const ATTEMPTS: u32 = 8;
+/// How long nothing is sent after the API server failed as a whole.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes one call to the API server, with a timeout. `what` is asked of it, as it stands in an error.
+///
+/// # Errors
+/// When it fails or takes too long.
+pub async fn call<T>(
+    what: &'static str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T, WriteError> {
+    match tokio::time::timeout(CALL_TIMEOUT, request).await {
+        Ok(answer) => answer.map_err(|error| WriteError::of(what, error)),
+        Err(_) => Err(WriteError::TimedOut { what, after: CALL_TIMEOUT }),
+    }
+}
+
+/// Parameters of every write.
+pub(super) fn write_params() -> PostParams {
+    PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() }
+}
+
+/// Takes parcels out of the [`Ledger`] and brings them to the API server, most severe first, until told to stop.
+pub struct Writer {
+    /// Who it writes as.
+    pub client: Client,
+    /// Where the parcels are.
+    pub ledger: Arc<Ledger>,
+    /// How a new alert is announced.
+    pub announcement: Announcement,
+    /// Where what the API refuses for good is kept.
+    pub rejected: Rejected,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    /// Reads which alerts exist, so that what they count already is not counted again. Must come before the first
+    /// record is judged.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub async fn learn_existing(&self) -> Result<(), WriteError> {
+        let api: Api<SecurityAlert> = Api::all(self.client.clone());
+        let mut params = ListParams::default().limit(500);
+        loop {
+            let page = call("the list of alerts", api.list(&params)).await?;
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            for alert in page.items {
+                self.ledger.learn(&alert);
+                if alert.spec.detection.event.place.node == self.ledger.node() {
+                    self.ledger.count_opened(&alert);
+                }
+            }
+            if params.continue_token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes until `stop`, then waits for what is on its way.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut deliveries = JoinSet::new();
+        let mut paused_until = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= paused_until {
+                for delivery in self.ledger.take_due(now, CONCURRENCY - deliveries.len()) {
+                    let writer = Arc::clone(&self);
+                    deliveries.spawn(async move {
+                        let group = delivery.group.clone();
+                        (writer.deliver(delivery).await, group)
+                    });
+                }
+            }
+            self.metrics.pending_alerts.set(i64::try_from(self.ledger.pending()).unwrap_or(i64::MAX));
+            // With all places taken only a delivery's end brings anything new.
+            let next = (deliveries.len() < CONCURRENCY).then(|| self.ledger.next_due(now)).flatten();
+            let next = next.map(|due| due.max(paused_until));
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.ledger.arrived(), if deliveries.len() < CONCURRENCY => {}
+                () = tokio::time::sleep_until(next.unwrap_or(now).into()), if next.is_some() => {}
+                Some(ended) = deliveries.join_next() => {
+                    if self.ended(ended) {
+                        paused_until = Instant::now() + PAUSE;
+                    }
+                }
+            }
+        }
+        while let Some(ended) = deliveries.join_next().await {
+            self.ended(ended);
+        }
+    }
+
+    /// Notes how a delivery ended. Says true when the API server as a whole is at fault.
+    fn ended(&self, ended: Result<(Result<(), WriteError>, String), tokio::task::JoinError>) -> bool {
+        let now = Instant::now();
+        let (outcome, group) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Its parcel stays in flight, so it is in every checkpoint and delivered after the next start.
+                warn!(%error, "a delivery ended abnormally");
+                return false;
+            }
+        };
+        let Err(error) = outcome else {
+            self.ledger.settle(&group, now);
+            return false;
+        };
+        let category = error.category();
+        self.metrics.write_errors.get_or_create(&CategoryLabels { category }).inc();
+        if matches!(error, WriteError::Rejected { .. }) {
+            self.ledger.settle(&group, now);
+        } else {
+            warn!(category, error = %Chain(&error), "an alert could not be written and is tried again");
+            self.ledger.retry(&group, now);
+        }
+        error.concerns_all()
+    }
+
+    /// Brings one parcel to its alert.
+    async fn deliver(&self, mut delivery: Delivery) -> Result<(), WriteError> {
+        let outcome = self.try_deliver(&mut delivery).await;
+        if let Err(error @ WriteError::Rejected { .. }) = &outcome {
+            self.metrics.rejected_alerts.inc();
+            self.rejected.keep(&delivery.parcel, &Chain(error).to_string());
+        }
+        outcome
+    }
+
+    async fn try_deliver(&self, delivery: &mut Delivery) -> Result<(), WriteError> {
+        let api: Api<SecurityAlert> = Api::all(self.client.clone());
+        let mut fresh: Option<SecurityAlert> = None;
+        for _ in 0..ATTEMPTS {
+            match self.ledger.destination(delivery) {
+                Destination::Counted => return Ok(()),
+                Destination::Open(ordinal) => {
+                    let alert = alert_object(&delivery.parcel.opening, ordinal);
+                    match call("the alert", api.create(&write_params(), &alert)).await {
+                        Ok(created) => {
+                            self.opened(&created);
+                            fresh = Some(created);
+                        }
+                        Err(WriteError::Refused { source, .. }) if is_already_exists(&source) => {
+                            self.learn_group(&api, &delivery.group).await?;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Destination::Join(name) => {
+                    let Some(mut alert) = fresh.take().filter(|alert| alert.name_any() == name) else {
+                        fresh = call("the alert's present state", api.get_opt(&name)).await?;
+                        match &fresh {
+                            Some(alert) => self.ledger.learn(alert),
+                            None => self.ledger.forget(&delivery.group, &name),
+                        }
+                        continue;
+                    };
+                    if alert.status.is_none() {
+                        self.announce(&alert).await?;
+                    }
+                    alert.status = Some(counted(alert.status.take(), &delivery.parcel, self.ledger.node()));
+                    match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
+                        Ok(written) => {
+                            self.ledger.learn(&written);
+                            return Ok(());
+                        }
+                        Err(WriteError::Refused { source, .. }) if is_conflict_or_gone(&source) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        }
+        Err(WriteError::Contended { attempts: ATTEMPTS })
+    }
+
+    fn opened(&self, alert: &SecurityAlert) {
+        let detection = &alert.spec.detection;
+        let severity = detection.severity.as_str();
+        info!(alert = alert.name_any(), rule = detection.rule_name, severity, "alert opened");
+        let labels = AlertLabels { rule: detection.rule_name.clone(), severity };
+        self.metrics.alerts.get_or_create(&labels).inc();
+        self.ledger.learn(alert);
+        self.ledger.count_opened(alert);
+    }
+
+    /// An Event is worth trying again, but never worth an alert's count.
+    async fn announce(&self, alert: &SecurityAlert) -> Result<(), WriteError> {
+        match self.announcement.publish(&self.client, self.ledger.node(), alert).await {
+            Ok(written) => {
+                self.metrics.kubernetes_events.inc_by(u64::from(written));
+                Ok(())
+            }
+            Err(error) if error.concerns_all() => Err(error),
+            Err(error) => {
+                self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
+                warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event could not be written");
+                Ok(())
+            }
+        }
+    }
+
+    /// Learns all alerts under a group's short hash, after a name was found taken.
+    async fn learn_group(&self, api: &Api<SecurityAlert>, group: &str) -> Result<(), WriteError> {
+        let params = ListParams::default().labels(&format!("{}={}", label::GROUP, short_hash(group)));
+        for alert in call("the list of the group's alerts", api.list(&params)).await?.items {
+            if alert.spec.detection.group_hash == group {
+                self.ledger.learn(&alert);
+            } else {
+                let ordinal = alert.name_any().rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+                self.ledger.ordinal_is_taken(group, ordinal);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_already_exists(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_already_exists())
+}
+
+fn is_conflict_or_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
+}
+
+/// An error with all its causes, for one log line.
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

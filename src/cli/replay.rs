@@ -1,0 +1,284 @@
+//! `tripline replay`: what rules make of logs that are already written.
+
+use std::io::{IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tabwriter::TabWriter;
+
+use super::log_file::LogFile;
+use super::{Outcome, load, terminal};
+use crate::alert::{Ledger, Match, Parcel, alert_object, counted, text};
+use crate::api::{Mode, RecordPlace, SecurityAlert};
+use crate::controller::{LoadedRule, LoadedRules};
+use crate::detect::{Context, Judgement};
+use crate::event::{Event, Stage, Tape};
+
+/// How many malformed lines are shown.
+const SHOWN_MALFORMED: u64 = 5;
+/// The node that the alerts name: no node read these logs.
+const NODE: &str = "replay";
+
+/// Options of `tripline replay`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tripline replay --rules rules/ audit.log
+  tripline replay --rules rules/ audit-2026-11-24T05-52-29.123.log.gz audit.log --output yaml
+  zcat *.gz | tripline replay --rules rule.yaml --matches -
+
+Logs are read in the order given, as one. Without --matches the result is what `run` would have written: one alert
+a group, each request counted once at its decisive stage, exceptions applied. With --matches every event that meets
+a query is printed, before all of that. Lines that are no audit event are counted and the first few shown.
+
+Exit codes: 0 all was read, 1 a rule has an error, 2 a path cannot be read or holds no rule.")]
+pub struct Args {
+    /// Files and folders with rules; may be given several times
+    #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
+    rules: Vec<PathBuf>,
+    /// Logs, plain or .gz; `-` reads standard input
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// How alerts are printed
+    #[arg(short, long, value_enum, default_value_t, env = "TRIPLINE_REPLAY_OUTPUT")]
+    output: Form,
+    /// Print one line of JSON for every event that meets a query, instead of alerts
+    #[arg(long, env = "TRIPLINE_MATCHES", conflicts_with = "output")]
+    matches: bool,
+    /// Name of the cluster, which rules see as orchestrator.cluster.name
+    #[arg(long, value_name = "NAME", env = "TRIPLINE_CLUSTER")]
+    cluster: Option<String>,
+}
+
+/// How alerts are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A line an alert.
+    #[default]
+    Table,
+    /// A List of SecurityAlerts.
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MatchLine<'a> {
+    rule: &'a str,
+    file: &'a str,
+    line: u64,
+    #[serde(rename = "auditID")]
+    audit_id: Option<&'a str>,
+    stage: Option<&'a str>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    events: u64,
+    malformed: u64,
+    matches: u64,
+    detections: u64,
+    suppressed: u64,
+    undecidable: u64,
+    bytes: u64,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let loaded = load::load(&args.rules)?;
+    loaded.report_errors()?;
+    let broken = loaded.has_errors();
+    let evaluated = loaded.rules.into_iter().filter(|rule| rule.object.spec.mode != Mode::Disabled);
+    let rules: LoadedRules = evaluated
+        .map(|rule| LoadedRule {
+            rule: Arc::new(rule.compiled.rule),
+            facts: Arc::new((&rule.object).into()),
+            mode: rule.object.spec.mode,
+        })
+        .collect();
+    let progress = progress_bar(&args.logs);
+    let ledger = Ledger::new(NODE);
+    let mut totals = Totals::default();
+    let started = Instant::now();
+    for (number, path) in args.logs.iter().enumerate() {
+        let log = LogFile::open(path, &progress)?;
+        let place = RecordPlace {
+            node: NODE.to_owned(),
+            source: text::short(&path.display().to_string(), 63),
+            stream: number.to_string(),
+            offset: 0,
+        };
+        replay(log, path, place, &rules, args, &ledger, &mut totals, out)?;
+    }
+    progress.finish_and_clear();
+    if !args.matches {
+        print_alerts(&alerts(&ledger), args.output, out)?;
+    }
+    out.flush()?;
+    totals.report(started.elapsed().as_secs_f64());
+    Ok(Outcome::from(!broken))
+}
+
+fn replay(
+    mut log: LogFile,
+    path: &Path,
+    mut place: RecordPlace,
+    rules: &LoadedRules,
+    args: &Args,
+    ledger: &Ledger,
+    totals: &mut Totals,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let file = path.display().to_string();
+    let context = Context { cluster: args.cluster.as_deref(), ..Context::default() };
+    let (mut tape, mut outcomes) = (Tape::default(), Vec::new());
+    while let Some(line) = log.next_line().with_context(|| format!("{} cannot be read on", path.display()))? {
+        place.offset = place.offset.saturating_add_unsigned(line.length);
+        totals.bytes += line.length;
+        let decoded = line.text.map_err(|_| "longer than 16 MiB".to_owned());
+        let decoded = decoded.and_then(|text| match text {
+            [] => Ok(None),
+            text => Event::decode(text, &mut tape).map(Some).map_err(|why| why.to_string()),
+        });
+        let event = match decoded {
+            Ok(None) => continue,
+            Ok(Some(event)) => event,
+            Err(why) => {
+                totals.malformed += 1;
+                if totals.malformed <= SHOWN_MALFORMED {
+                    eprintln!("{}:{}: {}", terminal::line(&file), line.number, terminal::line(&why));
+                }
+                continue;
+            }
+        };
+        totals.events += 1;
+        rules.set.judge(&event, &context, &mut outcomes);
+        for outcome in &outcomes {
+            let facts = &rules.facts[outcome.rule];
+            let (matched, detected) = totals.count(&outcome.what);
+            if matched && args.matches {
+                let (audit_id, stage) = (event.audit_id(), event.stage().map(Stage::as_str));
+                let line = MatchLine {
+                    rule: &facts.name,
+                    file: &file,
+                    line: line.number,
+                    audit_id: audit_id.as_deref(),
+                    stage,
+                };
+                serde_json::to_writer(&mut *out, &line)?;
+                out.write_all(b"\n")?;
+            }
+            if detected && !args.matches && rules.modes[outcome.rule] == Mode::Alert {
+                let group = rules.set.rules()[outcome.rule].group(&event, &context);
+                let time = event.stage_time().or_else(|| event.request_received_time()).unwrap_or_default();
+                ledger.enter(&Match { rule: facts, group: &group, event: &event, place: &place, time });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the ledger holds as the objects that `run` would have written, oldest first.
+fn alerts(ledger: &Ledger) -> Vec<SecurityAlert> {
+    let mut ordinals = std::collections::HashMap::new();
+    let parcels = ledger.take_all();
+    let alert = |parcel: &Parcel| {
+        let ordinal = ordinals.entry(parcel.opening.group_hash.clone()).or_insert(0_u32);
+        *ordinal += 1;
+        let mut alert = alert_object(&parcel.opening, *ordinal);
+        alert.status = Some(counted(None, parcel, NODE));
+        alert
+    };
+    let mut alerts: Vec<_> = parcels.iter().map(alert).collect();
+    let first = |alert: &SecurityAlert| alert.status.as_ref().and_then(|s| s.first_seen_time.as_ref().map(|t| t.0));
+    alerts.sort_by(|a, b| (first(a), &a.metadata.name).cmp(&(first(b), &b.metadata.name)));
+    alerts
+}
+
+fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> anyhow::Result<()> {
+    let list = || serde_json::json!({ "apiVersion": "v1", "kind": "List", "metadata": {}, "items": alerts });
+    match form {
+        Form::Json => {
+            serde_json::to_writer_pretty(&mut *out, &list())?;
+            writeln!(out)?;
+        }
+        Form::Yaml => write!(out, "{}", serde_saphyr::to_string(&list())?)?,
+        Form::Table if alerts.is_empty() => {}
+        Form::Table => {
+            let mut table = TabWriter::new(&mut *out).minwidth(0).padding(3);
+            writeln!(table, "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN")?;
+            for alert in alerts {
+                let detection = &alert.spec.detection;
+                let status = alert.status.clone().unwrap_or_default();
+                let user = detection.event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("<none>");
+                let time = |t: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
+                    t.map_or_else(|| "<none>".to_owned(), |t| format!("{:.0}", t.0))
+                };
+                let cells = [
+                    alert.metadata.name.clone().unwrap_or_default(),
+                    detection.severity.as_str().to_owned(),
+                    detection.rule_name.clone(),
+                    user.to_owned(),
+                    detection.target.clone(),
+                    status.count.to_string(),
+                    time(status.first_seen_time),
+                    time(status.last_seen_time),
+                ];
+                writeln!(table, "{}", cells.map(|cell| terminal::line(&cell).into_owned()).join("\t"))?;
+            }
+            table.flush()?;
+        }
+    }
+    Ok(())
+}
+
+impl Totals {
+    /// Counts an outcome; says whether it is a match, and whether it is a detection.
+    fn count(&mut self, what: &Judgement) -> (bool, bool) {
+        match what {
+            Judgement::Undecidable => {
+                self.undecidable += 1;
+                return (false, false);
+            }
+            Judgement::Detection => self.detections += 1,
+            Judgement::Suppressed { .. } => self.suppressed += 1,
+            Judgement::Passing => {}
+        }
+        self.matches += 1;
+        (true, matches!(what, Judgement::Detection))
+    }
+
+    fn report(&self, seconds: f64) {
+        #[allow(clippy::cast_precision_loss)] // a speed is read to two digits
+        let megabytes = self.bytes as f64 / 1e6;
+        eprintln!(
+            "{} events, {} malformed lines, {} matches ({} detections, {} suppressed), {} undecidable; {megabytes:.1} MB in \
+             {seconds:.2} s, {:.0} MB/s",
+            self.events,
+            self.malformed,
+            self.matches,
+            self.detections,
+            self.suppressed,
+            self.undecidable,
+            megabytes / seconds.max(1e-9),
+        );
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere. Its length is the files' size on disk, unknown for standard input.
+fn progress_bar(logs: &[PathBuf]) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let sizes = logs.iter().map(|path| std::fs::metadata(path).map(|m| m.len()));
+    let bar = match sizes.sum::<std::io::Result<u64>>() {
+        Ok(length) => ProgressBar::new(length),
+        Err(_) => ProgressBar::no_length(),
+    };
+    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

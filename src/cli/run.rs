@@ -1,0 +1,98 @@
+//! `tripline run`: the operator.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::Outcome;
+use crate::alert::{Announcement, EventTarget};
+use crate::app;
+use crate::telemetry::{LogFormat, init_logging};
+
+/// Options of `tripline run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tripline run --node \"$NODE_NAME\" --state-dir /var/lib/tripline
+  tripline run --kubeconfig ~/.kube/config --log-root /tmp/audit --state-dir /tmp/state --log-format text
+
+It reads the logs that the cluster's AuditSources name and judges them by its DetectionRules; its own log goes to
+standard error. SIGTERM or SIGINT stops it: what was found and could not be written is kept in the state folder.
+
+Exit codes: 0 stopped when told to, 2 it could not start or failed.")]
+pub struct Args {
+    /// Kubeconfig to use instead of the pod's account or the usual file
+    #[arg(long, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+    /// Folder for checkpoints; it must outlive the process
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/tripline", env = "TRIPLINE_STATE_DIR")]
+    state_dir: PathBuf,
+    /// Folder that no log is read outside of
+    #[arg(long, value_name = "DIR", default_value = "/var/log", env = "TRIPLINE_LOG_ROOT")]
+    log_root: PathBuf,
+    /// Name of the node this process reads for; the host's name if not given
+    #[arg(long, value_name = "NAME", env = "TRIPLINE_NODE")]
+    node: Option<String>,
+    /// Name of the cluster, which rules see as orchestrator.cluster.name
+    #[arg(long, value_name = "NAME", env = "TRIPLINE_CLUSTER")]
+    cluster: Option<String>,
+    /// User whose requests no rule is asked about; may be given several times
+    #[arg(long = "ignore-user", value_name = "USER", env = "TRIPLINE_IGNORE_USER", value_delimiter = ',')]
+    ignore_users: Vec<String>,
+    /// Address for /livez, /readyz and /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", env = "TRIPLINE_LISTEN")]
+    listen: SocketAddr,
+    /// Object on which a new alert's Kubernetes Event stands
+    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_EVENTS")]
+    events: EventTarget,
+    /// Name user, object and address in Events that everybody in a namespace can read
+    #[arg(long, env = "TRIPLINE_EVENT_DETAIL")]
+    event_detail: bool,
+    /// Form of the program's own log
+    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as tripline=debug,kube=info
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TRIPLINE_LOG_LEVEL")]
+    log_level: String,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
+    init_logging(args.log_format, &args.log_level)
+        .with_context(|| format!("--log-level {:?} is no filter", args.log_level))?;
+    // With more than one provider in the program rustls would not choose by itself.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let options = app::Options {
+        kubeconfig: args.kubeconfig,
+        state_dir: args.state_dir,
+        log_root: args.log_root,
+        node: args.node.map_or_else(host_name, Ok)?,
+        cluster: args.cluster,
+        ignore_users: args.ignore_users,
+        listen: args.listen,
+        announcement: Announcement { target: args.events, detail: args.event_detail },
+    };
+    // Two threads: the reading threads are outside of this, and API calls mostly wait.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be listened for")?;
+        let told = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.cancel();
+        });
+        app::run(options, stop).await
+    })?;
+    Ok(Outcome::Fine)
+}
+
+fn host_name() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("the host's name cannot be read; give --node")?;
+    Ok(name.trim().to_owned())
+}

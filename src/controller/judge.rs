@@ -1,0 +1,219 @@
+//! Judges the lines of a batch and tallies what they came to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{error, warn};
+
+use super::loaded_rules::LoadedRules;
+use super::progress::{RuleCounts, SourceCounts};
+use super::reader::{SourceSettings, Surroundings};
+use crate::alert::Match;
+use crate::api::{Mode, RecordPlace};
+use crate::detect::{Context, Judgement, Outcome};
+use crate::event::{Event, Tape};
+use crate::source::Position;
+use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels};
+
+/// How many malformed lines of a source are shown in the log.
+const SHOWN_MALFORMED: u32 = 5;
+/// How long to wait for room in the ledger before looking whether to stop.
+const ROOM_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What a batch came to, until it is added to the report together with the position.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    events: i64,
+    ignored: i64,
+    malformed: i64,
+    last_event_time: Option<Timestamp>,
+    levels: BTreeSet<String>,
+    stages: BTreeSet<String>,
+    rules: BTreeMap<String, RuleCounts>,
+}
+
+impl Tally {
+    /// Adds it to what the source came to before.
+    pub(super) fn add_to(self, counts: &mut SourceCounts) {
+        counts.events += self.events;
+        counts.ignored += self.ignored;
+        counts.malformed_lines += self.malformed;
+        counts.last_event_time = counts.last_event_time.max(self.last_event_time);
+        counts.levels.extend(self.levels);
+        counts.stages.extend(self.stages);
+        for (uid, more) in self.rules {
+            counts.rules.entry(uid).or_default().add(&more);
+        }
+    }
+
+    /// Whether nothing happened.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events == 0 && self.malformed == 0
+    }
+}
+
+/// What a thread keeps between batches: room to work in, used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    tape: Tape,
+    outcomes: Vec<Outcome>,
+    malformed_shown: u32,
+}
+
+/// Judges lines by one set of rules.
+pub(super) struct Judge<'a> {
+    pub(super) settings: &'a SourceSettings,
+    pub(super) around: &'a Surroundings,
+    pub(super) rules: &'a LoadedRules,
+    /// Records older than this are passed over (`startAt: LastSeconds`).
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) tally: Tally,
+}
+
+/// Told to stop while the ledger was full: the line is to be judged again after the next start.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+impl Judge<'_> {
+    /// Judges one line.
+    pub(super) fn line(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
+        // No record may end the thread: what one record does to the judge, an attacker could do on purpose.
+        match catch_unwind(AssertUnwindSafe(|| self.judge(work, line, position))) {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                error!(source = self.settings.name, offset = position.offset, "judging a record panicked; it is passed over");
+                *work = Workspace::default();
+                self.count_malformed("panic", 1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts lines that were too long to be read.
+    pub(super) fn long_lines(&mut self, skipped: u64) {
+        if skipped > 0 {
+            warn!(source = self.settings.name, skipped, "records longer than 16 MiB were passed over");
+            self.count_malformed("too_long", skipped);
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.around.metrics
+    }
+
+    fn count_malformed(&mut self, reason: &'static str, lines: u64) {
+        self.tally.malformed += i64::try_from(lines).unwrap_or(i64::MAX);
+        let labels = MalformedLabels { source: self.settings.name.clone(), reason };
+        self.metrics().malformed_lines.get_or_create(&labels).inc_by(lines);
+    }
+
+    fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
+        let event = match Event::decode(line, &mut work.tape) {
+            Ok(event) => event,
+            Err(why) => {
+                if work.malformed_shown < SHOWN_MALFORMED {
+                    work.malformed_shown += 1;
+                    let (source, offset) = (&self.settings.name, position.offset);
+                    warn!(source, offset, length = line.len(), %why, "a line is no audit event");
+                }
+                self.count_malformed(why.category(), 1);
+                return Ok(());
+            }
+        };
+        let time = event.stage_time().or_else(|| event.request_received_time());
+        if self.not_before.is_some_and(|start| time.is_some_and(|time| time < start)) {
+            return Ok(());
+        }
+        self.note(&event, time);
+        if let Some(why) = self.around.ignored.ignores(&event) {
+            self.tally.ignored += 1;
+            let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
+            self.metrics().ignored_events.get_or_create(&labels).inc();
+            return Ok(());
+        }
+        let context =
+            Context { cluster: self.settings.cluster.as_deref(), omitted_stages: &self.settings.omitted_stages };
+        self.rules.set.judge(&event, &context, &mut work.outcomes);
+        for outcome in &work.outcomes {
+            self.take(outcome, &event, &context, position, time)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, event: &Event<'_>, time: Option<Timestamp>) {
+        self.tally.events += 1;
+        self.tally.last_event_time = self.tally.last_event_time.max(time);
+        // Both are among few known words, or the client's nonsense, which is not worth keeping.
+        if let Some(level) = event.level().filter(|l| !self.tally.levels.contains(&**l) && is_level(l)) {
+            self.tally.levels.insert(level.into_owned());
+        }
+        if let Some(stage) = event.stage().filter(|s| !self.tally.stages.contains(s.as_str())) {
+            self.tally.stages.insert(stage.as_str().to_owned());
+        }
+    }
+
+    fn take(
+        &mut self,
+        outcome: &Outcome,
+        event: &Event<'_>,
+        context: &Context<'_>,
+        position: Position,
+        time: Option<Timestamp>,
+    ) -> Result<(), Stopped> {
+        let (Some(facts), Some(mode)) = (self.rules.facts.get(outcome.rule), self.rules.modes.get(outcome.rule)) else {
+            return Ok(());
+        };
+        let more = match &outcome.what {
+            Judgement::Passing => return Ok(()),
+            Judgement::Undecidable => RuleCounts { undecidable: 1, ..RuleCounts::default() },
+            Judgement::Suppressed { .. } => {
+                RuleCounts { matches: 1, suppressed: 1, last_match_time: time, ..RuleCounts::default() }
+            }
+            Judgement::Detection => RuleCounts { matches: 1, last_match_time: time, ..RuleCounts::default() },
+        };
+        if matches!(outcome.what, Judgement::Detection) && *mode == Mode::Alert {
+            // A full ledger stops reading: the log is the queue, and nothing is lost.
+            while !self.around.ledger.wait_for_room(ROOM_PATIENCE) {
+                if self.stop.load(Ordering::Acquire) {
+                    return Err(Stopped);
+                }
+            }
+            let group = self.rules.set.rules()[outcome.rule].group(event, context);
+            let place = RecordPlace {
+                node: self.around.ledger.node().to_owned(),
+                source: self.settings.name.clone(),
+                stream: position.stream.to_string(),
+                offset: i64::try_from(position.offset).unwrap_or(i64::MAX),
+            };
+            // An API server stamps every record; where one does not, only this moment is left.
+            let time = time.unwrap_or_else(Timestamp::now);
+            self.around.ledger.enter(&Match { rule: facts, group: &group, event, place: &place, time });
+        }
+        self.count_rule(facts, &more);
+        Ok(())
+    }
+
+    fn count_rule(&mut self, facts: &Arc<crate::alert::RuleFacts>, more: &RuleCounts) {
+        let labels = RuleLabels { rule: facts.name.clone() };
+        let metrics = self.metrics();
+        let counters = [
+            (&metrics.matches, more.matches),
+            (&metrics.suppressed, more.suppressed),
+            (&metrics.undecidable, more.undecidable),
+        ];
+        for (family, count) in counters {
+            // Made even at zero, so that a rule's series exist together.
+            family.get_or_create(&labels).inc_by(count.unsigned_abs());
+        }
+        self.tally.rules.entry(facts.uid.clone()).or_default().add(more);
+    }
+}
+
+fn is_level(level: &str) -> bool {
+    matches!(level, "None" | "Metadata" | "Request" | "RequestResponse")
+}

@@ -1,0 +1,105 @@
+//! What a reading thread has counted: durable with its position, visible in the statuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Parcel;
+
+/// What a source's checkpoint holds beside the position.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// What was found up to the position and is not yet written to the API.
+    pub pending: Vec<Parcel>,
+    /// What was counted up to the position.
+    pub counts: SourceCounts,
+}
+
+/// What was counted in a source up to a position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceCounts {
+    /// Audit events.
+    pub events: i64,
+    /// Those among them that no rule is asked about.
+    pub ignored: i64,
+    /// Lines that are no audit event.
+    pub malformed_lines: i64,
+    /// Times a part of the log could not be read.
+    pub gaps: i64,
+    /// What is known of the newest of them.
+    pub last_gap: String,
+    /// The newest event's own time.
+    pub last_event_time: Option<Timestamp>,
+    /// The audit levels seen.
+    pub levels: BTreeSet<String>,
+    /// The stages seen.
+    pub stages: BTreeSet<String>,
+    /// By the rule's uid.
+    pub rules: BTreeMap<String, RuleCounts>,
+}
+
+/// What a rule came to in a source. All but `undecidable` count requests at their decisive stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleCounts {
+    /// Requests that matched, before exceptions.
+    pub matches: i64,
+    /// Those that an exception let pass.
+    pub suppressed: i64,
+    /// Requests whose entry lacks a body the query needs.
+    pub undecidable: i64,
+    /// The newest match's own time.
+    pub last_match_time: Option<Timestamp>,
+}
+
+impl RuleCounts {
+    /// Adds what a batch came to.
+    pub fn add(&mut self, other: &Self) {
+        self.matches += other.matches;
+        self.suppressed += other.suppressed;
+        self.undecidable += other.undecidable;
+        self.last_match_time = self.last_match_time.max(other.last_match_time);
+    }
+}
+
+/// Why a log is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One word, a condition's reason.
+    pub reason: &'static str,
+    /// The same for people, with what to do.
+    pub message: String,
+}
+
+/// How far a reading thread has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The stream, in hex; empty before the log was first opened.
+    pub stream: String,
+    /// Up to where `counts` counts.
+    pub offset: i64,
+    /// Bytes written and not yet judged.
+    pub lag_bytes: i64,
+    /// Age of the newest judged event while there is more to judge.
+    pub lag_seconds: i64,
+    /// Why the log is not read, if it is not.
+    pub trouble: Option<Trouble>,
+    /// What was counted up to `offset`.
+    pub counts: SourceCounts,
+}
+
+/// A [`Report`] that the reading thread writes and the statuses read.
+#[derive(Clone, Debug, Default)]
+pub struct SharedReport(Arc<Mutex<Report>>);
+
+impl SharedReport {
+    /// The report, locked.
+    pub fn lock(&self) -> MutexGuard<'_, Report> {
+        // A report is plain numbers: whatever a panicking thread left in it is shown as it is.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,286 @@
+//! The thread that reads one source: it judges what is written and enters what it finds into the ledger. Nothing it
+//! does waits for the API server, unless the ledger is full.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use super::judge::{Judge, Stopped, Tally, Workspace};
+use super::loaded_rules::LoadedRules;
+use super::own_requests::IgnoredUsers;
+use super::progress::{Progress, SharedReport, Trouble};
+use crate::alert::{Chain, Ledger};
+use crate::api::reason;
+use crate::event::Stage;
+use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, StateFolder, Wakeup};
+use crate::telemetry::{CategoryLabels, Metrics, SourceLabels};
+
+/// How long the log is left alone when nothing wakes the thread.
+const SAFETY_POLL: Duration = Duration::from_millis(250);
+/// How long a log that cannot be read is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a checkpoint is written at most.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a reading thread is told about its source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceSettings {
+    /// The `AuditSource`.
+    pub name: String,
+    /// The log's path, as the source names it.
+    pub path: String,
+    /// The cluster's name, for `orchestrator.cluster.name`.
+    pub cluster: Option<String>,
+    /// The stages the audit policy leaves out.
+    pub omitted_stages: Vec<Stage>,
+}
+
+/// Everything else a reading thread works with.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The rules in force.
+    pub rules: Arc<ArcSwap<LoadedRules>>,
+    /// Where detections go.
+    pub ledger: Arc<Ledger>,
+    /// Whose requests are passed over.
+    pub ignored: Arc<IgnoredUsers>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// Where checkpoints are.
+    pub state: Arc<StateFolder>,
+}
+
+/// Reads one source. Owned by its thread.
+pub struct Reader {
+    settings: SourceSettings,
+    around: Surroundings,
+    file: FileSource,
+    wakeup: Wakeup,
+    stop: Arc<AtomicBool>,
+    report: SharedReport,
+    checkpoints: CheckpointWriter,
+    work: Workspace,
+    labels: SourceLabels,
+    saved_at: Option<Instant>,
+    /// Whether the checkpoint on disk is behind.
+    unsaved: bool,
+    /// How often a checkpoint could not be written.
+    failures: u64,
+    /// Whether a batch was left half judged: the position is past what is in the counts.
+    abandoned: bool,
+}
+
+impl Reader {
+    /// A reader of `file`. `report` holds what was counted up to where it resumes.
+    ///
+    /// # Errors
+    /// When the thread that writes checkpoints cannot be started.
+    pub fn new(
+        settings: SourceSettings,
+        around: Surroundings,
+        file: FileSource,
+        wakeup: Wakeup,
+        stop: Arc<AtomicBool>,
+        report: SharedReport,
+    ) -> Result<Self, CheckpointError> {
+        let labels = SourceLabels { source: settings.name.clone() };
+        let checkpoints = CheckpointWriter::start(Arc::clone(&around.state), &settings.name, &settings.path)?;
+        let work = Workspace::default();
+        Ok(Self {
+            settings,
+            around,
+            file,
+            wakeup,
+            stop,
+            report,
+            checkpoints,
+            work,
+            labels,
+            saved_at: None,
+            unsaved: false,
+            failures: 0,
+            abandoned: false,
+        })
+    }
+
+    /// Reads until told to stop, then returns itself for [`finish`](Self::finish).
+    pub fn run(mut self) -> Self {
+        while !self.stop.load(Ordering::Acquire) {
+            match self.turn() {
+                Ok(Turn::More) => {}
+                Ok(Turn::Idle) => {
+                    self.wakeup.wait(SAFETY_POLL);
+                }
+                Ok(Turn::Stopped) => {
+                    self.abandoned = true;
+                    break;
+                }
+                Err(error) => {
+                    self.report_trouble(&error);
+                    self.wakeup.wait(RETRY);
+                }
+            }
+            if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL) {
+                self.save();
+            }
+        }
+        self
+    }
+
+    /// Makes the last position durable, with what is still to be written.
+    pub fn finish(mut self) {
+        if !self.abandoned {
+            self.save();
+        }
+        self.make_durable();
+    }
+
+    /// Reads and judges what is there now.
+    fn turn(&mut self) -> Result<Turn, SourceError> {
+        let rules = self.around.rules.load_full();
+        let not_before = self.file.not_before();
+        let batch = self.file.read()?;
+        let mut judge = Judge {
+            settings: &self.settings,
+            around: &self.around,
+            rules: &rules,
+            not_before,
+            stop: &self.stop,
+            tally: Tally::default(),
+        };
+        for (line, position) in batch.lines() {
+            if let Err(Stopped) = judge.line(&mut self.work, line, position) {
+                return Ok(Turn::Stopped);
+            }
+        }
+        judge.long_lines(batch.skipped_long_lines());
+        let tally = judge.tally;
+        let (new_file, idle) = (batch.identified_new_file(), batch.is_idle());
+        let gap = batch.gap().map(ToString::to_string);
+        self.report(tally, gap);
+        if new_file {
+            // No record of a file may be judged before a checkpoint names the file: after a crash its positions could
+            // not be told from those of another.
+            self.save();
+            self.make_durable();
+        }
+        Ok(if idle { Turn::Idle } else { Turn::More })
+    }
+
+    /// Adds what a batch came to, together with the position it came to it at.
+    fn report(&mut self, tally: Tally, gap: Option<String>) {
+        let lag = self.file.lag_bytes().unwrap_or_default();
+        let mut report = self.report.lock();
+        self.unsaved |= !tally.is_empty() || gap.is_some();
+        tally.add_to(&mut report.counts);
+        if let Some(what) = gap {
+            warn!(source = self.settings.name, what, "a part of the log could not be read");
+            self.around.metrics.source_gaps.get_or_create(&self.labels).inc();
+            report.counts.gaps += 1;
+            report.counts.last_gap = what;
+        }
+        if let Some(position) = self.file.position() {
+            report.stream = position.stream.to_string();
+            report.offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
+        }
+        if report.trouble.take().is_some() {
+            info!(source = self.settings.name, "the log is read");
+        }
+        report.lag_bytes = i64::try_from(lag).unwrap_or(i64::MAX);
+        let newest = report.counts.last_event_time.filter(|_| lag > 0);
+        let age = newest.map_or(0.0, |time| Timestamp::now().duration_since(time).as_secs_f64().max(0.0));
+        #[allow(clippy::cast_possible_truncation)] // whole seconds are wanted, and an age fits
+        let seconds = age as i64;
+        report.lag_seconds = seconds;
+        drop(report);
+        self.around.metrics.source_lag_bytes.get_or_create(&self.labels).set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.around.metrics.source_lag_seconds.get_or_create(&self.labels).set(age);
+    }
+
+    fn report_trouble(&self, error: &SourceError) {
+        let category = error.category();
+        self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
+        let trouble = Trouble { reason: reason_of(error), message: format!("{}; {}", Chain(error), remedy(error)) };
+        let mut report = self.report.lock();
+        if report.trouble.as_ref() != Some(&trouble) {
+            warn!(source = self.settings.name, category, message = trouble.message, "the log cannot be read");
+            report.trouble = Some(trouble);
+        }
+    }
+
+    /// Hands the present state to the thread that writes checkpoints.
+    fn save(&mut self) {
+        let name = &self.settings.name;
+        // In this order: a match entered between the two would be in the counts and not in what is pending. There is
+        // none, since this thread is the only one that enters matches of this source.
+        let counts = self.report.lock().counts.clone();
+        let pending = self.around.ledger.snapshot(name);
+        // What is pending now is delivered later, and then the checkpoint is behind.
+        self.unsaved = !pending.is_empty();
+        self.saved_at = Some(Instant::now());
+        let found = Progress { pending, counts };
+        let checkpoint = Checkpoint::new(name, &self.settings.path, self.file.position(), found);
+        match checkpoint.encode() {
+            Ok(snapshot) => self.checkpoints.submit(snapshot),
+            Err(error) => self.failed(&error),
+        }
+        // Writing happens on a thread of its own: what failed there since the last time is noticed here.
+        let failures = self.checkpoints.failures();
+        if failures > self.failures {
+            self.around.metrics.checkpoint_errors.inc_by(failures - self.failures);
+            self.failures = failures;
+            warn!(source = self.settings.name, failures, "checkpoints could not be written; after a crash the log is judged from an older one");
+        }
+    }
+
+    /// Waits until what was handed over is on disk.
+    fn make_durable(&mut self) {
+        if let Err(error) = self.checkpoints.flush() {
+            self.failed(&error);
+        }
+    }
+
+    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.around.metrics.checkpoint_errors.inc();
+        self.unsaved = true;
+        error!(source = self.settings.name, error = %Chain(error), "a checkpoint could not be written");
+    }
+}
+
+/// How a turn ended.
+enum Turn {
+    /// There may be more to read.
+    More,
+    /// All is read.
+    Idle,
+    /// Told to stop in the middle of a batch.
+    Stopped,
+}
+
+fn reason_of(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NotFound { .. } => reason::NOT_FOUND,
+        SourceError::PermissionDenied { .. } => reason::PERMISSION_DENIED,
+        SourceError::OutsideLogRoot { .. } => reason::OUTSIDE_LOG_ROOT,
+        _ => reason::UNREADABLE,
+    }
+}
+
+/// What a person can do about it.
+fn remedy(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NotFound { .. } => {
+            "check `spec.file.path` against kube-apiserver's --audit-log-path, and that the folder (not the file) is \
+             mounted; it is read as soon as it is there"
+        }
+        SourceError::PermissionDenied { .. } => {
+            "kube-apiserver writes its log with mode 0600: run as its owner, usually root; it is tried again"
+        }
+        SourceError::OutsideLogRoot { .. } => "name a path beneath --log-root, without links that lead out of it",
+        _ => "it is tried again",
+    }
+}

@@ -1,0 +1,341 @@
+//! Follows the `AuditSource`s of the cluster: a reading thread for each that this node reads.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::progress::{Progress, SharedReport, Trouble};
+use super::reader::{Reader, SourceSettings, Surroundings};
+use crate::alert::{Chain, WriteError, call};
+use crate::api::{AuditSource, AuditStage, StartAt, reason};
+use crate::event::Stage;
+use crate::source::{self, FileSource, Loaded, LogRoot, Waker, Wakeup};
+
+/// How often the threads are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A source as its status needs it.
+pub struct SourceEntry {
+    /// The object as last seen.
+    pub object: AuditSource,
+    /// Whether this process reads it.
+    pub selected: bool,
+    /// What its thread reports.
+    pub report: SharedReport,
+}
+
+struct Source {
+    object: AuditSource,
+    selected: bool,
+    report: SharedReport,
+    thread: Option<ReaderThread>,
+}
+
+struct ReaderThread {
+    settings: SourceSettings,
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    handle: JoinHandle<Reader>,
+}
+
+/// The sources of the cluster and their reading threads.
+pub struct Readers {
+    around: Surroundings,
+    log_root: PathBuf,
+    cluster: Option<String>,
+    sources: Mutex<BTreeMap<String, Source>>,
+    /// Sources (name and path) whose checkpoint was put back into the ledger since the process began.
+    restored: Mutex<HashSet<(String, String)>>,
+    changed: Notify,
+}
+
+impl Readers {
+    /// No threads yet. `log_root` is the folder no log is read outside of; `cluster` the name of sources that give none.
+    pub fn new(around: Surroundings, log_root: PathBuf, cluster: Option<String>) -> Self {
+        Self {
+            around,
+            log_root,
+            cluster,
+            sources: Mutex::default(),
+            restored: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Resolves when a source has changed since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The sources, for their statuses.
+    pub fn entries(&self) -> Vec<SourceEntry> {
+        let entry = |s: &Source| SourceEntry { object: s.object.clone(), selected: s.selected, report: s.report.clone() };
+        self.lock().values().map(entry).collect()
+    }
+
+    /// What each thread reports, by source.
+    pub fn reports(&self) -> Vec<(String, SharedReport)> {
+        let sources = self.lock();
+        let selected = sources.iter().filter(|(_, source)| source.selected);
+        selected.map(|(name, source)| (name.clone(), source.report.clone())).collect()
+    }
+
+    /// Notes the object as the API server has it now, after its status was written.
+    pub fn note_written(&self, object: AuditSource) {
+        if let Some(source) = self.lock().get_mut(&object.name_any()) {
+            source.object = object;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the sources until `stop`, then stops the threads and returns their readers.
+    pub async fn follow(self: Arc<Self>, client: Client, stop: CancellationToken) -> Vec<Reader> {
+        let api: Api<DeserializeGuard<AuditSource>> = Api::all(client.clone());
+        let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+        let mut relisted: HashSet<String> = HashSet::new();
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => break,
+                _ = look.tick() => {
+                    self.look_after(&client).await;
+                    continue;
+                }
+                event = stream.next() => event,
+            };
+            match event {
+                None => break,
+                Some(Ok(Event::Init)) => relisted.clear(),
+                Some(Ok(Event::InitApply(source))) => {
+                    relisted.insert(source.name_any());
+                    self.take(&client, source).await;
+                }
+                Some(Ok(Event::InitDone)) => {
+                    let gone: Vec<_> = self.lock().keys().filter(|name| !relisted.contains(*name)).cloned().collect();
+                    for name in gone {
+                        self.remove(&name).await;
+                    }
+                }
+                Some(Ok(Event::Apply(source))) => self.take(&client, source).await,
+                Some(Ok(Event::Delete(source))) => self.remove(&source.name_any()).await,
+                Some(Err(watcher::Error::WatchError(status))) if status.code == 410 => {
+                    debug!("the watch of sources expired");
+                }
+                Some(Err(error)) => warn!(%error, "the sources cannot be watched and are tried again"),
+            }
+        }
+        let threads: Vec<_> = self.lock().values_mut().filter_map(|source| source.thread.take()).collect();
+        let mut readers = Vec::new();
+        for thread in threads {
+            readers.extend(stop_thread(thread).await);
+        }
+        readers
+    }
+
+    async fn take(&self, client: &Client, object: DeserializeGuard<AuditSource>) {
+        let name = object.name_any();
+        let mut object = match object.0 {
+            Ok(object) => object,
+            Err(error) => {
+                warn!(source = name, error = error.error, "the stored source does not fit its kind and is not read");
+                return;
+            }
+        };
+        object.metadata.managed_fields = None;
+        let selection = self.is_selected(client, &object).await;
+        let settings = self.settings(&object);
+        let running = self.lock().get_mut(&name).and_then(|source| {
+            let wanted = matches!(selection, Ok(true));
+            let keep = source.thread.as_ref().is_some_and(|t| wanted && t.settings == settings);
+            if keep {
+                source.object = object.clone();
+                None
+            } else {
+                Some(source.thread.take())
+            }
+        });
+        match running {
+            None if self.lock().get(&name).is_some_and(|source| source.thread.is_some()) => return,
+            Some(Some(thread)) => drop(stop_thread(thread).await),
+            _ => {}
+        }
+        let report = SharedReport::default();
+        let selected = !matches!(selection, Ok(false));
+        let thread = match selection {
+            Ok(true) => self.start(&object, settings, &report),
+            Ok(false) => None,
+            Err(error) => {
+                let message = format!("the labels of this node could not be read: {}", Chain(&error));
+                report.lock().trouble = Some(Trouble { reason: reason::UNREADABLE, message });
+                None
+            }
+        };
+        self.lock().insert(name, Source { object, selected, report, thread });
+        self.changed.notify_one();
+    }
+
+    /// Whether this node's labels fit the source's selector.
+    async fn is_selected(&self, client: &Client, object: &AuditSource) -> Result<bool, WriteError> {
+        let selector = &object.spec.node_selector;
+        if selector.is_empty() {
+            return Ok(true);
+        }
+        let nodes: Api<Node> = Api::all(client.clone());
+        let node = call("this node's labels", nodes.get_metadata_opt(self.around.ledger.node())).await?;
+        let labels = node.map(|node| node.labels().clone()).unwrap_or_default();
+        Ok(selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    }
+
+    fn settings(&self, object: &AuditSource) -> SourceSettings {
+        let spec = &object.spec;
+        SourceSettings {
+            name: object.name_any(),
+            path: spec.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
+            cluster: spec.cluster.clone().or_else(|| self.cluster.clone()),
+            omitted_stages: spec.omit_stages.iter().map(|stage| stage_of(*stage)).collect(),
+        }
+    }
+
+    /// Starts a source's thread where its checkpoint left off.
+    fn start(&self, object: &AuditSource, settings: SourceSettings, report: &SharedReport) -> Option<ReaderThread> {
+        let (name, path) = (settings.name.clone(), settings.path.clone());
+        let trouble = |reason, message: String| {
+            warn!(source = name, reason, message, "the source cannot be read");
+            report.lock().trouble = Some(Trouble { reason, message });
+        };
+        let root = match LogRoot::open(&self.log_root) {
+            Ok(root) => root,
+            Err(error) => {
+                trouble(reason::UNREADABLE, Chain(&error).to_string());
+                return None;
+            }
+        };
+        let mut resume = None;
+        match self.around.state.load::<Progress>(&name, &path) {
+            Ok(Loaded::Found(checkpoint)) => {
+                if self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert((name.clone(), path.clone())) {
+                    self.around.ledger.restore(checkpoint.found.pending);
+                }
+                report.lock().counts = checkpoint.found.counts;
+                resume = checkpoint.position;
+            }
+            Ok(Loaded::None) => {
+                self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert((name.clone(), path.clone()));
+            }
+            Ok(Loaded::Unreadable { why, kept_as }) => {
+                error!(source = name, why, kept_as = %kept_as.display(), "the checkpoint cannot be used; reading begins as for the first time");
+                let mut report = report.lock();
+                report.counts.gaps += 1;
+                report.counts.last_gap = format!("the checkpoint cannot be used: {why}");
+            }
+            Err(error) => {
+                trouble(reason::UNREADABLE, Chain(&error).to_string());
+                return None;
+            }
+        }
+        let start_at = match object.spec.start_at {
+            StartAt::End => source::StartAt::End,
+            StartAt::Start => source::StartAt::Start,
+            StartAt::LastSeconds => {
+                source::StartAt::LastSeconds(object.spec.last_seconds.unwrap_or_default().unsigned_abs())
+            }
+        };
+        let folder = match root.folder_of(&path) {
+            Ok(folder) => folder,
+            Err(error) => {
+                trouble(reason::OUTSIDE_LOG_ROOT, Chain(&error).to_string());
+                return None;
+            }
+        };
+        let file = FileSource::new(root, path.clone(), start_at, Timestamp::now(), resume);
+        let stop = Arc::new(AtomicBool::new(false));
+        let wakeup = Wakeup::new(folder);
+        let waker = wakeup.waker();
+        let around = self.around.clone();
+        let reader = Reader::new(settings.clone(), around, file, wakeup, Arc::clone(&stop), report.clone());
+        let reader = match reader {
+            Ok(reader) => reader,
+            Err(error) => {
+                trouble(reason::UNREADABLE, Chain(&error).to_string());
+                return None;
+            }
+        };
+        let spawned = std::thread::Builder::new().name(format!("read-{name}")).spawn(move || reader.run());
+        match spawned {
+            Ok(handle) => {
+                info!(source = name, path, "reading");
+                Some(ReaderThread { settings, stop, waker, handle })
+            }
+            Err(error) => {
+                trouble(reason::UNREADABLE, format!("no thread could be started: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Starts again what ended by itself or could not start.
+    async fn look_after(&self, client: &Client) {
+        let ended: Vec<_> = {
+            let mut sources = self.lock();
+            let selected = sources.values_mut().filter(|source| source.selected);
+            let ended = selected.filter(|source| source.thread.as_ref().is_none_or(|t| t.handle.is_finished()));
+            ended.map(|source| (source.object.clone(), source.thread.take())).collect()
+        };
+        for (object, thread) in ended {
+            if let Some(thread) = thread {
+                error!(source = object.name_any(), "the reading thread ended; it starts again at its checkpoint");
+                drop(stop_thread(thread).await);
+            }
+            self.take(client, DeserializeGuard(Ok(object))).await;
+        }
+    }
+
+    async fn remove(&self, name: &str) {
+        let removed = self.lock().remove(name);
+        if let Some(thread) = removed.and_then(|source| source.thread) {
+            info!(source = name, "the source is gone; reading ends");
+            drop(stop_thread(thread).await);
+        }
+    }
+}
+
+/// Stops a thread and waits for it; none if it had panicked.
+async fn stop_thread(thread: ReaderThread) -> Option<Reader> {
+    thread.stop.store(true, Ordering::Release);
+    thread.waker.wake();
+    let name = thread.settings.name;
+    match tokio::task::spawn_blocking(move || thread.handle.join()).await {
+        Ok(Ok(reader)) => Some(reader),
+        _ => {
+            error!(source = name, "the reading thread had panicked");
+            None
+        }
+    }
+}
+
+fn stage_of(stage: AuditStage) -> Stage {
+    match stage {
+        AuditStage::RequestReceived => Stage::RequestReceived,
+        AuditStage::ResponseStarted => Stage::ResponseStarted,
+        AuditStage::ResponseComplete => Stage::ResponseComplete,
+        AuditStage::Panic => Stage::Panic,
+    }
+}

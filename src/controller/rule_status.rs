@@ -1,0 +1,262 @@
+//! Writes the statuses of `DetectionRule`s: conditions at once, counts at most every ten seconds a rule.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::ApiResource;
+use kube::{Api, Client, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::compile::TestOutcome;
+use super::readers::Readers;
+use super::rules::{RuleEntry, Rules};
+use crate::alert::{Chain, Ledger, WriteError, call, text};
+use crate::api::{
+    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent, condition_type, reason,
+};
+use crate::telemetry::{CategoryLabels, Metrics};
+
+/// How often counts alone may make a status be written.
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the counts are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The most characters of a condition's message.
+const MESSAGE_MAX: usize = 8_000;
+
+/// Writes rule statuses until told to stop.
+pub struct RuleStatuses {
+    /// Who it writes as.
+    pub client: Client,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// What the reading threads report.
+    pub readers: Arc<Readers>,
+    /// How many alerts were opened.
+    pub ledger: Arc<Ledger>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl RuleStatuses {
+    /// Writes until `stop`, then once more.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut counted_at = HashMap::new();
+        let mut reported = HashMap::new();
+        loop {
+            self.write_all(&mut counted_at, false).await;
+            self.report_malformed(&mut reported).await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.rules.changed() => {}
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            }
+        }
+        self.write_all(&mut counted_at, true).await;
+    }
+
+    async fn write_all(&self, counted_at: &mut HashMap<String, Instant>, last: bool) {
+        let api: Api<DetectionRule> = Api::all(self.client.clone());
+        let entries = self.rules.entries();
+        counted_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
+        for entry in entries {
+            let name = entry.object.name_any();
+            let present = entry.object.status.clone().unwrap_or_default();
+            let wanted = self.wanted(&entry, Timestamp::now());
+            if wanted == present {
+                continue;
+            }
+            let due = last || counted_at.get(&name).is_none_or(|at| at.elapsed() >= COUNT_INTERVAL);
+            if wanted.conditions == present.conditions && wanted.observed_generation == present.observed_generation && !due {
+                continue;
+            }
+            counted_at.insert(name.clone(), Instant::now());
+            let mut object = entry.object;
+            object.status = Some(wanted);
+            let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
+            match call("the rule's status", api.replace_status(&name, &params, &object)).await {
+                Ok(written) => self.rules.note_written(written),
+                Err(error) => self.failed(&name, &error),
+            }
+        }
+    }
+
+    fn failed(&self, name: &str, error: &WriteError) {
+        // Someone else changed it, or it is gone: the watch brings what is there now.
+        if error.is_conflict() || error.category() == "not_found" {
+            debug!(rule = name, "the rule changed while its status was written");
+            return;
+        }
+        self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
+        warn!(rule = name, error = %Chain(error), "the rule's status could not be written");
+    }
+
+    /// What the status should say.
+    fn wanted(&self, entry: &RuleEntry, now: Timestamp) -> DetectionRuleStatus {
+        let mut status = entry.object.status.clone().unwrap_or_default();
+        let generation = entry.object.metadata.generation;
+        status.observed_generation = generation;
+        self.count(entry, &mut status);
+        for condition in conditions(entry, &status) {
+            condition.set(&mut status.conditions, generation, now);
+        }
+        status
+    }
+
+    fn count(&self, entry: &RuleEntry, status: &mut DetectionRuleStatus) {
+        let uid = entry.object.uid().unwrap_or_default();
+        let rule = entry.object.name_any();
+        let evaluated = entry.compiled.is_ok() && entry.object.spec.mode != Mode::Disabled;
+        let node = self.ledger.node();
+        for (source, report) in self.readers.reports() {
+            let report = report.lock();
+            if report.stream.is_empty() {
+                continue;
+            }
+            let counts = report.counts.rules.get(&uid).cloned().unwrap_or_default();
+            let mut agent = RuleAgent {
+                name: node.to_owned(),
+                source: source.clone(),
+                stream: report.stream.clone(),
+                offset: report.offset,
+                matches: counts.matches,
+                alerts: self.ledger.opened(&rule, &source),
+                suppressed: counts.suppressed,
+                undecidable: counts.undecidable,
+                last_match_time: counts.last_match_time.map(MicroTime),
+                observed_generation: entry.object.metadata.generation.unwrap_or_default(),
+                ready: evaluated && report.trouble.is_none(),
+            };
+            drop(report);
+            match status.agents.iter_mut().find(|a| a.name == node && a.source == source) {
+                Some(old) => {
+                    // A position that moved over events this rule said nothing of is no news.
+                    let quiet = RuleAgent { stream: old.stream.clone(), offset: old.offset, ..agent.clone() };
+                    if quiet == *old {
+                        agent = quiet;
+                    }
+                    *old = agent;
+                }
+                None => status.agents.push(agent),
+            }
+        }
+        let sum = |count: fn(&RuleAgent) -> i64| status.agents.iter().map(count).sum();
+        status.matches = sum(|a| a.matches);
+        status.alerts = sum(|a| a.alerts);
+        status.suppressed = sum(|a| a.suppressed);
+        status.undecidable = sum(|a| a.undecidable);
+        status.last_match_time =
+            status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
+    }
+
+    /// Says of stored objects that do not fit the kind what is wrong with them. They cannot be read as rules, so their
+    /// status is patched without reading it.
+    async fn report_malformed(&self, reported: &mut HashMap<String, String>) {
+        let malformed = self.rules.malformed();
+        reported.retain(|name, why| malformed.get(name) == Some(why));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<DetectionRule>(&()));
+        for (name, why) in malformed {
+            if reported.contains_key(&name) {
+                continue;
+            }
+            let message = format!("the stored object does not fit the kind: {why}; the rule is not running");
+            let mut list = Vec::new();
+            for type_ in [condition_type::READY, condition_type::ACCEPTED] {
+                Condition::new(type_, false, reason::MALFORMED, message.clone()).set(&mut list, None, Timestamp::now());
+            }
+            let patch = serde_json::json!({ "status": { "conditions": list } });
+            let params = PatchParams::default();
+            match call("the rule's status", api.patch_status(&name, &params, &Patch::Merge(&patch))).await {
+                Ok(_) => {
+                    reported.insert(name, why);
+                }
+                Err(error) => self.failed(&name, &error),
+            }
+        }
+    }
+}
+
+fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5] {
+    let bounded = |text: String| text::cut(&text, MESSAGE_MAX);
+    let (ready, accepted, needs_body) = match &entry.compiled {
+        Err(refusal) => {
+            let message = bounded(format!("{}\nthe rule is not running", refusal.findings.join("\n")));
+            let said = |type_| Condition::new(type_, false, refusal.reason, message.clone());
+            (said(condition_type::READY), said(condition_type::ACCEPTED), false)
+        }
+        Ok(compiled) => {
+            let warned = match compiled.warnings.len() {
+                0 => "the rule compiles".to_owned(),
+                _ => bounded(format!("the rule compiles, with warnings\n{}", compiled.warnings.join("\n"))),
+            };
+            let (reason, message) = match entry.object.spec.mode {
+                Mode::Disabled => (reason::DISABLED, "the rule is disabled by its spec"),
+                Mode::DryRun => (reason::COMPILED, "the rule is evaluated and counted; it writes no alert"),
+                Mode::Alert => (reason::COMPILED, "the rule is evaluated"),
+            };
+            let ready = Condition::new(condition_type::READY, true, reason, message);
+            (ready, Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned), compiled.needs_body)
+        }
+    };
+    [ready, accepted, tested(entry), observable(needs_body, status), limited()]
+}
+
+fn tested(entry: &RuleEntry) -> Condition {
+    let say = |status: ConditionStatus, reason, message: String| {
+        Condition::new(condition_type::TESTED, status, reason, text::cut(&message, MESSAGE_MAX))
+    };
+    match &entry.tests {
+        _ if entry.compiled.is_err() => {
+            say(ConditionStatus::Unknown, reason::INVALID_QUERY, "the rule does not compile".to_owned())
+        }
+        None => say(ConditionStatus::Unknown, reason::PENDING, "the tests are running".to_owned()),
+        Some(outcomes) if outcomes.is_empty() => {
+            say(ConditionStatus::Unknown, reason::NO_TESTS, "the rule has no tests".to_owned())
+        }
+        Some(outcomes) => {
+            let failed: Vec<_> = outcomes.iter().filter(|o| !o.ok()).map(failure).collect();
+            if failed.is_empty() {
+                say(ConditionStatus::True, reason::PASSED, format!("{} of {0} tests pass", outcomes.len()))
+            } else {
+                let head = format!("{} of {} tests fail: ", failed.len(), outcomes.len());
+                say(ConditionStatus::False, reason::FAILED, head + &failed.join("; "))
+            }
+        }
+    }
+}
+
+/// A failed test, in words.
+fn failure(outcome: &TestOutcome) -> String {
+    let name = text::short(&outcome.name, text::SHORT);
+    match &outcome.got {
+        Ok(got) => format!("{name}: expected {:?}, got {got:?}", outcome.expected),
+        Err(why) => format!("{name}: {why}"),
+    }
+}
+
+fn observable(needs_body: bool, status: &DetectionRuleStatus) -> Condition {
+    let say = |status: ConditionStatus, reason, message: &str| {
+        Condition::new(condition_type::OBSERVABLE, status, reason, message)
+    };
+    if !needs_body {
+        return say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs");
+    }
+    match (status.matches, status.undecidable) {
+        (0, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
+        (0, _) => say(
+            ConditionStatus::False,
+            reason::BODIES_NOT_LOGGED,
+            "requests could not be decided, because the query looks into bodies that the audit policy does not log; \
+             raise the level for these resources to Request or RequestResponse",
+        ),
+        _ => say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds"),
+    }
+}
+
+fn limited() -> Condition {
+    Condition::new(condition_type::LIMITED, false, reason::WITHIN_BOUNDS, "every match is in an alert")
+}

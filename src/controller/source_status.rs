@@ -1,0 +1,189 @@
+//! Writes the statuses of `AuditSource`s: whether each log arrives.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::progress::Report;
+use super::readers::{Readers, SourceEntry};
+use crate::alert::{Chain, call, text};
+use crate::api::{AuditSource, AuditSourceStatus, Condition, ConditionStatus, SourceAgent, condition_type, reason};
+use crate::telemetry::{CategoryLabels, Metrics};
+
+/// How often figures alone may make a status be written.
+const FIGURE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often figures are written that only Tripline's own requests moved: its status writes are in the log as well.
+const OWN_INTERVAL: Duration = Duration::from_mins(1);
+/// How often the reports are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after its newest event a source counts as receiving.
+const RECEIVING_SECONDS: i64 = 300;
+
+/// Writes source statuses until told to stop.
+pub struct SourceStatuses {
+    /// Who it writes as.
+    pub client: Client,
+    /// The node this process reads for.
+    pub node: String,
+    /// The sources and what their threads report.
+    pub readers: Arc<Readers>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+struct Written {
+    at: Instant,
+    /// Events that were not Tripline's own.
+    others: i64,
+}
+
+impl SourceStatuses {
+    /// Writes until `stop`, then once more.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut written = HashMap::new();
+        loop {
+            self.write_all(&mut written, false).await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.readers.changed() => {}
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            }
+        }
+        self.write_all(&mut written, true).await;
+    }
+
+    async fn write_all(&self, written: &mut HashMap<String, Written>, last: bool) {
+        let api: Api<AuditSource> = Api::all(self.client.clone());
+        let entries = self.readers.entries();
+        written.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
+        for entry in entries {
+            let name = entry.object.name_any();
+            let report = entry.report.lock().clone();
+            let present = entry.object.status.clone().unwrap_or_default();
+            let wanted = self.wanted(&entry, &report, Timestamp::now());
+            if wanted == present {
+                continue;
+            }
+            let others = report.counts.events - report.counts.ignored;
+            let due = written.get(&name).is_none_or(|before| {
+                let interval = if before.others == others { OWN_INTERVAL } else { FIGURE_INTERVAL };
+                before.at.elapsed() >= interval
+            });
+            let news = wanted.conditions != present.conditions || wanted.observed_generation != present.observed_generation;
+            if !(news || due || last) {
+                continue;
+            }
+            written.insert(name.clone(), Written { at: Instant::now(), others });
+            let mut object = entry.object;
+            object.status = Some(wanted);
+            let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
+            match call("the source's status", api.replace_status(&name, &params, &object)).await {
+                Ok(object) => self.readers.note_written(object),
+                Err(error) if error.is_conflict() || error.category() == "not_found" => {
+                    debug!(source = name, "the source changed while its status was written");
+                }
+                Err(error) => {
+                    self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
+                    warn!(source = name, error = %Chain(&error), "the source's status could not be written");
+                }
+            }
+        }
+    }
+
+    fn wanted(&self, entry: &SourceEntry, report: &Report, now: Timestamp) -> AuditSourceStatus {
+        let mut status = entry.object.status.clone().unwrap_or_default();
+        let generation = entry.object.metadata.generation;
+        status.observed_generation = generation;
+        if entry.selected {
+            let agent = agent(&self.node, report);
+            match status.agents.iter_mut().find(|a| a.name == self.node) {
+                Some(old) => *old = agent,
+                None => status.agents.push(agent),
+            }
+        } else {
+            status.agents.retain(|a| a.name != self.node);
+        }
+        status.events = status.agents.iter().map(|a| a.events).sum();
+        status.last_event_time = status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
+        for condition in conditions(&status, now) {
+            condition.set(&mut status.conditions, generation, now);
+        }
+        status
+    }
+}
+
+fn agent(node: &str, report: &Report) -> SourceAgent {
+    let counts = &report.counts;
+    SourceAgent {
+        name: node.to_owned(),
+        stream: report.stream.clone(),
+        offset: report.offset,
+        lag_bytes: report.lag_bytes,
+        lag_seconds: report.lag_seconds,
+        events: counts.events,
+        malformed_lines: counts.malformed_lines,
+        gaps: counts.gaps,
+        last_gap: text::cut(&counts.last_gap, 1024),
+        last_event_time: counts.last_event_time.map(MicroTime),
+        levels: counts.levels.iter().cloned().collect(),
+        stages: counts.stages.iter().cloned().collect(),
+        reason: report.trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
+        message: report.trouble.as_ref().map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
+    }
+}
+
+fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
+    let agents = &status.agents;
+    let troubled = agents.iter().find(|a| !a.reason.is_empty());
+    let started = agents.iter().any(|a| !a.stream.is_empty());
+    let state = |type_| match troubled {
+        _ if agents.is_empty() => Condition::new(
+            type_,
+            false,
+            reason::NOT_SELECTED,
+            "no process reads this source; `spec.nodeSelector` must fit a node that Tripline runs on",
+        ),
+        Some(agent) => Condition::new(type_, false, &agent.reason, format!("{}: {}", agent.name, agent.message)),
+        None if started => Condition::new(type_, true, reason::TAILING, "the log is read as it is written"),
+        None => Condition::new(type_, ConditionStatus::Unknown, reason::PENDING, "the log is being opened"),
+    };
+    let age = status.last_event_time.as_ref().map(|time| now.as_second() - time.0.as_second());
+    let receiving = match age {
+        Some(age) if age <= RECEIVING_SECONDS => {
+            Condition::new(condition_type::RECEIVING, true, reason::EVENTS_ARRIVE, "audit events arrive")
+        }
+        Some(_) => Condition::new(
+            condition_type::RECEIVING,
+            false,
+            reason::SILENT,
+            "no audit event for five minutes; see whether kube-apiserver still writes to this path and what its audit \
+             policy logs",
+        ),
+        None => Condition::new(
+            condition_type::RECEIVING,
+            ConditionStatus::Unknown,
+            reason::PENDING,
+            "no audit event has been read yet",
+        ),
+    };
+    let gap = match agents.iter().find(|a| a.gaps > 0) {
+        Some(agent) => {
+            let message = format!("{}: {} gaps, the newest: {}", agent.name, agent.gaps, agent.last_gap);
+            Condition::new(condition_type::GAP_DETECTED, true, reason::POSITION_LOST, message)
+        }
+        None => Condition::new(
+            condition_type::GAP_DETECTED,
+            false,
+            reason::CONTINUOUS,
+            "every byte since reading began has been read",
+        ),
+    };
+    [state(condition_type::READY), state(condition_type::READING), receiving, gap]
+}

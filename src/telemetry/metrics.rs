@@ -1,0 +1,125 @@
+//! The metrics of `run`, in the OpenMetrics text format. Labels are rules, sources, severities and fixed words:
+//! nothing an event holds.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// Labels of a metric about a source.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SourceLabels {
+    /// The `AuditSource`.
+    pub source: String,
+}
+
+/// Labels of `tripline_malformed_lines_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct MalformedLabels {
+    /// The `AuditSource`.
+    pub source: String,
+    /// What is wrong with the line.
+    pub reason: &'static str,
+}
+
+/// Labels of `tripline_ignored_events_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct IgnoredLabels {
+    /// The `AuditSource`.
+    pub source: String,
+    /// `own` for Tripline's own requests, `user` for `--ignore-user`.
+    pub reason: &'static str,
+}
+
+/// Labels of a metric about a rule.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RuleLabels {
+    /// The `DetectionRule`.
+    pub rule: String,
+}
+
+/// Labels of `tripline_alerts_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct AlertLabels {
+    /// The `DetectionRule`.
+    pub rule: String,
+    /// Its severity.
+    pub severity: &'static str,
+}
+
+/// Labels of a metric about errors.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CategoryLabels {
+    /// A fixed word for what went wrong.
+    pub category: &'static str,
+}
+
+/// All metrics; a field is named as its metric is, without prefix and suffix.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // each field's help text stands in `registry`
+pub struct Metrics {
+    pub events: Family<SourceLabels, Counter>,
+    pub malformed_lines: Family<MalformedLabels, Counter>,
+    pub ignored_events: Family<IgnoredLabels, Counter>,
+    pub matches: Family<RuleLabels, Counter>,
+    pub suppressed: Family<RuleLabels, Counter>,
+    pub undecidable: Family<RuleLabels, Counter>,
+    pub alerts: Family<AlertLabels, Counter>,
+    pub source_lag_bytes: Family<SourceLabels, Gauge>,
+    pub source_lag_seconds: Family<SourceLabels, Gauge<f64, AtomicU64>>,
+    pub source_gaps: Family<SourceLabels, Counter>,
+    pub source_read_errors: Family<CategoryLabels, Counter>,
+    pub write_errors: Family<CategoryLabels, Counter>,
+    pub rejected_alerts: Counter,
+    pub kubernetes_events: Counter,
+    pub pending_alerts: Gauge<i64, AtomicI64>,
+    pub rules: Gauge<i64, AtomicI64>,
+    pub invalid_rules: Gauge<i64, AtomicI64>,
+    pub checkpoint_errors: Counter,
+}
+
+impl Metrics {
+    /// A registry over these metrics. The encoder appends `_total` to a counter's name.
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("tripline");
+        let r = &mut registry;
+        r.register("events", "Audit events read", self.events.clone());
+        r.register("malformed_lines", "Lines that are no audit event", self.malformed_lines.clone());
+        r.register("ignored_events", "Audit events that no rule is asked about", self.ignored_events.clone());
+        r.register("matches", "Requests that matched, before exceptions", self.matches.clone());
+        r.register("suppressed", "Matches that an exception let pass", self.suppressed.clone());
+        r.register("undecidable", "Requests whose entry lacks a body the query needs", self.undecidable.clone());
+        r.register("alerts", "SecurityAlerts opened", self.alerts.clone());
+        r.register("source_lag_bytes", "Bytes written to the log and not yet judged", self.source_lag_bytes.clone());
+        r.register(
+            "source_lag_seconds",
+            "Age of the newest judged event while there is more to judge",
+            self.source_lag_seconds.clone(),
+        );
+        r.register("source_gaps", "Times a part of the log could not be read", self.source_gaps.clone());
+        r.register("source_read_errors", "Failed attempts to read a log", self.source_read_errors.clone());
+        r.register("write_errors", "Failed writes to the API server", self.write_errors.clone());
+        r.register("rejected_alerts", "Alert writes refused for good", self.rejected_alerts.clone());
+        r.register("kubernetes_events", "Kubernetes Events written", self.kubernetes_events.clone());
+        r.register("pending_alerts", "Alert writes that wait", self.pending_alerts.clone());
+        r.register("rules", "Rules that are evaluated", self.rules.clone());
+        r.register("invalid_rules", "Rules that cannot be evaluated", self.invalid_rules.clone());
+        r.register("checkpoint_errors", "Checkpoints that could not be saved", self.checkpoint_errors.clone());
+        r.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry
+    }
+}
+
+/// The metrics as text.
+pub(super) fn encode(registry: &Registry) -> String {
+    let mut body = String::new();
+    // Writing to a String cannot fail.
+    if text::encode(&mut body, registry).is_err() {
+        body.clear();
+    }
+    body
+}
