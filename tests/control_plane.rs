@@ -120,3 +120,23 @@ fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
     assert_eq!(code, Some(&403.into()));
     Ok(())
 }
+
+#[test]
+fn a_server_that_does_not_start_says_why() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let options = Options {
+        folder: Some(folder.path().to_owned()),
+        api_server_arguments: vec!["--no-such-flag".to_owned()],
+        ..Options::default()
+    };
+    let error = ControlPlane::start(options)
+        .err()
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default();
+    assert!(
+        error.contains("kube-apiserver ended with exit status: 1 before it was ready"),
+        "{error}"
+    );
+    assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
+    Ok(())
+}

@@ -101,7 +101,7 @@ impl ControlPlane {
             temporary.disable_cleanup(true);
         }
         let (etcd, etcd_port, api_server, port) = started?;
-        let plane = Self {
+        let mut plane = Self {
             api_server,
             etcd,
             programs,
@@ -111,8 +111,11 @@ impl ControlPlane {
             folder,
             temporary,
         };
-        plane.apply("admin", include_str!("users.yaml"))?;
-        Ok(plane)
+        let applied = plane.apply("admin", include_str!("users.yaml"));
+        if applied.is_err() {
+            plane.keep_logs();
+        }
+        applied.map(|()| plane)
     }
 
     /// Starts a control plane for a test, which keeps the logs and says where they are when the test fails.
