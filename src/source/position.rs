@@ -173,6 +173,8 @@ fn scan(file: &File, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]) ->
 
 /// One positioned read, taken up again after a signal.
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    #[cfg(test)]
+    super::tests::meanwhile();
     loop {
         match file.read_at(buffer, offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -113,6 +113,8 @@ impl LogRoot {
 
     /// Opens a resolved path for reading.
     pub(super) fn open_file(&self, path: &Path) -> Result<OpenFile, SourceError> {
+        #[cfg(test)]
+        super::tests::meanwhile();
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(NONBLOCK);
         let fail = |source| self.failed("open", path, source);
@@ -133,6 +135,8 @@ impl LogRoot {
     /// Device and inode of a resolved path, or nothing where there is nothing.
     pub(super) fn stat(&self, path: &Path) -> Result<Option<(u64, u64)>, SourceError> {
         use cap_std::fs::MetadataExt as _;
+        #[cfg(test)]
+        super::tests::meanwhile();
         match self.dir.metadata(path) {
             Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -146,6 +150,8 @@ impl LogRoot {
         path: &Path,
         mut entry: impl FnMut(&str, &cap_std::fs::DirEntry) -> io::Result<Option<T>>,
     ) -> Result<Vec<T>, SourceError> {
+        #[cfg(test)]
+        super::tests::meanwhile();
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())

@@ -1,8 +1,9 @@
-//! A log on disk that is written, rotated and followed.
+//! A log on disk that is written, rotated and followed, also while the source is in the middle of a look.
 mod follow;
 mod model;
 mod resume;
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,6 +12,20 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
+
+thread_local! {
+    /// What another process does before the next access of this thread's source to the disk.
+    static MEANWHILE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// Every access of a source to the disk passes here first, so that a test can let something happen in between.
+pub(super) fn meanwhile() {
+    let act = MEANWHILE.take();
+    if let Some(mut act) = act {
+        act();
+        MEANWHILE.set(Some(act));
+    }
+}
 
 /// A log as kube-apiserver writes and rotates it.
 struct Log {

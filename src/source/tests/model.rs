@@ -1,5 +1,6 @@
-//! Whatever is done to the log, and wherever a process dies: the same lines at the same positions.
-use std::collections::BTreeMap;
+//! Whatever is done to the log, at whichever moment, and wherever a process dies: the same lines at the same positions.
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use proptest::prelude::*;
 
@@ -7,67 +8,66 @@ use super::*;
 
 const MAX_LINE: usize = 24;
 
+/// What an API server does.
 #[derive(Debug, Clone)]
-enum Action {
+enum Write {
     /// Whole lines of these lengths, besides what makes them unique.
-    Write(Vec<usize>),
+    Lines(Vec<usize>),
     Half,
     Finish,
     Empty,
     Rename,
     Create,
     Rotate,
+}
+
+/// What a process that follows the log does.
+#[derive(Debug, Clone)]
+enum Follow {
     /// Some turns.
     Read(usize),
-    /// Go on from a checkpoint, that many before the last.
+    /// Die, and go on from a checkpoint, that many before the last.
     Restart(usize),
 }
 
-fn action() -> impl Strategy<Value = Action> {
+fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
-        4 => prop::collection::vec(0_usize..40, 1..5).prop_map(Action::Write),
-        2 => Just(Action::Half),
-        2 => Just(Action::Finish),
-        1 => Just(Action::Empty),
-        1 => Just(Action::Rename),
-        1 => Just(Action::Create),
-        3 => Just(Action::Rotate),
-        5 => (1_usize..6).prop_map(Action::Read),
-        2 => (0_usize..6).prop_map(Action::Restart),
+        4 => prop::collection::vec(0_usize..40, 1..5).prop_map(Write::Lines),
+        2 => Just(Write::Half),
+        2 => Just(Write::Finish),
+        1 => Just(Write::Empty),
+        1 => Just(Write::Rename),
+        1 => Just(Write::Create),
+        3 => Just(Write::Rotate),
     ]
 }
 
-struct Model {
+fn follow() -> impl Strategy<Value = Follow> {
+    prop_oneof![
+        3 => (1_usize..6).prop_map(Follow::Read),
+        1 => (0_usize..6).prop_map(Follow::Restart),
+    ]
+}
+
+fn chunk() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![5, 17, 4096])
+}
+
+struct Writer {
     log: Log,
     /// The content of all files in order, the live one last.
     files: Vec<String>,
     exists: bool,
-    next: u32,
-    chunk: usize,
-    source: FileSource,
-    checkpoints: Vec<FilePosition>,
-    /// What was delivered since the last start, and from where.
-    delivered: BTreeMap<u64, String>,
-    from: u64,
+    lines: u32,
 }
 
-impl Model {
-    fn new(chunk: usize) -> Self {
-        let log = Log::new();
-        let mut source = log.started().with_limits(chunk, MAX_LINE);
-        assert!(source.read().is_err());
-        let checkpoints = vec![source.position().unwrap()];
-        let (delivered, files) = (BTreeMap::new(), vec![String::new()]);
+impl Writer {
+    fn new() -> Self {
         Self {
-            log,
-            files,
+            log: Log::new(),
+            files: vec![String::new()],
             exists: false,
-            next: 0,
-            chunk,
-            source,
-            checkpoints,
-            delivered,
-            from: 0,
+            lines: 0,
         }
     }
 
@@ -77,53 +77,98 @@ impl Model {
         self.files.last_mut().unwrap().push_str(text);
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: &Write) {
+        self.lines += 1;
+        let line = self.lines;
         match action {
-            Action::Write(lengths) => {
-                for length in lengths {
-                    self.next += 1;
-                    let line = format!("{}.{}\n", self.next, "x".repeat(length));
-                    self.write(&line);
+            Write::Lines(lengths) => {
+                for (number, &length) in lengths.iter().enumerate() {
+                    self.write(&format!("{line}.{number}.{}\n", "x".repeat(length)));
                 }
             }
-            Action::Half => {
-                self.next += 1;
-                let half = format!("{}-", self.next);
-                self.write(&half);
-            }
-            Action::Finish => {
-                self.next += 1;
-                let end = format!("{}!\n", self.next);
-                self.write(&end);
-            }
+            Write::Half => self.write(&format!("{line}-")),
+            Write::Finish => self.write(&format!("{line}!\n")),
             // A file that begins with an empty line has no identity, and no API server writes one.
-            Action::Empty if self.files.last().unwrap().is_empty() => {}
-            Action::Empty => self.write("\n"),
-            Action::Rename | Action::Rotate if !self.exists => {}
-            Action::Rename => {
+            Write::Empty if self.files.last().unwrap().is_empty() => {}
+            Write::Empty => self.write("\n"),
+            Write::Rename | Write::Rotate if !self.exists => {}
+            Write::Rename => {
                 self.log.rename();
                 self.exists = false;
                 self.files.push(String::new());
             }
-            Action::Create => {
+            Write::Create => {
                 if !self.exists {
                     self.write("");
                 }
             }
-            Action::Rotate => {
+            Write::Rotate => {
                 self.log.rotate();
                 self.files.push(String::new());
             }
-            Action::Read(turns) => {
+        }
+    }
+
+    fn lines_after(&self, from: u64) -> BTreeMap<u64, String> {
+        let mut lines = BTreeMap::new();
+        let mut offset = 0;
+        let last = self.files.len() - 1;
+        for (number, content) in self.files.iter().enumerate() {
+            for line in content.split_inclusive('\n') {
+                offset += line.len() as u64;
+                let text = line.trim_end_matches('\n');
+                let whole = text.len() < line.len() || number < last;
+                if whole && !text.is_empty() && text.len() <= MAX_LINE && offset > from {
+                    lines.insert(offset, text.to_owned());
+                }
+            }
+        }
+        lines
+    }
+}
+
+struct Reader {
+    writer: Rc<RefCell<Writer>>,
+    chunk: usize,
+    source: FileSource,
+    checkpoints: Vec<FilePosition>,
+    /// What was delivered since the last start, and from where.
+    delivered: BTreeMap<u64, String>,
+    from: u64,
+}
+
+impl Reader {
+    fn new(writer: &Rc<RefCell<Writer>>, chunk: usize) -> Self {
+        let mut source = writer.borrow().log.started().with_limits(chunk, MAX_LINE);
+        assert!(source.read().is_err());
+        let checkpoints = vec![source.position().unwrap()];
+        Self {
+            writer: Rc::clone(writer),
+            chunk,
+            source,
+            checkpoints,
+            delivered: BTreeMap::new(),
+            from: 0,
+        }
+    }
+
+    fn act(&mut self, action: &Follow) {
+        match *action {
+            Follow::Read(turns) => {
                 for _ in 0..turns {
                     self.read();
                 }
             }
-            Action::Restart(back) => {
-                let index = self.checkpoints.len().saturating_sub(back + 1);
+            Follow::Restart(back) => {
+                let index = self.checkpoints.len().saturating_sub(back).max(1) - 1;
                 self.checkpoints.truncate(index + 1);
                 let position = &self.checkpoints[index];
-                self.source = self.log.resumed(position).with_limits(self.chunk, MAX_LINE);
+                self.source = self
+                    .writer
+                    .borrow()
+                    .log
+                    .resumed(position)
+                    .with_limits(self.chunk, MAX_LINE);
                 self.from = position.offset;
                 self.delivered.clear();
             }
@@ -154,43 +199,70 @@ impl Model {
         more
     }
 
-    fn expected(&self) -> BTreeMap<u64, String> {
-        let mut expected = BTreeMap::new();
-        let mut offset = 0;
-        let last = self.files.len() - 1;
-        for (number, content) in self.files.iter().enumerate() {
-            for line in content.split_inclusive('\n') {
-                offset += line.len() as u64;
-                let text = line.trim_end_matches('\n');
-                let whole = text.len() < line.len() || number < last;
-                if whole && !text.is_empty() && text.len() <= MAX_LINE && offset > self.from {
-                    expected.insert(offset, text.to_owned());
-                }
-            }
-        }
-        expected
+    /// Reads what is there, now and once more from the very start.
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        // Without a live file the last rotated one has no successor yet.
+        self.writer.borrow_mut().act(&Write::Create);
+        while self.read() {}
+        prop_assert_eq!(&self.delivered, &self.writer.borrow().lines_after(self.from));
+        self.act(&Follow::Restart(usize::MAX));
+        while self.read() {}
+        prop_assert_eq!(&self.delivered, &self.writer.borrow().lines_after(0));
+        Ok(())
     }
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Write(Write),
+    Follow(Follow),
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_same_lines_at_the_same_positions(
-        actions in prop::collection::vec(action(), 1..50),
-        chunk in prop::sample::select(vec![5_usize, 17, 4096]),
+    fn between_two_reads_anything_may_happen(
+        actions in prop::collection::vec(
+            prop_oneof![2 => write().prop_map(Action::Write), 1 => follow().prop_map(Action::Follow)],
+            1..50,
+        ),
+        chunk in chunk(),
     ) {
-        let mut model = Model::new(chunk);
+        let writer = Rc::new(RefCell::new(Writer::new()));
+        let mut reader = Reader::new(&writer, chunk);
         for action in actions {
-            model.act(action);
+            match action {
+                Action::Write(write) => writer.borrow_mut().act(&write),
+                Action::Follow(follow) => reader.act(&follow),
+            }
         }
-        // In the end there is a live file, or a rotated one could still be without a successor.
-        model.act(Action::Create);
-        while model.read() {}
-        prop_assert_eq!(&model.delivered, &model.expected());
-        // And once more from the very start.
-        model.act(Action::Restart(usize::MAX - 1));
-        while model.read() {}
-        prop_assert_eq!(&model.delivered, &model.expected());
+        reader.check()?;
+    }
+
+    #[test]
+    fn in_the_middle_of_a_read_anything_may_happen(
+        // How many accesses to the disk each of them waits for.
+        writes in prop::collection::vec((0_u32..12, write()), 1..40),
+        follows in prop::collection::vec(follow(), 1..20),
+        chunk in chunk(),
+    ) {
+        let writer = Rc::new(RefCell::new(Writer::new()));
+        let mut reader = Reader::new(&writer, chunk);
+        let others = Rc::clone(&writer);
+        let mut writes = VecDeque::from(writes);
+        MEANWHILE.set(Some(Box::new(move || {
+            while let Some((0, write)) = writes.pop_front_if(|(wait, _)| *wait == 0) {
+                others.borrow_mut().act(&write);
+            }
+            if let Some((wait, _)) = writes.front_mut() {
+                *wait -= 1;
+            }
+        })));
+        for action in follows.iter().cycle().take(60) {
+            reader.act(action);
+        }
+        MEANWHILE.set(None);
+        reader.check()?;
     }
 }

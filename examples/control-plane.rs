@@ -1,0 +1,69 @@
+//! A real control plane to try things on: `cargo run --example control-plane -- FOLDER`.
+//!
+//! It starts etcd and kube-apiserver as the tests do, prints a kubeconfig for each user, and runs until it is
+//! interrupted or terminated, or until its standard input ends where that is a pipe.
+#![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::thread;
+
+use anyhow::{Context, Result};
+use support::{ControlPlane, Options};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+fn main() -> Result<()> {
+    let folder = std::env::args_os()
+        .nth(1)
+        .context("usage: control-plane FOLDER")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before the servers start, so that no signal finds them without an owner.
+    let (mut interrupted, mut terminated) = {
+        let _guard = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let plane = ControlPlane::start(Options {
+        folder: Some(folder.into()),
+        ..Options::default()
+    })?;
+    println!("audit log   {}", plane.audit_log().display());
+    println!("API server  {}", plane.url());
+    for user in ["admin", "alice", "bob", "tripline"] {
+        println!("{user:<11} {}", plane.kubeconfig(user).display());
+    }
+    println!("ready");
+    io::stdout().flush()?;
+    runtime.block_on(async {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+            () = input_ended() => {}
+        }
+    });
+    // The thread that reads standard input may still do so.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Waits for the end of standard input. Where it is no pipe (a terminal, or nothing in a background job), it says
+/// nothing about whether anybody still wants the servers.
+async fn input_ended() {
+    let is_pipe = std::fs::metadata("/dev/stdin").is_ok_and(|metadata| metadata.file_type().is_fifo());
+    let (ended, end) = oneshot::channel::<()>();
+    if is_pipe {
+        thread::spawn(move || {
+            let mut byte = [0];
+            while io::stdin().read(&mut byte).is_ok_and(|count| count > 0) {}
+            drop(ended);
+        });
+        drop(end.await);
+    } else {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,287 @@
+//! A real control plane for tests and the demo: etcd and kube-apiserver on loopback, with a real audit log.
+//!
+//! ```no_run
+//! mod support;
+//! ControlPlane::with(Options::default(), |plane| {
+//!     plane.run("alice", &["get", "pods"])?;
+//!     Ok(())
+//! })
+//! ```
+//! The programs come from `tests/controlplane/build.sh`, which builds them where they are missing (minutes, once).
+//! Both servers stop when the value is dropped, and when the test's process is killed. The folder with their logs is
+//! deleted unless the test fails, which then says where it is.
+#![allow(
+    dead_code,
+    reason = "every test has a copy of this module, and uses a part of it"
+)]
+
+mod process;
+mod servers;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use process::Server;
+pub(crate) use process::wait_for;
+use servers::{
+    kubeconfig, kubectl, programs, start_api_server, start_servers, url, write_files, write_kubeconfig,
+};
+
+/// How a control plane is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Where its files go and stay; without it a temporary folder.
+    pub(crate) folder: Option<PathBuf>,
+    /// Stages that the audit policy leaves out, such as `RequestReceived`.
+    pub(crate) omit_stages: Vec<String>,
+    /// The size in megabytes at which the audit log is rotated.
+    pub(crate) audit_log_max_size: u32,
+    /// How many rotated files are kept.
+    pub(crate) audit_log_max_backup: u32,
+    /// Whether rotated files are compressed.
+    pub(crate) audit_log_compress: bool,
+    /// More arguments of kube-apiserver, such as `--audit-webhook-config-file=…`.
+    pub(crate) api_server_arguments: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            omit_stages: Vec::new(),
+            audit_log_max_size: 100,
+            audit_log_max_backup: 100,
+            audit_log_compress: false,
+            api_server_arguments: Vec::new(),
+        }
+    }
+}
+
+/// A running control plane.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    // Stopped in this order.
+    api_server: Server,
+    etcd: Server,
+    programs: PathBuf,
+    options: Options,
+    etcd_port: u16,
+    port: u16,
+    folder: PathBuf,
+    temporary: Option<TempDir>,
+}
+
+impl ControlPlane {
+    /// Starts etcd and kube-apiserver and returns when the API is ready.
+    pub(crate) fn start(options: Options) -> Result<Self> {
+        let programs = programs()?;
+        let mut temporary = None;
+        let folder = if let Some(folder) = &options.folder {
+            folder.clone()
+        } else {
+            temporary
+                .insert(TempDir::with_prefix("tripline-control-plane-")?)
+                .path()
+                .to_owned()
+        };
+        fs::create_dir_all(folder.join("audit"))?;
+        let folder = folder.canonicalize()?;
+        write_files(&folder, &options)?;
+        let started = start_servers(&programs, &folder, &options);
+        if started.is_err()
+            && let Some(temporary) = &mut temporary
+        {
+            temporary.disable_cleanup(true);
+        }
+        let (etcd, etcd_port, api_server, port) = started?;
+        let mut plane = Self {
+            api_server,
+            etcd,
+            programs,
+            options,
+            etcd_port,
+            port,
+            folder,
+            temporary,
+        };
+        let applied = plane.apply("admin", include_str!("users.yaml"));
+        if applied.is_err() {
+            plane.keep_logs();
+        }
+        applied.map(|()| plane)
+    }
+
+    /// Starts a control plane for a test, which keeps the logs and says where they are when the test fails.
+    pub(crate) fn with<T>(options: Options, test: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let mut plane = Self::start(options)?;
+        let result = test(&mut plane);
+        if result.is_err() {
+            plane.keep_logs();
+        }
+        result
+    }
+
+    fn keep_logs(&mut self) {
+        if let Some(temporary) = &mut self.temporary {
+            temporary.disable_cleanup(true);
+            eprintln!(
+                "the logs of the control plane are kept in {}",
+                self.folder.display()
+            );
+        }
+    }
+
+    /// The folder of all files.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The live audit log. It is in a folder of its own.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit/audit.log")
+    }
+
+    /// The server's address.
+    pub(crate) fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// A kubeconfig for one of the users.
+    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
+        kubeconfig(&self.folder, user)
+    }
+
+    /// A kubeconfig with a real token of a service account, which must exist. It is for `name` afterwards a user of
+    /// this control plane.
+    pub(crate) fn add_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let token = self.run("admin", &["create", "token", name, "--namespace", namespace])?;
+        write_kubeconfig(&self.folder, self.port, name, token.trim())
+    }
+
+    /// The built kubectl as one of the users; to be given arguments and run.
+    pub(crate) fn kubectl_command(&self, user: &str) -> Command {
+        kubectl(&self.programs, &self.folder, user)
+    }
+
+    /// Runs kubectl as one of the users, whether it succeeds or not.
+    pub(crate) fn kubectl(&self, user: &str, arguments: &[&str]) -> Result<Output> {
+        self.kubectl_command(user)
+            .args(arguments)
+            .output()
+            .context("failed to run kubectl")
+    }
+
+    /// Runs kubectl as one of the users. Its output, or an error when it fails.
+    pub(crate) fn run(&self, user: &str, arguments: &[&str]) -> Result<String> {
+        let output = self.kubectl(user, arguments)?;
+        ensure!(
+            output.status.success(),
+            "kubectl {} as {user} failed: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Applies manifests as one of the users.
+    pub(crate) fn apply(&self, user: &str, manifests: &str) -> Result<()> {
+        let mut child = self
+            .kubectl_command(user)
+            .args(["apply", "--filename", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("kubectl has no standard input")?;
+        stdin.write_all(manifests.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        ensure!(
+            output.status.success(),
+            "kubectl apply failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// Makes a pod by hand, on a node that is only an object, with what that takes: namespace, service account, node.
+    /// An exec into it fails for want of a kubelet, with 500, but is allowed and audited as any other.
+    pub(crate) fn make_pod(&self, namespace: &str, name: &str) -> Result<()> {
+        let container = json!({"name": "main", "image": "none"});
+        let items = json!([
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}},
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "paper"}},
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
+             "spec": {"nodeName": "paper", "containers": [container]}},
+        ]);
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+        self.apply("admin", &list.to_string())
+    }
+
+    /// The events in the audit log, rotated files first, as far as they are whole and not compressed.
+    pub(crate) fn audit_events(&self) -> Result<Vec<Value>> {
+        let log = self.audit_log();
+        let mut rotated: Vec<_> = fs::read_dir(self.folder.join("audit"))?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
+        rotated.retain(|path| *path != log && path.extension().is_some_and(|extension| extension == "log"));
+        rotated.sort();
+        let mut events = Vec::new();
+        for file in rotated.iter().chain([&log]) {
+            let content = match fs::read_to_string(file) {
+                Ok(content) => content,
+                // Not yet created, or between renaming and creation.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for line in content.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+                let event = serde_json::from_str(line);
+                events.push(event.with_context(|| format!("a line of {} is no event", file.display()))?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// Waits for an event in the audit log.
+    pub(crate) fn wait_for_event(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        wait_for(what, Duration::from_secs(30), || {
+            self.audit_events().ok()?.into_iter().find(&wanted)
+        })
+    }
+
+    /// Kills kube-apiserver, as a crash would.
+    pub(crate) fn stop_api_server(&mut self) {
+        self.api_server.stop();
+    }
+
+    /// Starts kube-apiserver again, on the same port with the same data.
+    pub(crate) fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.stop();
+        self.api_server = start_api_server(
+            &self.programs,
+            &self.folder,
+            &self.options,
+            self.etcd_port,
+            self.port,
+        )?;
+        Ok(())
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.api_server.stop();
+        self.etcd.stop();
+        if std::thread::panicking() {
+            self.keep_logs();
+        }
+    }
+}
