@@ -15,6 +15,7 @@
     reason = "every test has a copy of this module, and uses a part of it"
 )]
 
+pub(crate) mod operator;
 mod process;
 mod servers;
 

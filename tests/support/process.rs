@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A running server, whose output goes to a file.
 #[derive(Debug)]
@@ -72,6 +72,14 @@ impl Server {
         drop(self.guard.wait());
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+
+    /// Asks the server to end (SIGTERM) and waits until it did, with success.
+    pub(crate) fn terminate(&mut self, longest: Duration) -> Result<()> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        let status = wait_for(&format!("{} to end", self.name), longest, || self.child.try_wait().ok().flatten())?;
+        ensure!(status.success(), "{} ended with {status}; {}", self.name, self.log_end());
+        Ok(())
     }
 
     /// Waits until `ready`, which is asked again and again; fails with the end of the log when the server ends or

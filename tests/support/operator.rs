@@ -1,0 +1,158 @@
+//! The operator as a test runs it: the built binary, as the least-privileged account of `deploy/rbac.yaml`.
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::ControlPlane;
+use super::process::{Server, free_port, wait_for};
+
+/// How long anything that the operator does may take in a test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running operator.
+pub(crate) struct Operator {
+    server: Server,
+    port: u16,
+}
+
+/// Installs the kinds and the account, and gives the account's kubeconfig.
+pub(crate) fn install(plane: &ControlPlane) -> Result<PathBuf> {
+    let account = install_account(plane)?;
+    install_kinds(plane)?;
+    Ok(account)
+}
+
+/// Installs the account only, and gives its kubeconfig.
+pub(crate) fn install_account(plane: &ControlPlane) -> Result<PathBuf> {
+    plane.apply("admin", include_str!("../../deploy/rbac.yaml"))?;
+    plane.add_service_account("tripline-system", "tripline")
+}
+
+/// Installs the kinds only.
+pub(crate) fn install_kinds(plane: &ControlPlane) -> Result<()> {
+    let printed = Command::new(env!("CARGO_BIN_EXE_tripline")).arg("crds").output()?;
+    ensure!(printed.status.success(), "tripline crds failed");
+    plane.apply("admin", &String::from_utf8(printed.stdout)?)?;
+    plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+    Ok(())
+}
+
+/// An `AuditSource` for the control plane's log.
+pub(crate) fn source(plane: &ControlPlane, name: &str, start_at: &str) -> String {
+    let path = plane.audit_log();
+    json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": name},
+        "spec": {"file": {"path": path}, "startAt": start_at},
+    })
+    .to_string()
+}
+
+/// A rule with this query, grouped by user, namespace and object.
+pub(crate) fn rule(name: &str, query: &str) -> Value {
+    json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": name},
+        "spec": {
+            "displayName": format!("Rule {name}"), "severity": "Low", "riskScore": 10, "query": query,
+            "grouping": {"by": ["user.username", "objectRef.namespace", "objectRef.name"]},
+        },
+    })
+}
+
+impl Operator {
+    /// Starts the operator and waits until it is ready.
+    pub(crate) fn start(plane: &ControlPlane, kubeconfig: &Path) -> Result<Self> {
+        let mut operator = Self::launch(plane, kubeconfig)?;
+        let port = operator.port;
+        operator.server.wait_until(PATIENCE, || get(port, "/readyz").is_ok_and(|answer| answer.0 == 200))?;
+        Ok(operator)
+    }
+
+    /// Starts the operator. Its state is in the folder of the control plane, so that a second one goes on where the
+    /// first stopped.
+    pub(crate) fn launch(plane: &ControlPlane, kubeconfig: &Path) -> Result<Self> {
+        let port = free_port()?;
+        let text = |path: &Path| path.display().to_string();
+        let arguments = [
+            "run",
+            "--kubeconfig",
+            &text(kubeconfig),
+            "--state-dir",
+            &text(&plane.folder().join("state")),
+            "--log-root",
+            &text(&plane.folder().join("audit")),
+            "--node",
+            "control-plane-1",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+        ];
+        let arguments = arguments.map(str::to_owned);
+        let server = Server::start(Path::new(env!("CARGO_BIN_EXE_tripline")), plane.folder(), &arguments)?;
+        Ok(Self { server, port })
+    }
+
+    /// Status and body of a page of the health endpoint.
+    pub(crate) fn page(&self, path: &str) -> Result<(u16, String)> {
+        get(self.port, path)
+    }
+
+    /// Waits until a page of the health endpoint says this.
+    pub(crate) fn wait_for_page(&self, path: &str, status: u16, text: &str) -> Result<()> {
+        wait_for(&format!("{path} to answer {status} with {text:?}"), PATIENCE, || {
+            let (answered, body) = self.page(path).ok()?;
+            (answered == status && body.contains(text)).then_some(())
+        })
+    }
+
+    /// SIGKILL, at whatever it is doing.
+    pub(crate) fn kill(mut self) {
+        self.server.stop();
+    }
+
+    /// SIGTERM, and waits for a clean end.
+    pub(crate) fn terminate(mut self) -> Result<()> {
+        self.server.terminate(PATIENCE)
+    }
+}
+
+/// The alerts, oldest first.
+pub(crate) fn alerts(plane: &ControlPlane) -> Result<Vec<Value>> {
+    let printed = plane.run("admin", &["get", "securityalerts", "--output", "json", "--sort-by=.metadata.name"])?;
+    let list: Value = serde_json::from_str(&printed)?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+/// The sum of the counts of a rule's alerts.
+pub(crate) fn counted(alerts: &[Value], rule: &str) -> i64 {
+    let of_rule = alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule);
+    of_rule.filter_map(|alert| alert["status"]["count"].as_i64()).sum()
+}
+
+/// Waits until the alerts are as wanted.
+pub(crate) fn wait_for_alerts(
+    plane: &ControlPlane,
+    what: &str,
+    wanted: impl Fn(&[Value]) -> bool,
+) -> Result<Vec<Value>> {
+    let mut last = Vec::new();
+    let waited = wait_for(what, PATIENCE, || {
+        last = alerts(plane).ok()?;
+        wanted(&last).then(|| last.clone())
+    });
+    waited.with_context(|| format!("the alerts are {last:#?}"))
+}
+
+fn get(port: u16, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no HTTP answer")?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Ok((status, body))
+}
