@@ -143,10 +143,10 @@ impl Explainer {
 }
 
 fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Result<Loaded> {
-    let named = |loaded: &Loaded| loaded.object.metadata.name.clone().unwrap_or_default();
-    let names = rules.iter().map(named).collect::<Vec<_>>().join(", ");
+    let name_of = |loaded: &Loaded| loaded.object.metadata.name.clone().unwrap_or_default();
+    let names = rules.iter().map(name_of).collect::<Vec<_>>().join(", ");
     let found = match name {
-        Some(name) => rules.iter().position(|loaded| named(loaded) == name),
+        Some(name) => rules.iter().position(|loaded| name_of(loaded) == name),
         None if rules.len() > 1 => bail!(
             "{} holds several rules: choose one with --name: {names}",
             file.display()
