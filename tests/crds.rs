@@ -16,7 +16,7 @@ fn expected() -> BTreeMap<String, String> {
     let manifests = tripline::cli::crds::manifests().expect("manifests");
     manifests
         .into_iter()
-        .map(|(name, text)| (format!("{}.yaml", name.split('.').next().unwrap()), text))
+        .map(|(name, text)| (format!("{}.yaml", name.split('.').next().expect("a name")), text))
         .collect()
 }
 

@@ -32,18 +32,21 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     rules.findings.extend(advice);
     rules.report(false, args.output, out)?;
     out.flush()?;
-    let count = |severity| {
-        rules
-            .findings
-            .iter()
-            .filter(|(_, finding)| finding.severity == severity)
-            .count()
+    let count = |severity, what| {
+        load::counted(
+            rules
+                .findings
+                .iter()
+                .filter(|(_, finding)| finding.severity == severity)
+                .count(),
+            what,
+        )
     };
     eprintln!(
-        "{}: {} errors, {} warnings",
+        "{}: {}, {}",
         rules.summary(),
-        count(Severity::Error),
-        count(Severity::Warning)
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning")
     );
     Ok(Outcome::from(!rules.has_errors()))
 }
