@@ -87,7 +87,7 @@ impl Ecs {
         match self {
             Ecs::Constant("") => ControlFlow::Continue(()),
             Ecs::Constant(text) => visit(Scalar::Text(Cow::Borrowed(text))),
-            Ecs::Own(path) => reach(event.root(), Scope::Pruned, Some(path), &mut |value, _| {
+            Ecs::Own(path) => reach(event.root(), Scope::Pruned, Some(path), false, &mut |value, _| {
                 Scalar::of(value).map_or(ControlFlow::Continue(()), &mut *visit)
             }),
             Ecs::Outcome => match event.decision().as_deref() {

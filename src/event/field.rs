@@ -359,11 +359,20 @@ impl Field {
         look: &Look<'a>,
         visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.reach(look, false, visit)
+    }
+
+    fn reach<'a>(
+        &self,
+        look: &Look<'a>,
+        above: bool,
+        visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         match &self.reader {
-            Reader::Path(scope, path) => reach(look.event.root(), *scope, path.as_deref(), visit),
-            Reader::PodSpec(path) => path.visit(&look.event, visit),
+            Reader::Path(scope, path) => reach(look.event.root(), *scope, path.as_deref(), above, visit),
+            Reader::PodSpec(path) => path.visit(&look.event, above, visit),
             Reader::Inner(path) => look.element.map_or(ControlFlow::Continue(()), |(value, scope)| {
-                reach(value, scope, Some(path), visit)
+                reach(value, scope, Some(path), above, visit)
             }),
             _ => ControlFlow::Continue(()),
         }
@@ -384,7 +393,7 @@ impl Field {
                 .filter(|(name, _)| below(name, &self.name).is_some())
                 .any(|(_, field)| field.visit(look, &mut |_| ControlFlow::Break(())).is_break()),
             _ if self.has_elements() => self
-                .elements(look, &mut |value, scope| found(walk::exists(value, scope)))
+                .reach(look, true, &mut |value, scope| found(walk::exists(value, scope)))
                 .is_break(),
             _ => self.visit(look, &mut |_, _| ControlFlow::Break(())).is_break(),
         }
