@@ -253,6 +253,14 @@ fn warnings_do_not_fail() {
     );
     let (code, found) = findings(&rule("verb: craete"));
     assert_eq!((code, found.len()), (0, 1), "{found:#?}");
+    let ended =
+        "riskScore: 21\n  exceptions: [{name: a, query: 'verb: get', expireTime: 2020-01-01T00:00:00Z}]\n";
+    let (code, found) = findings(&rule("verb: create").replace("riskScore: 21\n", ended));
+    assert_eq!(
+        (code, &found[0]["message"]),
+        (0, &"this exception has ended".into()),
+        "{found:#?}"
+    );
     let threat = "riskScore: 21\n  threat: [{framework: MITRE ATT&CK, tactic: {id: T0002, name: x}}]\n";
     let (code, found) = findings(&rule("verb: create").replace("riskScore: 21\n", threat));
     assert_eq!((code, found.len()), (0, 1), "{found:#?}");

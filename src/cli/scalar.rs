@@ -159,6 +159,8 @@ fn in_flow(text: &str, start: usize, value: &str, offset: usize, style: ScalarSt
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::cli::document::read;
 
@@ -210,5 +212,41 @@ mod tests {
         find("q: >-\n  alpha\n  alpha\n  gamma", "gamma");
         find("x:\n- q: 1\nq: |\r\n  alpha\r\n  gamma\r\n", "gamma");
         find("{\n\t\"q\": \"alpha gamma\"\n}\n", "gamma");
+    }
+
+    /// Every character of `value` is found in `text`, unless it is white space, which YAML may have folded.
+    fn every_place(text: &str, value: &str) -> Result<(), TestCaseError> {
+        let (documents, error) = read(text);
+        prop_assert!(error.is_none(), "{error:?} in {text:?}");
+        let node = documents[0].get("q").expect("key q");
+        prop_assert_eq!(node.as_str(), Some(value));
+        for (offset, character) in value.char_indices().filter(|(_, c)| !c.is_whitespace()) {
+            let place = offset_in_text(text, node, offset);
+            let found = text[place..].chars().next();
+            let escaped = found == Some('\\') && "\"\\".contains(character);
+            prop_assert!(
+                found == Some(character) || escaped,
+                "{character} of {value:?} in {text:?} at {place}"
+            );
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn every_character_is_found_again(value in "[a-c\"'\\\\é:#]([a-c\"'\\\\é :#\n]{0,40}[a-c])?") {
+            every_place(&format!("x: 1\nq: {}\n", serde_json::to_string(&value).unwrap()), &value)?;
+            every_place(&format!("q: |-\n   {}\n", value.replace('\n', "\n   ")), &value)?;
+            let quoted = value.replace('\'', "''").replace('\n', " ");
+            every_place(&format!("q: '{quoted}'\n"), &value.replace('\n', " "))?;
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(text in "[ \n\t\"'a:|>{}\\[\\]&*#é\\\\0-9-]{0,60}", offset in 0_usize..80) {
+            for node in read(&format!("q: {text}")).0 {
+                let place = node.get("q").map_or(0, |value| offset_in_text(&format!("q: {text}"), value, offset));
+                prop_assert!(place <= text.len() + 3);
+            }
+        }
     }
 }

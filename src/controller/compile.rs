@@ -154,6 +154,27 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// The most of a condition's message that findings take up, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// Several findings as the message of a condition: as many as there is room for, and how many more there are.
+pub fn describe(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for (index, finding) in findings.iter().enumerate() {
+        let next = finding.to_string();
+        let next = next.trim_end();
+        if index > 0 && text.len() + next.len() > LONGEST_MESSAGE {
+            text.extend(["\n… and ", &(findings.len() - index).to_string(), " more"]);
+            break;
+        }
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(next);
+    }
+    text
+}
+
 /// Compiles a rule, or says everything that is wrong with it.
 ///
 /// What the API server's schema already refuses is not looked at again; what it cannot express is: the languages,
@@ -349,6 +370,19 @@ mod tests {
             found[1]
         );
         assert_eq!(found[2].reason(), reason::INVALID_SPEC);
+    }
+
+    #[test]
+    fn a_message_has_room_for_some_and_counts_the_rest() {
+        let exceptions: Vec<_> = (0..60)
+            .map(|number| json!({"name": format!("e{number}"), "query": format!("verb: {}", "(".repeat(60))}))
+            .collect();
+        let text = describe(&errors(&json!({"exceptions": exceptions})));
+        assert!(
+            text.len() < 5000 && text.starts_with("exception e0: line 1"),
+            "{text}"
+        );
+        assert!(text.lines().last().unwrap().ends_with(" more"), "{text}");
     }
 
     #[test]
