@@ -159,6 +159,30 @@ fn values_the_api_server_would_refuse() {
 }
 
 #[test]
+fn values_the_api_server_takes() {
+    // Each was compared with `kubectl create --dry-run=server` on Kubernetes 1.37.
+    for (from, to) in [
+        ("riskScore: 21", "riskScore: 0x15"),
+        ("riskScore: 21", "riskScore: 21.0"),
+        (
+            "riskScore: 21",
+            "riskScore: 21\n  tags: null\n  grouping: {by: null}\n  note: ~",
+        ),
+        ("severity: Low", "<<: {severity: Low}"),
+        ("severity: Low", "severity: &a Low\n  license: *a"),
+        ("displayName: A rule", "displayName: 2026-01-01"),
+        (
+            "name: a-rule",
+            "name: a.rule\n  labels: {a: ''}\n  annotations: {a: null}",
+        ),
+        ("kind: DetectionRule", "kind: DetectionRule\nstatus: {matches: 5}"),
+    ] {
+        let (code, found) = findings(&rule("verb: create").replace(from, to));
+        assert_eq!((code, found.len()), (0, 0), "{to}: {found:#?}");
+    }
+}
+
+#[test]
 fn a_query_that_does_not_parse_is_placed_in_the_file_and_in_the_query() {
     // As a block of lines, folded, quoted, plain: always the same character of the file.
     for query in [

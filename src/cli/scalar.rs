@@ -59,7 +59,11 @@ fn number(value: &str) -> Option<Number> {
     } else {
         return None;
     };
-    Number::from_f64(f64::from(i8::try_from(sign).ok()?) * float)
+    let float = f64::from(i8::try_from(sign).ok()?) * float;
+    // On its way to the API server `50.0` becomes `50`.
+    #[allow(clippy::cast_possible_truncation)] // whole and small enough
+    let whole = (float.fract() == 0.0 && float.abs() < 9e15).then(|| Number::from(float as i64));
+    whole.or_else(|| Number::from_f64(float))
 }
 
 /// Where byte `offset` of a scalar's value stands in the text.
@@ -189,12 +193,12 @@ mod tests {
     #[test]
     fn values_are_read_as_kubectl_reads_them() {
         let node = one(
-            "a: yes\nb: 010\nc: 0x1f\nd: 1_000\ne: 2026-01-01\nf: '5'\ng: ~\nh: 1.5\ni: 1.2.3\n5: x\nj: -3",
+            "a: yes\nb: 010\nc: 0x1f\nd: 1_000\ne: 2026-01-01\nf: '5'\ng: ~\nh: 1.5\ni: 1.2.3\n5: x\nj: -3\nk: 1e1",
         );
         assert_eq!(
             node.to_json(),
             serde_json::json!({"a": true, "b": 8, "c": 31, "d": 1000, "e": "2026-01-01", "f": "5", "g": null,
-                "h": 1.5, "i": "1.2.3", "5": "x", "j": -3})
+                "h": 1.5, "i": "1.2.3", "5": "x", "j": -3, "k": 10})
         );
     }
 
