@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::audit::Event;
 use super::glob::Glob;
-use super::json::Value;
+use super::value::Value;
 use super::walk::{Scope, leaves, reach};
 
 /// What `podSpec.allContainers` stands for.

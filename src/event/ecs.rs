@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::audit::Event;
-use super::field::{Look, Scalar, Type};
+use super::field::Look;
 use super::logged::Parts;
+use super::scalar::{Scalar, Type};
 use super::walk::{Scope, reach};
 
 /// One field of the schema.

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::glob::{Glob, Progress};
-use super::json::{Key, Kind, Value};
+use super::json::Kind;
+use super::value::{Key, Value};
 
 /// Where in which spelling of an event a value stands: Elastic's pipeline hides and renames by place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -405,7 +405,7 @@ fn check_spans(query: &str, diagnostics: &[Diagnostic]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn any_text_parses_or_has_an_error_in_its_bounds(query in "([ -~\n]|a:|\"|\\\\|not | and | or |[(){}:*<>]|\\PC){0,40}") {
