@@ -78,7 +78,6 @@ impl Walk {
         for entry in entries {
             let path = format!("{path}.{}", entry.key);
             match &entry.value.content {
-                Content::Null => {}
                 Content::Text(text, _) if path.starts_with("metadata.labels") && !is_label_value(text) => {
                     self.error(&entry.value, format!("`{path}` is no value of a label"))
                         .help = Some(
@@ -86,7 +85,7 @@ impl Walk {
                             .to_owned(),
                     );
                 }
-                Content::Text(..) => {}
+                Content::Null | Content::Text(..) => {}
                 _ => {
                     let message = format!("`{path}` must be a string, this is {}", entry.value.kind());
                     self.error(&entry.value, message).help = Some("put it in quotes".to_owned());
