@@ -67,7 +67,7 @@ fn a_failing_case_shows_why() {
         run.out
     );
     assert!(
-        run.out.contains("\"create\""),
+        run.out.contains("[create]"),
         "the value is not shown: {}",
         run.out
     );
@@ -126,21 +126,56 @@ fn explain_shows_the_query_the_values_and_the_verdict() {
     let run = tripline(&["explain", "--rule", &rule, &json]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
     assert!(
-        run.out.contains("\"create\"") && run.out.contains("\"secrets\""),
+        run.out.contains("[create]") && run.out.contains("[secrets]"),
         "{}",
         run.out
     );
+    assert!(run.out.ends_with("\nresult: no match\n"), "{}", run.out);
     let run = tripline(&["explain", "--rule", &rule, &yaml]);
     assert_eq!(run.code, 0);
-    assert!(run.out.contains("\"pods\""), "{}", run.out);
+    assert!(
+        run.out
+            .contains("\nresult: a detection\ngroup:\n  user.username: none\n"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("[pods]"), "{}", run.out);
     let lines = format!("{}\n{}\n", r#"{"verb":"get"}"#, r#"{"verb":"create"}"#);
     let run = tripline_with(&["explain", "-"], &[("TRIPLINE_RULE", &rule)], &lines);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
-        run.out.contains("\"get\"") && run.out.contains("\"create\""),
+        run.out.contains("[get]") && run.out.contains("[create]"),
         "{}",
         run.out
     );
+}
+
+#[test]
+fn explain_says_what_a_match_would_be() {
+    let exception = "riskScore: 21\n  exceptions: [{name: known, query: 'user.username: bob'}]\n";
+    let text = rule("objectRef.subresource: exec").replace("riskScore: 21\n", exception);
+    let folder = Folder::new(&[("rule.yaml", &text)]);
+    let path = folder.path("rule.yaml");
+    let explain = |stage: &str, user: &str, more: &[&str]| {
+        let event = json!({"verb": "create", "stage": stage, "user": {"username": user},
+            "objectRef": {"resource": "pods", "subresource": "exec"}});
+        let arguments = [&["explain", "--rule", &path, "-"], more].concat();
+        let run = tripline_with(&arguments, &[], &event.to_string());
+        let result = run.out.lines().find_map(|line| line.strip_prefix("result: "));
+        result.expect("a result").to_owned()
+    };
+    assert_eq!(explain("ResponseStarted", "alice", &[]), "a detection");
+    assert_eq!(
+        explain("ResponseStarted", "bob", &[]),
+        "a match that the exception `known` lets pass"
+    );
+    let passing = explain("ResponseComplete", "alice", &[]);
+    assert_eq!(
+        passing,
+        "a match, but no detection here: this request is decided at ResponseStarted"
+    );
+    let omitted = ["--omit-stage", "ResponseStarted"];
+    assert_eq!(explain("ResponseComplete", "alice", &omitted), "a detection");
 }
 
 #[test]

@@ -13,10 +13,10 @@ fn folder() -> std::path::PathBuf {
 
 /// `detectionrules.tripline.dev` stands in `detectionrules.yaml`.
 fn expected() -> BTreeMap<String, String> {
-    let manifests = tripline::cli::crds::manifests().unwrap();
+    let manifests = tripline::cli::crds::manifests().expect("manifests");
     manifests
         .into_iter()
-        .map(|(name, text)| (format!("{}.yaml", name.split('.').next().unwrap()), text))
+        .map(|(name, text)| (format!("{}.yaml", name.split('.').next().expect("a name")), text))
         .collect()
 }
 
@@ -153,7 +153,7 @@ fn check(schema: &Value, path: &str, required: bool, problems: &mut Vec<String>)
                 {
                     let optional = !needed.contains(key);
                     let defaulted =
-                        !schema["items"]["properties"][key.as_str().unwrap()]["default"].is_null();
+                        !schema["items"]["properties"][key.as_str().expect("a key")]["default"].is_null();
                     want(!optional || defaulted, "a key of the list is optional");
                 }
             }

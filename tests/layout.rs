@@ -51,19 +51,25 @@ const PURE: [&str; 3] = ["event", "query", "detect"];
 const CLIENTS: [&str; 5] = ["kube", "k8s_openapi", "tokio", "axum", "futures"];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![src.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let inside = path.strip_prefix(&root).unwrap();
-                let room = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-                let room = room.trim_end_matches(".rs").to_owned();
-                found.push((room, path.clone(), code(&std::fs::read_to_string(&path).unwrap())));
+                let inside = path.strip_prefix(&src).expect("below src");
+                let first = inside
+                    .components()
+                    .next()
+                    .expect("a name")
+                    .as_os_str()
+                    .to_string_lossy();
+                let room = first.trim_end_matches(".rs").to_owned();
+                let text = std::fs::read_to_string(&path).expect("a source");
+                found.push((room, path, code(&text)));
             }
         }
     }

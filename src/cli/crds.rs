@@ -9,6 +9,9 @@ use crate::api;
 
 /// Options of `tripline crds`: none.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tripline crds | kubectl apply -f -
+  tripline crds | kubectl diff -f -       is the cluster's version the one of this program?")]
 pub struct Args {}
 
 /// What stands above every generated manifest.

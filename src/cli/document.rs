@@ -350,7 +350,10 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}, ", level - 1).repeat(10);
-            text += &format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(", "));
+            text.extend([format!(
+                "a{level}: &a{level} [{}]\n",
+                below.trim_end_matches(", ")
+            )]);
         }
         assert!(read(&text).1.unwrap().message.contains("aliases"));
     }

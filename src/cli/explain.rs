@@ -1,5 +1,6 @@
 //! `tripline explain`: why a rule matches an event, or does not.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::load::{self, Loaded};
 use super::{Outcome, document, rule_files, terminal};
 use crate::detect::{self, Context, Judgement, RuleSet, Verdict};
 use crate::event::{Event, Stage, Tape};
+use crate::query::shown;
 
 /// Options of `tripline explain`.
 #[derive(Debug, clap::Args)]
@@ -95,10 +97,11 @@ struct Explainer {
 impl Explainer {
     /// The query as a tree, what a match would be, and the group it would belong to.
     fn explain(&self, event: &Event<'_>, context: &Context<'_>) -> String {
-        let mut text = detect::explain(&self.rule, event, context).to_string();
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
+        let mut text = format!(
+            "event: {}\n\n{}",
+            subject(event),
+            detect::explain(&self.rule, event, context)
+        );
         text.extend(["\nresult: ", &self.result(event, context), "\n"]);
         if self.rule.verdict(event, context) == Verdict::Match {
             text.push_str("group:\n");
@@ -142,11 +145,41 @@ impl Explainer {
     }
 }
 
+/// Who did what to what, and at which stage.
+fn subject(event: &Event<'_>) -> String {
+    let user = event.user().and_then(|user| user.username());
+    let object = event.object_ref();
+    let part = |part: Option<Cow<'_, str>>, before: &str| {
+        part.filter(|text| !text.is_empty())
+            .map_or_else(String::new, |text| format!("{before}{text}"))
+    };
+    let text = [
+        part(user, ""),
+        part(event.verb(), ""),
+        part(object.and_then(|object| object.resource()), "")
+            + &part(object.and_then(|object| object.subresource()), "/"),
+        part(object.and_then(|object| object.namespace()), "")
+            + &part(object.and_then(|object| object.name()), "/"),
+        event
+            .stage()
+            .map_or_else(String::new, |stage| format!("at {}", stage.as_str())),
+    ]
+    .into_iter()
+    .filter(|part| !part.is_empty())
+    .collect::<Vec<_>>()
+    .join(" ");
+    if text.is_empty() {
+        "says nothing of user, verb, object or stage".to_owned()
+    } else {
+        shown(&text, 300)
+    }
+}
+
 fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Result<Loaded> {
-    let named = |loaded: &Loaded| loaded.object.metadata.name.clone().unwrap_or_default();
-    let names = rules.iter().map(named).collect::<Vec<_>>().join(", ");
+    let name_of = |loaded: &Loaded| loaded.object.metadata.name.clone().unwrap_or_default();
+    let names = rules.iter().map(name_of).collect::<Vec<_>>().join(", ");
     let found = match name {
-        Some(name) => rules.iter().position(|loaded| named(loaded) == name),
+        Some(name) => rules.iter().position(|loaded| name_of(loaded) == name),
         None if rules.len() > 1 => bail!(
             "{} holds several rules: choose one with --name: {names}",
             file.display()

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use super::document::{Content, Node};
 use super::finding::{Finding, Severity};
 use super::load::{self, Loading};
@@ -28,28 +30,31 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut rules = load::load(&args.paths)?;
-    let advice = advise(&rules);
+    let advice = advise(&rules, Timestamp::now());
     rules.findings.extend(advice);
     rules.report(false, args.output, out)?;
     out.flush()?;
-    let count = |severity| {
-        rules
-            .findings
-            .iter()
-            .filter(|(_, finding)| finding.severity == severity)
-            .count()
+    let count = |severity, what| {
+        load::counted(
+            rules
+                .findings
+                .iter()
+                .filter(|(_, finding)| finding.severity == severity)
+                .count(),
+            what,
+        )
     };
     eprintln!(
-        "{}: {} errors, {} warnings",
+        "{}: {}, {}",
         rules.summary(),
-        count(Severity::Error),
-        count(Severity::Warning)
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning")
     );
     Ok(Outcome::from(!rules.has_errors()))
 }
 
 /// What does no harm in a cluster but is most likely not meant.
-fn advise(rules: &Loading) -> Vec<(usize, Finding)> {
+fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
     let mut advice = Vec::new();
     for (number, file) in rules.files.iter().enumerate() {
         for node in &file.rules {
@@ -57,6 +62,7 @@ fn advise(rules: &Loading) -> Vec<(usize, Finding)> {
             let mut found = Vec::new();
             tests(spec, &mut found);
             threat(spec, &mut found);
+            exceptions(spec, now, &mut found);
             let name = load::rule_name(node);
             advice.extend(found.into_iter().map(|finding| {
                 (
@@ -187,6 +193,27 @@ fn threat(spec: &Node, found: &mut Vec<Finding>) {
                         .with_help(format!("write an id such as `{example}`")),
                 );
             }
+        }
+    }
+}
+
+fn exceptions(spec: &Node, now: Timestamp, found: &mut Vec<Finding>) {
+    for end in spec
+        .get("exceptions")
+        .map(Node::items)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|e| e.get("expireTime"))
+    {
+        if end
+            .as_str()
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .is_some_and(|end| end < now)
+        {
+            found.push(
+                Finding::warning("this exception has ended", end.span.clone())
+                    .with_help("remove it, or renew it"),
+            );
         }
     }
 }

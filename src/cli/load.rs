@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::Output;
 use super::document::{Content, Node};
 use super::finding::{Finding, Severity};
 use super::rule_files::{self, RuleFile};
 use super::scalar;
 use super::schema::Checker;
-use super::{Output, terminal};
 use crate::api::{DetectionRule, Grouping, RuleException};
 use crate::controller::compile::{self, Compiled};
 
@@ -239,13 +239,15 @@ impl Loading {
 
     /// "3 rules in 2 files", for a summary.
     pub(crate) fn summary(&self) -> String {
-        let plural =
-            |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let text = format!(
+        format!(
             "{} in {}",
-            plural(self.count, "rule"),
-            plural(self.files.len(), "file")
-        );
-        terminal::line(&text).into_owned()
+            counted(self.count, "rule"),
+            counted(self.files.len(), "file")
+        )
     }
+}
+
+/// "1 rule", "2 rules".
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

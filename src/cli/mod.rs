@@ -10,6 +10,7 @@ pub mod explain;
 mod finding;
 pub mod lint;
 mod load;
+mod metadata;
 mod rule_files;
 mod scalar;
 mod schema;

@@ -59,7 +59,11 @@ fn number(value: &str) -> Option<Number> {
     } else {
         return None;
     };
-    Number::from_f64(f64::from(i8::try_from(sign).ok()?) * float)
+    let float = f64::from(i8::try_from(sign).ok()?) * float;
+    // On its way to the API server `50.0` becomes `50`.
+    #[allow(clippy::cast_possible_truncation)] // whole and small enough
+    let whole = (float.fract() == 0.0 && float.abs() < 9e15).then(|| Number::from(float as i64));
+    whole.or_else(|| Number::from_f64(float))
 }
 
 /// Where byte `offset` of a scalar's value stands in the text.
@@ -159,6 +163,8 @@ fn in_flow(text: &str, start: usize, value: &str, offset: usize, style: ScalarSt
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::cli::document::read;
 
@@ -187,12 +193,12 @@ mod tests {
     #[test]
     fn values_are_read_as_kubectl_reads_them() {
         let node = one(
-            "a: yes\nb: 010\nc: 0x1f\nd: 1_000\ne: 2026-01-01\nf: '5'\ng: ~\nh: 1.5\ni: 1.2.3\n5: x\nj: -3",
+            "a: yes\nb: 010\nc: 0x1f\nd: 1_000\ne: 2026-01-01\nf: '5'\ng: ~\nh: 1.5\ni: 1.2.3\n5: x\nj: -3\nk: 1e1",
         );
         assert_eq!(
             node.to_json(),
             serde_json::json!({"a": true, "b": 8, "c": 31, "d": 1000, "e": "2026-01-01", "f": "5", "g": null,
-                "h": 1.5, "i": "1.2.3", "5": "x", "j": -3})
+                "h": 1.5, "i": "1.2.3", "5": "x", "j": -3, "k": 10})
         );
     }
 
@@ -210,5 +216,41 @@ mod tests {
         find("q: >-\n  alpha\n  alpha\n  gamma", "gamma");
         find("x:\n- q: 1\nq: |\r\n  alpha\r\n  gamma\r\n", "gamma");
         find("{\n\t\"q\": \"alpha gamma\"\n}\n", "gamma");
+    }
+
+    /// Every character of `value` is found in `text`, unless it is white space, which YAML may have folded.
+    fn every_place(text: &str, value: &str) -> Result<(), TestCaseError> {
+        let (documents, error) = read(text);
+        prop_assert!(error.is_none(), "{error:?} in {text:?}");
+        let node = documents[0].get("q").expect("key q");
+        prop_assert_eq!(node.as_str(), Some(value));
+        for (offset, character) in value.char_indices().filter(|(_, c)| !c.is_whitespace()) {
+            let place = offset_in_text(text, node, offset);
+            let found = text[place..].chars().next();
+            let escaped = found == Some('\\') && "\"\\".contains(character);
+            prop_assert!(
+                found == Some(character) || escaped,
+                "{character} of {value:?} in {text:?} at {place}"
+            );
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn every_character_is_found_again(value in "[a-c\"'\\\\é:#]([a-c\"'\\\\é :#\n]{0,40}[a-c])?") {
+            every_place(&format!("x: 1\nq: {}\n", serde_json::to_string(&value).unwrap()), &value)?;
+            every_place(&format!("q: |-\n   {}\n", value.replace('\n', "\n   ")), &value)?;
+            let quoted = value.replace('\'', "''").replace('\n', " ");
+            every_place(&format!("q: '{quoted}'\n"), &value.replace('\n', " "))?;
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(text in "[ \n\t\"'a:|>{}\\[\\]&*#é\\\\0-9-]{0,60}", offset in 0_usize..80) {
+            for node in read(&format!("q: {text}")).0 {
+                let place = node.get("q").map_or(0, |value| offset_in_text(&format!("q: {text}"), value, offset));
+                prop_assert!(place <= text.len() + 3);
+            }
+        }
     }
 }

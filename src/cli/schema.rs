@@ -20,26 +20,6 @@ pub(crate) struct Checker {
     rule: JSONSchemaProps,
 }
 
-/// The parts of `metadata` that a person may write; `kubectl get -o yaml` prints the others too.
-const METADATA: [&str; 16] = [
-    "name",
-    "generateName",
-    "namespace",
-    "labels",
-    "annotations",
-    "finalizers",
-    "ownerReferences",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "managedFields",
-    "selfLink",
-    "clusterName",
-];
-
 impl Checker {
     pub(crate) fn new() -> Self {
         let schema = DetectionRule::crd()
@@ -65,7 +45,11 @@ impl Checker {
             match entry.key.as_str() {
                 "apiVersion" => walk.api_version(&entry.value),
                 "kind" => {}
-                "metadata" => walk.metadata(&entry.value),
+                "metadata" => {
+                    walk.metadata(&entry.value);
+                    object.insert(entry.key.clone(), without_null_labels(entry.value.to_json()));
+                    continue;
+                }
                 // Printed by `kubectl get -o yaml`; the API server takes no notice of it.
                 "status" => continue,
                 key => {
@@ -91,18 +75,28 @@ impl Checker {
     }
 }
 
-struct Walk {
-    findings: Vec<Finding>,
+/// The API server reads a label or annotation that is null as empty.
+fn without_null_labels(mut metadata: Value) -> Value {
+    for key in ["labels", "annotations"] {
+        if let Some(Value::Object(map)) = metadata.get_mut(key) {
+            map.retain(|_, value| !value.is_null());
+        }
+    }
+    metadata
+}
+
+pub(super) struct Walk {
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Walk {
-    fn error(&mut self, node: &Node, message: String) -> &mut Finding {
+    pub(super) fn error(&mut self, node: &Node, message: String) -> &mut Finding {
         self.findings.push(Finding::error(message, node.span.clone()));
         let last = self.findings.len() - 1;
         &mut self.findings[last]
     }
 
-    fn missing(&mut self, owner: &Node, name: &str, path: &str) {
+    pub(super) fn missing(&mut self, owner: &Node, name: &str, path: &str) {
         // An object's place is its first line: what is missing has none of its own.
         let start = match &owner.content {
             Content::Mapping(entries) => entries.first().map_or(&owner.span, |entry| &entry.key_span),
@@ -113,7 +107,7 @@ impl Walk {
             .push(Finding::error(format!("`{path}` is missing"), start.clone()).with_help(help));
     }
 
-    fn unknown<'a>(&mut self, entry: &Entry, path: &str, known: impl Iterator<Item = &'a str>) {
+    pub(super) fn unknown<'a>(&mut self, entry: &Entry, path: &str, known: impl Iterator<Item = &'a str>) {
         let known: Vec<_> = known.collect();
         let within = if path.is_empty() {
             String::new()
@@ -139,74 +133,11 @@ impl Walk {
         }
     }
 
-    fn metadata(&mut self, node: &Node) {
-        let Content::Mapping(entries) = &node.content else {
-            self.error(
-                node,
-                format!("`metadata` must be an object, this is {}", node.kind()),
-            );
-            return;
-        };
-        for entry in entries {
-            match entry.key.as_str() {
-                "labels" | "annotations" => self.string_map(&entry.value, &format!("metadata.{}", entry.key)),
-                "namespace" => self.findings.push(
-                    Finding::warning(
-                        "a DetectionRule belongs to no namespace: this is ignored",
-                        entry.key_span.clone(),
-                    )
-                    .with_help("remove it"),
-                ),
-                key if METADATA.contains(&key) => {}
-                _ => self.unknown(entry, "metadata", METADATA.into_iter()),
-            }
-        }
-        match node.get("name") {
-            None => self.missing(node, "name", "metadata.name"),
-            Some(name) => match name.as_str() {
-                None => {
-                    let message = format!("`metadata.name` must be a string, this is {}", name.kind());
-                    self.error(name, message).help = Some("put it in quotes".to_owned());
-                }
-                Some(text) => {
-                    if let Some(problem) = name_problem(text) {
-                        self.error(name, format!("`metadata.name` {problem}")).help =
-                            Some("write a name such as `exec-into-pod`".to_owned());
-                    }
-                }
-            },
-        }
-    }
-
-    fn string_map(&mut self, node: &Node, path: &str) {
-        let Content::Mapping(entries) = &node.content else {
-            if !matches!(node.content, Content::Null) {
-                self.error(
-                    node,
-                    format!("`{path}` must be an object, this is {}", node.kind()),
-                );
-            }
-            return;
-        };
-        for entry in entries {
-            if entry.value.as_str().is_none() {
-                let message = format!(
-                    "`{path}.{}` must be a string, this is {}",
-                    entry.key,
-                    entry.value.kind()
-                );
-                self.error(&entry.value, message).help = Some("put it in quotes".to_owned());
-            }
-        }
-    }
-
-    /// Checks a value; `None` where it counts as not set.
+    /// Checks a value that is set.
     fn value(&mut self, node: &Node, schema: &JSONSchemaProps, path: &str) -> Option<Value> {
         if matches!(node.content, Content::Null) {
-            if schema.nullable != Some(true) && schema.default.is_none() {
-                let message = format!("`{path}` must be {}, this is null", wanted(schema));
-                self.error(node, message).help = Some("give it a value or remove it".to_owned());
-            }
+            let message = format!("`{path}` must be {}, this is null", wanted(schema));
+            self.error(node, message).help = Some("give it a value".to_owned());
             return None;
         }
         if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
@@ -252,9 +183,15 @@ impl Walk {
     fn object(&mut self, node: &Node, entries: &[Entry], schema: &JSONSchemaProps, path: &str) -> Value {
         let empty = BTreeMap::new();
         let known = schema.properties.as_ref().unwrap_or(&empty);
+        let required: &[String] = schema.required.as_deref().unwrap_or_default();
         let mut object = Map::new();
         for entry in entries {
             if let Some(schema) = known.get(&entry.key) {
+                // The API server drops a null, so it means "not set"; what is needed may not be left out that way.
+                let needed = schema.default.is_none() && required.contains(&entry.key);
+                if !needed && matches!(entry.value.content, Content::Null) {
+                    continue;
+                }
                 let path = format!("{path}.{}", entry.key);
                 if let Some(value) = self.value(&entry.value, schema, &path) {
                     object.insert(entry.key.clone(), value);
@@ -263,7 +200,7 @@ impl Walk {
                 self.unknown(entry, path, known.keys().map(String::as_str));
             }
         }
-        for needed in schema.required.iter().flatten() {
+        for needed in required {
             if node.get(needed).is_none() {
                 self.missing(node, needed, &format!("{path}.{needed}"));
             }
@@ -333,7 +270,7 @@ impl Walk {
                 format!("`{path}` is {length} characters long, at most {most} are allowed"),
             );
         }
-        if schema.format.as_deref() == Some("date-time") && text.parse::<jiff::Timestamp>().is_err() {
+        if schema.format.as_deref() == Some("date-time") && !is_time(text) {
             self.error(node, format!("`{path}` is no time")).help =
                 Some("write it as `\"2027-01-31T00:00:00Z\"`".to_owned());
         }
@@ -364,23 +301,16 @@ fn wanted(schema: &JSONSchemaProps) -> &'static str {
     }
 }
 
-/// Why a name is refused: a DNS-1123 subdomain, and short enough to be a label.
-fn name_problem(name: &str) -> Option<String> {
-    let count = name.chars().count();
-    if count > 63 {
-        return Some(format!("is {count} characters long, at most 63 are allowed"));
-    }
-    let fine = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-            && part
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    };
-    (!name.split('.').all(fine)).then(|| {
-        "must be lower-case letters, digits, `-` and `.`, with a letter or digit at both ends".to_owned()
-    })
+/// RFC 3339, which is narrower than what jiff reads.
+fn is_time(text: &str) -> bool {
+    let shape = text
+        .bytes()
+        .zip(*b"0000-00-00T00:00:00")
+        .all(|(byte, expected)| match expected {
+            b'0' => byte.is_ascii_digit(),
+            expected => byte.eq_ignore_ascii_case(&expected),
+        });
+    text.len() > "0000-00-00T00:00:00".len() && shape && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 fn shorten(text: &str) -> String {

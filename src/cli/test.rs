@@ -74,11 +74,15 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     }
     let broken = rules.count - rules.rules.len();
     let broken = if broken > 0 {
-        format!(", {broken} rules not run: they have errors")
+        format!(", {} not run because of errors", load::counted(broken, "rule"))
     } else {
         String::new()
     };
-    eprintln!("{}: {cases} cases, {failed} failed{broken}", rules.summary());
+    eprintln!(
+        "{}: {}, {failed} failed{broken}",
+        rules.summary(),
+        load::counted(cases, "case")
+    );
     Ok(Outcome::from(failed == 0 && !rules.has_errors()))
 }
 

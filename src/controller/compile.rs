@@ -154,6 +154,27 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// The most of a condition's message that findings take up, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// Several findings as the message of a condition: as many as there is room for, and how many more there are.
+pub fn describe(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for (index, finding) in findings.iter().enumerate() {
+        let next = finding.to_string();
+        let next = next.trim_end();
+        if index > 0 && text.len() + next.len() > LONGEST_MESSAGE {
+            text.extend(["\n… and ", &(findings.len() - index).to_string(), " more"]);
+            break;
+        }
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(next);
+    }
+    text
+}
+
 /// Compiles a rule, or says everything that is wrong with it.
 ///
 /// What the API server's schema already refuses is not looked at again; what it cannot express is: the languages,
@@ -287,4 +308,118 @@ fn judge(
         Verdict::NoMatch => Expectation::NoMatch,
         Verdict::Unknown => Expectation::Unknown,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rule(spec: &serde_json::Value) -> DetectionRule {
+        let mut whole =
+            json!({"displayName": "x", "severity": "Low", "riskScore": 1, "query": "verb: create"});
+        for (key, value) in spec.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        DetectionRule {
+            spec: serde_json::from_value(whole).unwrap(),
+            ..DetectionRule::new("a-rule", spec_of_nothing())
+        }
+    }
+
+    fn spec_of_nothing() -> api::DetectionRuleSpec {
+        serde_json::from_value(json!({"displayName": "", "severity": "Low", "riskScore": 0, "query": ""}))
+            .unwrap()
+    }
+
+    fn errors(spec: &serde_json::Value) -> Vec<Finding> {
+        compile(&rule(spec)).expect_err("an error")
+    }
+
+    #[test]
+    fn an_error_says_where_it_is_and_shows_it() {
+        let found = errors(&json!({"query": "verb: create and\n  level: )"}));
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].part(), found[0].reason()),
+            (&Part::Query, reason::INVALID_QUERY)
+        );
+        assert_eq!(found[0].line_column(), Some((2, 10)));
+        let text = found[0].to_string();
+        assert!(
+            text.starts_with("line 2, column 10: ") && text.contains('^'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_part_is_looked_at() {
+        let found = errors(&json!({
+            "query": "verb: )",
+            "exceptions": [{"name": "fine", "query": "verb: get"}, {"name": "bad", "query": "("}],
+            "grouping": {"by": ["verb", "user.*"]},
+        }));
+        let parts: Vec<_> = found.iter().map(|finding| finding.part().clone()).collect();
+        assert_eq!(
+            parts,
+            [Part::Query, Part::Exception("bad".to_owned()), Part::GroupBy(1)]
+        );
+        assert!(
+            found[1].to_string().starts_with("exception bad: "),
+            "{}",
+            found[1]
+        );
+        assert_eq!(found[2].reason(), reason::INVALID_SPEC);
+    }
+
+    #[test]
+    fn a_message_has_room_for_some_and_counts_the_rest() {
+        let exceptions: Vec<_> = (0..60)
+            .map(|number| json!({"name": format!("e{number}"), "query": format!("verb: {}", "(".repeat(60))}))
+            .collect();
+        let text = describe(&errors(&json!({"exceptions": exceptions})));
+        assert!(
+            text.len() < 5000 && text.starts_with("exception e0: line 1"),
+            "{text}"
+        );
+        assert!(text.lines().last().unwrap().ends_with(" more"), "{text}");
+    }
+
+    #[test]
+    fn a_rule_is_bounded_as_a_whole() {
+        let event = json!({"userAgent": "x".repeat(MOST_BYTES)});
+        let found = errors(&json!({"tests": [{"name": "a", "event": event, "expect": "Match"}]}));
+        assert_eq!(
+            (found.len(), found[0].part(), found[0].is_error()),
+            (1, &Part::Spec, true)
+        );
+    }
+
+    #[test]
+    fn warnings_do_not_stop_a_rule() {
+        let compiled = compile(&rule(&json!({"query": "vreb: create"}))).unwrap();
+        assert_eq!(compiled.warnings.len(), 1);
+        assert!(!compiled.warnings[0].is_error());
+    }
+
+    #[test]
+    fn tests_are_run_while_there_is_time() {
+        let rule = rule(&json!({"tests": [
+            {"name": "right", "event": {"verb": "create"}, "expect": "Match"},
+            {"name": "wrong", "event": {"verb": "create"}, "expect": "NoMatch"},
+            {"name": "late", "event": {"verb": "create"}, "expect": "Match"},
+        ]}));
+        let compiled = compile(&rule).unwrap();
+        let mut left = 2;
+        let outcomes = run_tests(&compiled.rule, &rule.spec.tests, || {
+            left -= 1;
+            left >= 0
+        });
+        let ok: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| (outcome.name.as_str(), outcome.ok()))
+            .collect();
+        assert_eq!(ok, [("right", true), ("wrong", false), ("late", false)]);
+        assert_eq!(outcomes[2].got, Err(NotJudged::OutOfTime));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A date means its whole unit (`2026-01` is a month), so it has a first and a last instant; `gt` and `lte` go by the
 //! last, `gte` and `lt` by the first, as in Elasticsearch.
-use jiff::civil::{Date, DateTime, Time, date};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Span, Timestamp, ToSpan};
 
@@ -79,7 +79,11 @@ impl DateMath {
                 Step::Round(unit) => unit.start(at)?,
             };
         }
-        Offset::UTC.to_timestamp(at).ok()
+        // A unit at the calendar's end may last longer than timestamps reach.
+        Offset::UTC
+            .to_timestamp(at)
+            .ok()
+            .or(last.then_some(Timestamp::MAX))
     }
 }
 
@@ -135,12 +139,10 @@ impl Unit {
     }
 }
 
+/// The calendar's last instant where the unit reaches beyond it.
 fn last_instant(start: DateTime, unit: Unit) -> Option<DateTime> {
-    start
-        .checked_add(unit.times(1)?)
-        .ok()?
-        .checked_sub(1.nanoseconds())
-        .ok()
+    let next = start.checked_add(unit.times(1)?).unwrap_or(DateTime::MAX);
+    next.checked_sub(1.nanoseconds()).ok()
 }
 
 fn parse_steps(mut text: &str) -> Option<Vec<Step>> {
@@ -206,11 +208,10 @@ fn iso(text: &str) -> Option<(Timestamp, Timestamp)> {
             .ok()?,
         None => last_instant(first, unit)?,
     };
-    // Keeps arithmetic on the result within the calendar.
-    if first < date(0, 1, 2).at(0, 0, 0, 0) {
-        return None;
-    }
-    Some((offset.to_timestamp(first).ok()?, offset.to_timestamp(last).ok()?))
+    Some((
+        offset.to_timestamp(first).ok()?,
+        offset.to_timestamp(last).unwrap_or(Timestamp::MAX),
+    ))
 }
 
 /// After the `T`: the time, the nanoseconds that its last digit stands for if it has a fraction, and its unit.

@@ -72,3 +72,6 @@ pub struct Context<'a> {
     /// Stages that the audit policy omits.
     pub omitted_stages: &'a [Stage],
 }
+
+#[cfg(test)]
+mod tests;

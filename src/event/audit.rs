@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::json::{JsonError, Kind, Tape, Value};
+use super::json::{JsonError, Kind, Tape};
+use super::value::Value;
 
 /// Why a line is no event.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

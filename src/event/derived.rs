@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::audit::Event;
 use super::glob::Glob;
-use super::json::Value;
+use super::value::Value;
 use super::walk::{Scope, leaves, reach};
 
 /// What `podSpec.allContainers` stands for.
@@ -85,11 +85,12 @@ impl PodPath {
     pub(super) fn visit<'a>(
         &self,
         event: &Event<'a>,
+        above: bool,
         visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.paths(event)
             .iter()
-            .try_for_each(|path| reach(event.root(), Scope::Own, Some(path), visit))
+            .try_for_each(|path| reach(event.root(), Scope::Own, Some(path), above, visit))
     }
 }
 
@@ -125,12 +126,12 @@ pub(super) fn pod_leaves<'a>(
     visit: &mut dyn FnMut(&str, Value<'a>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let whole = PodPath::new(None);
-    whole.visit(event, &mut |spec, scope| {
+    whole.visit(event, false, &mut |spec, scope| {
         leaves(spec, scope, "podSpec", Some(glob), visit)
     })?;
     if glob.can_begin_with("podSpec.allContainers.") {
         let containers = PodPath::new(Some("allContainers"));
-        containers.visit(event, &mut |container, scope| {
+        containers.visit(event, false, &mut |container, scope| {
             leaves(container, scope, "podSpec.allContainers", Some(glob), visit)
         })?;
     }

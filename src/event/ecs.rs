@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::audit::Event;
-use super::field::{Look, Scalar, Type};
+use super::field::Look;
 use super::logged::Parts;
+use super::scalar::{Scalar, Type};
 use super::walk::{Scope, reach};
 
 /// One field of the schema.
@@ -87,7 +88,7 @@ impl Ecs {
         match self {
             Ecs::Constant("") => ControlFlow::Continue(()),
             Ecs::Constant(text) => visit(Scalar::Text(Cow::Borrowed(text))),
-            Ecs::Own(path) => reach(event.root(), Scope::Pruned, Some(path), &mut |value, _| {
+            Ecs::Own(path) => reach(event.root(), Scope::Pruned, Some(path), false, &mut |value, _| {
                 Scalar::of(value).map_or(ControlFlow::Continue(()), &mut *visit)
             }),
             Ecs::Outcome => match event.decision().as_deref() {

@@ -8,8 +8,9 @@ use super::audit::Event;
 use super::derived::{PodPath, dry_run, exec_argv, pod_leaves};
 use super::ecs::{self, Ecs};
 use super::glob::Glob;
-use super::json::{Kind, Value};
 use super::logged::Parts;
+use super::scalar::{Scalar, Type};
+use super::value::Value;
 use super::walk::{self, Scope, leaves, reach};
 
 const VIEW: &str = "kubernetes.audit";
@@ -31,61 +32,6 @@ impl FieldError {
     /// What to write instead.
     pub fn help(&self) -> &'static str {
         "use `@timestamp`, the time of the event"
-    }
-}
-
-/// How a field's strings compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
-    /// As text.
-    Plain,
-    /// As network addresses.
-    Address,
-    /// As points in time.
-    Date,
-}
-
-impl Type {
-    /// Of an own path, or one under `kubernetes.audit`.
-    fn of_path(path: &str) -> Type {
-        match path.strip_prefix("kubernetes.audit.").unwrap_or(path) {
-            "sourceIPs" => Type::Address,
-            "requestReceivedTimestamp" | "stageTimestamp" => Type::Date,
-            _ => Type::Plain,
-        }
-    }
-}
-
-/// A value that a query can meet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scalar<'a> {
-    /// A string.
-    Text(Cow<'a, str>),
-    /// A number, as it is written.
-    Number(&'a str),
-    /// A boolean.
-    Bool(bool),
-}
-
-impl<'a> Scalar<'a> {
-    /// From a JSON value; `None` for null, arrays and objects.
-    pub(super) fn of(value: Value<'a>) -> Option<Scalar<'a>> {
-        match value.kind() {
-            Kind::Number => Some(Scalar::Number(value.raw())),
-            Kind::True => Some(Scalar::Bool(true)),
-            Kind::False => Some(Scalar::Bool(false)),
-            _ => value.text().map(Scalar::Text),
-        }
-    }
-
-    /// As text: of a number its digits as logged.
-    pub fn into_text(self) -> Cow<'a, str> {
-        match self {
-            Scalar::Text(text) => text,
-            Scalar::Number(digits) => Cow::Borrowed(digits),
-            Scalar::Bool(true) => Cow::Borrowed("true"),
-            Scalar::Bool(false) => Cow::Borrowed("false"),
-        }
     }
 }
 
@@ -359,11 +305,20 @@ impl Field {
         look: &Look<'a>,
         visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.reach(look, false, visit)
+    }
+
+    fn reach<'a>(
+        &self,
+        look: &Look<'a>,
+        above: bool,
+        visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         match &self.reader {
-            Reader::Path(scope, path) => reach(look.event.root(), *scope, path.as_deref(), visit),
-            Reader::PodSpec(path) => path.visit(&look.event, visit),
+            Reader::Path(scope, path) => reach(look.event.root(), *scope, path.as_deref(), above, visit),
+            Reader::PodSpec(path) => path.visit(&look.event, above, visit),
             Reader::Inner(path) => look.element.map_or(ControlFlow::Continue(()), |(value, scope)| {
-                reach(value, scope, Some(path), visit)
+                reach(value, scope, Some(path), above, visit)
             }),
             _ => ControlFlow::Continue(()),
         }
@@ -384,7 +339,7 @@ impl Field {
                 .filter(|(name, _)| below(name, &self.name).is_some())
                 .any(|(_, field)| field.visit(look, &mut |_| ControlFlow::Break(())).is_break()),
             _ if self.has_elements() => self
-                .elements(look, &mut |value, scope| found(walk::exists(value, scope)))
+                .reach(look, true, &mut |value, scope| found(walk::exists(value, scope)))
                 .is_break(),
             _ => self.visit(look, &mut |_, _| ControlFlow::Break(())).is_break(),
         }

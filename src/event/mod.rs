@@ -14,14 +14,21 @@ mod field;
 mod glob;
 mod json;
 mod logged;
+mod scalar;
 mod scan;
 mod schema;
+mod value;
 mod walk;
 
 pub use audit::{DecodeError, Event, ObjectRef, Stage, User};
-pub use field::{Field, FieldError, Look, Scalar, Type};
+pub use field::{Field, FieldError, Look};
 pub use glob::Glob;
-pub use json::{JsonError, Key, Kind, MAX_DEPTH, Tape, Value};
+pub use json::{JsonError, Kind, MAX_DEPTH, Tape};
 pub use logged::Parts;
+pub use scalar::{Scalar, Type};
 pub use schema::{is_known, is_numeric, nearest};
+pub use value::{Key, Value};
 pub use walk::Scope;
+
+#[cfg(test)]
+mod tests;

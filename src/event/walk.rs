@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::glob::{Glob, Progress};
-use super::json::{Key, Kind, Value};
+use super::json::Kind;
+use super::value::{Key, Value};
 
 /// Where in which spelling of an event a value stands: Elastic's pipeline hides and renames by place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +106,12 @@ impl<R: Copy> Frame<R> {
 }
 
 /// Calls `visit` for every scalar and object that the flattened `path` names below `root`; without a path, for `root`
-/// itself or its elements.
+/// itself or its elements. With `above`, also for what stands under a longer key: `{"a.b":1}` has something at `a`.
 pub(super) fn reach<'a>(
     root: Value<'a>,
     scope: Scope,
     path: Option<&str>,
+    above: bool,
     visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut stack: Vec<Frame<Option<&str>>> = Vec::new();
@@ -141,11 +143,15 @@ pub(super) fn reach<'a>(
                         return None;
                     }
                     let name = frame.scope.shown(key)?;
-                    let after = rest.strip_prefix(&*name)?;
-                    let rest = if after.is_empty() {
+                    let rest = if above && name.strip_prefix(rest).is_some_and(|more| more.starts_with('.')) {
                         None
                     } else {
-                        Some(after.strip_prefix('.')?)
+                        let after = rest.strip_prefix(&*name)?;
+                        if after.is_empty() {
+                            None
+                        } else {
+                            Some(after.strip_prefix('.')?)
+                        }
                     };
                     Some((value, frame.scope.below(&name), rest))
                 });

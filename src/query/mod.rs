@@ -9,3 +9,6 @@ mod warn;
 pub use ast::{Expr, Literal, Operator, Span, Values};
 pub use diagnostic::{Diagnostic, Severity, shown};
 pub use parser::{MAX_DEPTH, MAX_LENGTH, Parsed, parse};
+
+#[cfg(test)]
+mod tests;

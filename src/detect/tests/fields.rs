@@ -1,0 +1,272 @@
+//! `event-fields.md`: the three spellings, and what we derive.
+use super::check;
+
+const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","stage":"ResponseComplete",
+"auditID":"a-1","requestURI":"/api/v1/namespaces/shop/pods?dryRun=All&fieldManager=kubectl","verb":"create",
+"user":{"username":"alice","uid":"u-1","groups":["dev",""],"extra":{"authentication.kubernetes.io/pod-name":["p-1"]}},
+"impersonatedUser":{"username":"root"},
+"sourceIPs":["10.0.0.5","fe80::1"],"userAgent":"kubectl/v1.30",
+"objectRef":{"resource":"pods","namespace":"shop","name":"web-0","apiGroup":"","apiVersion":"v1"},
+"responseStatus":{"metadata":{},"code":201},
+"requestObject":{"kind":"Pod","metadata":{"name":"web-0","labels":{"app":"web"}},
+"spec":{"hostPID":false,"containers":[{"name":"c","image":"nginx:1","securityContext":{"privileged":true}}],
+"initContainers":[{"name":"i","image":"busybox:2"}]}},
+"responseObject":[{"op":"add","metadata":{"name":"listed"}}],
+"requestReceivedTimestamp":"2026-03-01T10:00:00.000001Z","stageTimestamp":"2026-03-01T10:00:01.500000Z",
+"annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"","plain":"x"}}"#;
+
+#[test]
+fn every_ecs_field() {
+    check(
+        EVENT,
+        &[
+            (r#"event.dataset : "kubernetes.audit_logs""#, true),
+            (r#"data_stream.dataset : "kubernetes.audit_logs""#, true),
+            ("event.kind:event", true),
+            ("event.module:kubernetes", true),
+            ("event.action:create", true),
+            ("event.outcome:success", true),
+            ("event.outcome:failure", false),
+            ("@timestamp:2026-03-01", true),
+            ("@timestamp < now/d", false),
+            ("user.name:alice", true),
+            ("user.id:u-1", true),
+            ("user.username:alice", true),
+            (r#"user_agent.original:kubectl*"#, true),
+            ("source.ip:10.0.0.0/8", true),
+            ("client.ip:\"10.0.0.5\"", true),
+            ("source.ip:\"fe80:0::1\"", true),
+            ("related.user:(alice and u-1)", true),
+            ("related.user:root", false),
+            ("related.ip:10.0.0.0/8", true),
+            ("orchestrator.type:kubernetes", true),
+            ("orchestrator.api_version:audit.k8s.io/v1", true),
+            ("orchestrator.resource.type:pods", true),
+            ("orchestrator.resource.name:web-0", true),
+            ("orchestrator.namespace:shop", true),
+            ("orchestrator.cluster.name:prod", true),
+            ("orchestrator.cluster.name:dev", false),
+            ("container.image.name:nginx*", true),
+            ("container.image.name:busybox*", false),
+            ("user_agent:*", true),
+            ("event:*", true),
+            ("client:*", true),
+            ("user:*", true),
+            ("user_agent:kubectl*", false),
+        ],
+    );
+    check(
+        r#"{"verb":"","user":{"username":"x","uid":"x"},"sourceIPs":["10.0.0.1","unix"],"annotations":{"authorization.k8s.io/decision":"forbid"}}"#,
+        &[
+            ("event.action:*", false),
+            ("event.outcome:failure", true),
+            ("source.ip:*", false),
+            ("client.ip:*", false),
+            ("related.ip:\"10.0.0.1\"", true),
+            ("related.ip:unix", false),
+            ("sourceIPs:unix", true),
+            ("sourceIPs:10.0.0.0/24", true),
+            ("related.user:x", true),
+            ("source:*", false),
+            ("orchestrator.namespace:*", false),
+        ],
+    );
+}
+
+#[test]
+fn the_elastic_view_hides_renames_and_prunes() {
+    check(
+        EVENT,
+        &[
+            ("kubernetes.audit.verb:create", true),
+            (
+                "kubernetes.audit.annotations.authorization_k8s_io/decision:allow",
+                true,
+            ),
+            (
+                "kubernetes.audit.annotations.authorization.k8s.io/decision:allow",
+                false,
+            ),
+            ("kubernetes.audit.annotations.plain:x", true),
+            ("annotations.authorization.k8s.io/decision:allow", true),
+            ("annotations.authorization_k8s_io/decision:allow", false),
+            (
+                "kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name:p-1",
+                true,
+            ),
+            ("kubernetes.audit.requestObject.metadata.name:*", false),
+            ("kubernetes.audit.requestObject.metadata:*", false),
+            ("requestObject.metadata.name:web-0", true),
+            ("requestObject.metadata.labels.app:web", true),
+            ("kubernetes.audit.responseObject.metadata.name:listed", true),
+            ("kubernetes.audit.objectRef.apiGroup:*", false),
+            ("kubernetes.audit.objectRef.apiGroup:\"\"", false),
+            ("objectRef.apiGroup:\"\"", true),
+            ("objectRef.apiGroup:*", true),
+            ("kubernetes.audit.user.groups:\"\"", false),
+            ("user.groups:\"\"", true),
+            ("kubernetes.audit.requestObject.spec.hostPID:false", true),
+            ("kubernetes.audit.responseStatus.metadata:*", false),
+            (
+                "kubernetes.audit.annotations.authorization_k8s_io/reason:*",
+                false,
+            ),
+            ("kubernetes.audit.responseStatus.code >= 200", true),
+            ("kubernetes.audit.sourceIPs:10.0.0.0/8", true),
+            ("kubernetes.audit.stageTimestamp:2026-03", true),
+            ("kubernetes.audit:*", true),
+            ("kubernetes.audit:{ verb:create and objectRef.name:web-0 }", true),
+            ("kubernetes.audit:{ requestObject.metadata.name:web-0 }", false),
+            (
+                "kubernetes.audit.annotations:{ authorization_k8s_io/decision:allow }",
+                true,
+            ),
+            (
+                "kubernetes.audit.requestObject:{ kind:Pod and not metadata:* }",
+                true,
+            ),
+            ("requestObject:{ metadata.name:web-0 }", true),
+        ],
+    );
+}
+
+#[test]
+fn wildcards_in_names() {
+    check(
+        EVENT,
+        &[
+            ("requestObject.*.image:nginx*", true),
+            ("kubernetes.audit.requestObject.*:web-0", false),
+            ("kubernetes.audit.*decision:allow", true),
+            ("kubernetes.audit.annotations.*_k8s_io/decision:allow", true),
+            ("*.k8s.io/decision:allow", true),
+            ("*_k8s_io/decision:allow", false),
+            ("source.*:10.0.0.0/8", true),
+            ("sourceI*:10.0.0.0/8", true),
+            ("kubernetes.audit.source*:10.0.0.0/8", true),
+            ("user.*:alice", true),
+            ("user.n*:alice", true),
+            ("event.*:success", true),
+            ("e*:success", false),
+            ("podSpec.*:busybox*", true),
+            ("podSpec.allContainers.*:busybox*", true),
+            ("request.*:true", true),
+            ("not user.*:bob", true),
+            ("*:alice", true),
+            ("*:nobody", false),
+        ],
+    );
+}
+
+#[test]
+fn dry_runs_and_commands() {
+    check(EVENT, &[("request.dryRun:true", true), ("exec.command:*", false)]);
+    check(
+        r#"{"requestURI":"/api/v1/namespaces/n/pods/p/exec?command=sh&command=-c&command=cat+%2Fetc%2Fshadow+%26%26%20id&stdin=true"}"#,
+        &[
+            (r#"exec.command:"sh -c cat /etc/shadow && id""#, true),
+            ("exec.command:*/etc/shadow*", true),
+            ("exec.argv:sh", true),
+            (r#"exec.argv:"-c""#, true),
+            ("exec.argv:cat", false),
+            ("request.dryRun:true", false),
+            ("request.dryRun:false", true),
+        ],
+    );
+    check(
+        r#"{"requestURI":"/api/v1/pods?command=sh&dryRun=None"}"#,
+        &[("exec.argv:*", false), ("request.dryRun:true", false)],
+    );
+    check(r#"{}"#, &[("request.dryRun:*", false), ("exec.command:*", false)]);
+}
+
+#[test]
+fn the_pod_spec_wherever_it_stands() {
+    let pod_spec = r#"{"hostPID":true,"containers":[{"image":"a"}],"ephemeralContainers":[{"image":"e","securityContext":{"privileged":true}}]}"#;
+    for (resource, body) in [
+        ("pods", format!(r#"{{"spec":{pod_spec}}}"#)),
+        (
+            "deployments",
+            format!(r#"{{"spec":{{"template":{{"spec":{pod_spec}}}}}}}"#),
+        ),
+        (
+            "cronjobs",
+            format!(r#"{{"spec":{{"jobTemplate":{{"spec":{{"template":{{"spec":{pod_spec}}}}}}}}}}}"#),
+        ),
+        ("podtemplates", format!(r#"{{"template":{{"spec":{pod_spec}}}}}"#)),
+    ] {
+        let event = format!(r#"{{"objectRef":{{"resource":"{resource}"}},"requestObject":{body}}}"#);
+        check(
+            &event,
+            &[
+                ("podSpec.hostPID:true", true),
+                ("podSpec.containers.image:a", true),
+                ("podSpec.containers.image:e", false),
+                ("podSpec.allContainers.image:(a and e)", true),
+                (
+                    "podSpec.allContainers:{ image:e and securityContext.privileged:true }",
+                    true,
+                ),
+                (
+                    "podSpec.allContainers:{ image:a and securityContext.privileged:true }",
+                    false,
+                ),
+                ("podSpec:*", true),
+                ("podSpec:{ hostPID:true }", true),
+                ("podSpec.allContainersX:*", false),
+                ("podSpec.*:e", true),
+            ],
+        );
+    }
+    check(
+        r#"{"requestObject":{"kind":"Pod","spec":{"hostPID":true}}}"#,
+        &[("podSpec.hostPID:true", true)],
+    );
+    check(
+        r#"{"objectRef":{"resource":"services"},"requestObject":{"spec":{"type":"NodePort"}}}"#,
+        &[("podSpec.type:*", false)],
+    );
+}
+
+#[test]
+fn keys_with_dots_equal_nested_objects() {
+    for object in [
+        r#"{"a":{"b":{"c":1}}}"#,
+        r#"{"a.b":{"c":1}}"#,
+        r#"{"a":{"b.c":1}}"#,
+        r#"{"a.b.c":1}"#,
+        r#"[[{"a":[[{"b.c":[1]}]]}]]"#,
+    ] {
+        let event = format!(r#"{{"top":{object}}}"#);
+        check(
+            &event,
+            &[
+                ("top.a.b.c:1", true),
+                ("top.a.b:*", true),
+                ("top.a:*", true),
+                ("top.a.b:1", false),
+                ("top.*.c:1", true),
+            ],
+        );
+    }
+    check(r#"{"a":{"b":1},"a.b":2}"#, &[("a.b:(1 and 2)", true)]);
+    check(
+        r#"{"a":1,"a":{"b":2},"\u0061":3}"#,
+        &[("a:3", true), ("a:1", false), ("a.b:2", false)],
+    );
+}
+
+#[test]
+fn null_and_wrong_types_are_missing() {
+    check(
+        r#"{"verb":7,"user":"alice","objectRef":null,"annotations":[],"sourceIPs":"10.0.0.1","requestURI":{}}"#,
+        &[
+            ("objectRef:*", false),
+            ("user.name:*", false),
+            ("event.outcome:*", false),
+            ("source.ip:10.0.0.0/8", false),
+            ("sourceIPs:10.0.0.0/8", true),
+            ("exec.argv:*", false),
+        ],
+    );
+}
