@@ -147,8 +147,12 @@ fn last_instant(start: DateTime, unit: Unit) -> Option<DateTime> {
 
 fn parse_steps(mut text: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
-    while let Some(sign) = text.chars().next() {
-        text = &text[1..];
+    loop {
+        let mut chars = text.chars();
+        let Some(sign) = chars.next() else {
+            return Some(steps);
+        };
+        text = chars.as_str();
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (count, rest) = text.split_at(digits);
         let mut after = rest.chars();
@@ -166,7 +170,6 @@ fn parse_steps(mut text: &str) -> Option<Vec<Step>> {
             _ => return None,
         });
     }
-    Some(steps)
 }
 
 fn epoch(text: &str) -> Option<(Timestamp, Timestamp)> {

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
+use super::compare::Test;
 use super::plan::{Leaf, Plan};
 use super::rule::MissingBody;
 use super::{Context, Verdict};
@@ -81,7 +82,7 @@ impl<'e> Evaluator<'e> {
     pub(super) fn leaf(&self, leaf: &Leaf, look: &Look<'e>, missing: MissingBody) -> Verdict {
         let now = if leaf.test.is_relative() { self.now() } else { None };
         let passes = match leaf.test {
-            super::test::Test::Exists => leaf.field.exists(look),
+            Test::Exists => leaf.field.exists(look),
             _ => leaf
                 .field
                 .visit(look, &mut |value, kind: Type| {

@@ -4,6 +4,7 @@
 //! each rule whether an event is a detection. Matching is three-valued: a field whose body was never logged is neither
 //! there nor missing, and a rule that hangs on it is *undecidable*, not silent. Nothing here reads a clock: `now` and
 //! the end of an exception go by the event's own time, so that judging an event again gives the same verdict.
+mod compare;
 mod date;
 mod evaluate;
 mod explain;
@@ -13,7 +14,6 @@ mod plan;
 mod rule;
 mod set;
 mod stage;
-mod test;
 
 pub use explain::{Explanation, explain};
 pub use rule::{ExceptionSource, Finding, GroupValue, MissingBody, Part, Rule, RuleSource};

@@ -1,7 +1,7 @@
 //! A query turned into what is evaluated.
 use std::sync::Arc;
 
-use super::test::Test;
+use super::compare::Test;
 use crate::event::{Field, Glob, Parts};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 

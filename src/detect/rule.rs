@@ -78,6 +78,7 @@ pub struct GroupValue {
 
 #[derive(Debug)]
 pub(super) struct Exception {
+    name: String,
     pub(super) query: Plan,
     pub(super) expire: Option<Timestamp>,
 }
@@ -108,6 +109,7 @@ impl Rule {
             let part = Part::Exception(exception.name.clone());
             let query = compile_query(&exception.query, &part, &mut findings);
             exceptions.extend(query.map(|query| Exception {
+                name: exception.name.clone(),
                 query,
                 expire: exception.expire,
             }));
@@ -163,6 +165,13 @@ impl Rule {
     /// The object's generation.
     pub fn generation(&self) -> i64 {
         self.generation
+    }
+
+    /// The name of the exception at this index of the source.
+    pub fn exception_name(&self, index: usize) -> Option<&str> {
+        self.exceptions
+            .get(index)
+            .map(|exception| exception.name.as_str())
     }
 
     /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.

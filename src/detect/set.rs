@@ -1,4 +1,5 @@
 //! All rules on one event.
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::evaluate::Evaluator;
@@ -54,10 +55,14 @@ impl RuleSet {
     pub fn judge(&self, event: &Event<'_>, context: &Context<'_>, outcomes: &mut Vec<Outcome>) {
         outcomes.clear();
         let evaluator = Evaluator::new(event, context);
-        let decisive = is_decisive(event, context);
+        // Most events match no rule, and their stage is never asked for.
+        let decisive = LazyCell::new(|| is_decisive(event, context));
         for (index, rule) in self.rules.iter().enumerate() {
-            let decides = decisive || rule.names_stage();
-            let what = match (rule.evaluate(&evaluator), decides) {
+            let verdict = rule.evaluate(&evaluator);
+            if verdict == Verdict::NoMatch {
+                continue;
+            }
+            let what = match (verdict, rule.names_stage() || *decisive) {
                 (Verdict::NoMatch, _) | (Verdict::Unknown, false) => continue,
                 (Verdict::Unknown, true) => Judgement::Undecidable,
                 (Verdict::Match, false) => Judgement::Passing,

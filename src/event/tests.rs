@@ -167,7 +167,10 @@ fn numbers_keep_their_text() {
 #[test]
 fn the_last_of_equal_keys_counts_at_every_level() {
     for many in [0, 20] {
-        let filler: String = (0..many).map(|n| format!("\"k{n}\":{n},")).collect();
+        let filler = (0..many)
+            .map(|n| format!("\"k{n}\":{n},"))
+            .collect::<Vec<_>>()
+            .concat();
         let text = format!(r#"{{{filler}"a":{{"x":1}},"b":{{"c":1,"\u0063":2,"c":3}},"a":4,"\u0061":5}}"#);
         let mut tape = Tape::new();
         let root = tape.read(&text).unwrap();

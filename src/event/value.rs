@@ -120,6 +120,18 @@ impl<'a> Key<'a> {
         }
     }
 
+    /// Whether the key can begin this flattened path, by its first byte: most keys are told apart by that, before
+    /// anything is sliced or decoded. A dot may be shown as an underscore, and an escape be anything.
+    pub(super) fn may_begin(&self, path: &str) -> bool {
+        let Node { start, end, .. } = *self.0.node();
+        let first = if start < end {
+            self.0.text.as_bytes().get(start as usize)
+        } else {
+            None
+        };
+        matches!(first, None | Some(b'\\' | b'.')) || first == path.as_bytes().first()
+    }
+
     /// The key's text.
     pub fn text(&self) -> Cow<'a, str> {
         node_text(self.0.text, self.0.node())

@@ -135,11 +135,7 @@ pub(super) fn reach<'a>(
             Some((None, element)) => pending = Some((element, frame.scope, frame.state)),
             Some((Some(key), value)) => {
                 pending = frame.state.and_then(|rest| {
-                    // Most keys are told apart by their first byte, before anything is decoded.
-                    let raw = key.0.raw().as_bytes();
-                    let differs = raw.first().is_some_and(|first| !matches!(first, b'\\' | b'.'))
-                        && raw.first() != rest.as_bytes().first();
-                    if differs {
+                    if !key.may_begin(rest) {
                         return None;
                     }
                     let name = frame.scope.shown(key)?;

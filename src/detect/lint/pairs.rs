@@ -116,7 +116,10 @@ fn remark(resources: &[&Literal], subresources: &[&Literal]) -> Option<Diagnosti
         let (_, has) = SUBRESOURCES
             .iter()
             .find(|(name, _)| Some(*name) == resource.plain())?;
-        known.extend_from_slice(has);
+        // A list of the same resource over and over is not looked through as often.
+        if !known.ends_with(has) {
+            known.extend_from_slice(has);
+        }
     }
     if subresources
         .iter()

@@ -1,5 +1,5 @@
 //! Values that a field never takes.
-use super::super::test::{Target, Test};
+use super::super::compare::{Target, Test};
 use crate::event::{Field, Glob, Type, is_numeric};
 use crate::query::{Diagnostic, Literal, Operator, Values, shown};
 

@@ -91,6 +91,12 @@ fn now_is_the_time_of_the_event() {
             ("@timestamp < now+1M+", false),
             ("@timestamp < now/1d", false),
             ("@timestamp < nowhere", false),
+            ("@timestamp < now€", false),
+            ("@timestamp < now+€", false),
+            ("@timestamp < 2026-01-01||€", false),
+            ("@timestamp < 2026-01-01T€", false),
+            ("@timestamp < €026", false),
+            ("@timestamp < \"2026-01-01T00:00+€\"", false),
         ],
     );
     check(

@@ -41,9 +41,7 @@ impl Condition {
     }
 
     fn holds(&self, document: &Value) -> bool {
-        let any = |field: &str, test: &dyn Fn(&Value) -> bool| {
-            leaves(document, field).iter().any(|leaf| test(leaf))
-        };
+        let any = |field: &str, test: &dyn Fn(&Value) -> bool| leaves(document, field).iter().any(test);
         match self {
             Condition::Is(field, text) => any(field, &|leaf| match leaf {
                 Value::String(value) => value == text,

@@ -32,7 +32,7 @@ fn every_ecs_field() {
             ("user.name:alice", true),
             ("user.id:u-1", true),
             ("user.username:alice", true),
-            (r#"user_agent.original:kubectl*"#, true),
+            ("user_agent.original:kubectl*", true),
             ("source.ip:10.0.0.0/8", true),
             ("client.ip:\"10.0.0.5\"", true),
             ("source.ip:\"fe80:0::1\"", true),
@@ -177,7 +177,7 @@ fn dry_runs_and_commands() {
         r#"{"requestURI":"/api/v1/pods?command=sh&dryRun=None"}"#,
         &[("exec.argv:*", false), ("request.dryRun:true", false)],
     );
-    check(r#"{}"#, &[("request.dryRun:*", false), ("exec.command:*", false)]);
+    check("{}", &[("request.dryRun:*", false), ("exec.command:*", false)]);
 }
 
 #[test]

@@ -70,6 +70,11 @@ fn an_exception_covers_only_what_it_surely_matches_and_before_its_end() {
         covered(&[("user.groups:sre", Some("2026-03-01T00:00:00Z"))]),
         Some(Judgement::Detection)
     );
+    let named = excepted("verb:create", &[("user.groups:dev", None)]);
+    assert_eq!(
+        (named.exception_name(0), named.exception_name(1)),
+        (Some("e0"), None)
+    );
     let timeless = r#"{"verb":"create"}"#;
     let rule = excepted("verb:create", &[("verb:create", Some("2026-03-01T00:00:00Z"))]);
     assert_eq!(judge(rule, timeless, &[]), Some(Judgement::Detection));
