@@ -4,7 +4,7 @@ CONTROL_PLANE := tests/controlplane/build.sh
 TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)/tools
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: help build test lint deny demo bench latency crds
+.PHONY: help build test lint deny demo bench latency memory crds
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ latency: ## from an audit record's write to its alert, 200 times
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
 	cargo build --release --locked
 	cargo run --release --locked --example latency
+
+memory: ## what `run` keeps in memory while it follows LOG
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
+	cargo build --release --locked
+	cargo run --release --locked --example memory -- $(LOG)
 
 crds: ## write crds/ anew from the types
 	cargo run --locked -q -- crds --output-dir crds

@@ -57,7 +57,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     let state = StateFolder::open(&options.state_dir)
         .with_context(|| format!("the state folder {} cannot be used", options.state_dir.display()))?;
     let client = client(options.kubeconfig.as_deref()).await?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new());
     let health = Health::default();
     health.not_ready("rules", "not yet read");
     let listener = TcpListener::bind(options.listen)
@@ -87,7 +87,9 @@ async fn operate(
     health: &Health,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(account) = wait_until_ready(&client, health, stop).await else { return Ok(()) };
+    let Some(account) = wait_until_ready(&client, health, stop).await else {
+        return Ok(());
+    };
     let ledger = Arc::new(Ledger::new(&options.node));
     let writer = Arc::new(Writer {
         client: client.clone(),
@@ -112,7 +114,10 @@ async fn operate(
     let around = Surroundings {
         rules: rules.loaded(),
         ledger: Arc::clone(&ledger),
-        ignored: Arc::new(IgnoredUsers { own_account: Some(account), users: options.ignore_users }),
+        ignored: Arc::new(IgnoredUsers {
+            own_account: Some(account),
+            users: options.ignore_users,
+        }),
         metrics: Arc::clone(metrics),
         state: Arc::new(state),
     };
@@ -130,8 +135,12 @@ async fn operate(
         }
         .run(stop.child_token()),
     );
-    let statuses =
-        SourceStatuses { client: status_client, node: options.node, readers: Arc::clone(&readers), metrics: Arc::clone(metrics) };
+    let statuses = SourceStatuses {
+        client: status_client,
+        node: options.node,
+        readers: Arc::clone(&readers),
+        metrics: Arc::clone(metrics),
+    };
     tasks.spawn(statuses.run(stop.child_token()));
 
     let stopped_readers = readers.follow(client, stop.child_token()).await;
@@ -147,7 +156,8 @@ async fn operate(
         Err(_) => warn!("some writes did not end in time; they are in the checkpoint"),
     }
     // Last, so that it holds neither more nor less than what is still to be written.
-    tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(|reader| reader.finish())).await?;
+    tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(|reader| reader.finish()))
+        .await?;
     info!("stopped");
     Ok(())
 }
@@ -192,6 +202,8 @@ async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> 
     // kube's own retry would hold a write for up to a quarter of an hour; every caller here has its own.
     config.default_retry = false;
     let agent = format!("tripline/{}", env!("CARGO_PKG_VERSION"));
-    config.headers.push((http::header::USER_AGENT, http::HeaderValue::try_from(agent)?));
+    config
+        .headers
+        .push((http::header::USER_AGENT, http::HeaderValue::try_from(agent)?));
     Client::try_from(config).context("the client cannot be made")
 }

@@ -10,9 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
+use super::error::WriteError;
 use super::text;
 use super::writer::{call, write_params};
-use super::error::WriteError;
 use crate::api::{CONTROLLER, SecurityAlert};
 
 /// The most bytes of a note, by the API server's own validation.
@@ -46,7 +46,12 @@ impl Announcement {
     ///
     /// # Errors
     /// When the API server does not take it.
-    pub async fn publish(self, client: &Client, instance: &str, alert: &SecurityAlert) -> Result<bool, WriteError> {
+    pub async fn publish(
+        self,
+        client: &Client,
+        instance: &str,
+        alert: &SecurityAlert,
+    ) -> Result<bool, WriteError> {
         let pod = match self.target {
             EventTarget::None => return Ok(false),
             EventTarget::Alert => None,
@@ -65,12 +70,18 @@ impl Announcement {
 
 /// The pod the request touched, if it exists now.
 async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<ObjectReference>, WriteError> {
-    let Some(object) = &alert.spec.detection.event.object else { return Ok(None) };
+    let Some(object) = &alert.spec.detection.event.object else {
+        return Ok(None);
+    };
     let is_pod = object.resource.as_deref() == Some("pods") && object.api_group.is_none();
-    let (true, Some(namespace), Some(name)) = (is_pod, &object.namespace, &object.name) else { return Ok(None) };
+    let (true, Some(namespace), Some(name)) = (is_pod, &object.namespace, &object.name) else {
+        return Ok(None);
+    };
     // The names come from the request: only what could be a pod's name is put into a URL.
     let is_name = |s: &str| {
-        s.len() <= 253 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+        s.len() <= 253
+            && s.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
     };
     if !is_name(namespace) || !is_name(name) {
         return Ok(None);
@@ -97,11 +108,18 @@ async fn create(
     regarding: ObjectReference,
     detail: bool,
 ) -> Result<bool, WriteError> {
-    let namespace = regarding.namespace.clone().unwrap_or_else(|| CLUSTER_NAMESPACE.to_owned());
+    let namespace = regarding
+        .namespace
+        .clone()
+        .unwrap_or_else(|| CLUSTER_NAMESPACE.to_owned());
     let uid = alert.uid().unwrap_or_default();
     let event = Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{}", alert.name_any(), uid.split('-').next().unwrap_or_default())),
+            name: Some(format!(
+                "{}.{}",
+                alert.name_any(),
+                uid.split('-').next().unwrap_or_default()
+            )),
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
         },
@@ -133,7 +151,11 @@ fn note(alert: &SecurityAlert, detail: bool) -> String {
     let mut note = format!("[{}] {}: ", detection.severity.as_str(), detection.title);
     if detail {
         let event = &detection.event;
-        let user = event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("somebody");
+        let user = event
+            .user
+            .as_ref()
+            .and_then(|u| u.username.as_deref())
+            .unwrap_or("somebody");
         let verb = event.verb.as_deref().unwrap_or("touched");
         note.push_str(&format!("{user} {verb} {}", detection.target));
         if let Some(address) = event.source_ips.last() {

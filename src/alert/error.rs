@@ -51,8 +51,12 @@ impl WriteError {
         let source = Box::new(error);
         match &*source {
             // 400, 413 and 422 speak of the object itself; anything else may pass, as a missing permission may be granted.
-            kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => Self::Rejected { what, source },
-            kube::Error::Api(status) if matches!(status.code, 429 | 503 | 504) => Self::Unreachable { what, source },
+            kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => {
+                Self::Rejected { what, source }
+            }
+            kube::Error::Api(status) if matches!(status.code, 429 | 503 | 504) => {
+                Self::Unreachable { what, source }
+            }
             kube::Error::Api(_) | kube::Error::SerdeError(_) => Self::Refused { what, source },
             _ => Self::Unreachable { what, source },
         }

@@ -83,7 +83,12 @@ pub struct Delivery {
 impl Ledger {
     /// An empty ledger of the process on `node`.
     pub fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), entries: Mutex::default(), room: Condvar::new(), arrived: Notify::new() }
+        Self {
+            node: node.to_owned(),
+            entries: Mutex::default(),
+            room: Condvar::new(),
+            arrived: Notify::new(),
+        }
     }
 
     /// The node whose streams are counted here.
@@ -102,20 +107,38 @@ impl Ledger {
         let hash = group_hash(&found.rule.name, found.group);
         let RecordPlace { stream, offset, .. } = found.place;
         let mut entries = self.lock();
-        let Entries { groups, pending, parcels, .. } = &mut *entries;
+        let Entries {
+            groups,
+            pending,
+            parcels,
+            ..
+        } = &mut *entries;
         let group = groups.entry(hash.clone()).or_default();
-        let in_parcel = |p: &Parcel| p.segments.iter().any(|s| s.stream == *stream && *offset <= s.highest);
+        let in_parcel = |p: &Parcel| {
+            p.segments
+                .iter()
+                .any(|s| s.stream == *stream && *offset <= s.highest)
+        };
         if group.known.iter().any(|alert| alert.counts(stream, *offset))
             || group.in_flight.iter().chain(&group.waiting).any(in_parcel)
         {
             return false;
         }
         let sample = evidence::sample(found.event, found.place, found.time);
-        match group.waiting.iter_mut().find(|p| !p.sealed && p.holds(found.time)) {
+        match group
+            .waiting
+            .iter_mut()
+            .find(|p| !p.sealed && p.holds(found.time))
+        {
             Some(parcel) => parcel.add(sample, found.time),
             None => {
                 let opening = evidence::detection(found, &hash);
-                group.waiting.push_back(Parcel::new(opening, found.rule.window_seconds, sample, found.time));
+                group.waiting.push_back(Parcel::new(
+                    opening,
+                    found.rule.window_seconds,
+                    sample,
+                    found.time,
+                ));
                 *parcels += 1;
                 pending.insert(hash);
             }
@@ -139,7 +162,12 @@ impl Ledger {
         for mut parcel in restored {
             parcel.sealed = true;
             let hash = parcel.opening.group_hash.clone();
-            entries.groups.entry(hash.clone()).or_default().waiting.push_back(parcel);
+            entries
+                .groups
+                .entry(hash.clone())
+                .or_default()
+                .waiting
+                .push_back(parcel);
             entries.pending.insert(hash);
             entries.parcels += 1;
         }
@@ -165,9 +193,18 @@ impl Ledger {
     /// Takes all that waits, each group's in order, for `replay`, which writes to no API server.
     pub fn take_all(&self) -> Vec<Parcel> {
         let mut entries = self.lock();
-        let Entries { groups, pending, parcels, .. } = &mut *entries;
+        let Entries {
+            groups,
+            pending,
+            parcels,
+            ..
+        } = &mut *entries;
         *parcels = 0;
-        pending.drain().filter_map(|hash| groups.remove(&hash)).flat_map(|group| group.waiting).collect()
+        pending
+            .drain()
+            .filter_map(|hash| groups.remove(&hash))
+            .flat_map(|group| group.waiting)
+            .collect()
     }
 
     /// How many parcels wait or are on their way.
@@ -179,7 +216,10 @@ impl Ledger {
     pub fn learn(&self, alert: &SecurityAlert) {
         let known = KnownAlert::of(alert, &self.node);
         let mut entries = self.lock();
-        let group = entries.groups.entry(alert.spec.detection.group_hash.clone()).or_default();
+        let group = entries
+            .groups
+            .entry(alert.spec.detection.group_hash.clone())
+            .or_default();
         match group.known.iter_mut().find(|k| k.name == known.name) {
             Some(old) => *old = known,
             None => group.known.push(known),
@@ -195,7 +235,11 @@ impl Ledger {
 
     /// How many alerts of `rule` were opened with a match found here in `source`.
     pub fn opened(&self, rule: &str, source: &str) -> i64 {
-        self.lock().opened.get(&(rule.to_owned(), source.to_owned())).copied().unwrap_or(0)
+        self.lock()
+            .opened
+            .get(&(rule.to_owned(), source.to_owned()))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Notes that an ordinal under a group's short hash is another group's.
@@ -230,18 +274,29 @@ impl Ledger {
         let mut due: Vec<(bool, std::cmp::Reverse<Severity>, &String)> = Vec::new();
         for hash in pending.iter() {
             let Some(group) = groups.get(hash) else { continue };
-            let Some(parcel) = group.waiting.front() else { continue };
+            let Some(parcel) = group.waiting.front() else {
+                continue;
+            };
             if group.in_flight.is_none() && group.not_before.is_none_or(|t| t <= now) {
-                due.push((!group.known.is_empty(), std::cmp::Reverse(parcel.opening.severity), hash));
+                due.push((
+                    !group.known.is_empty(),
+                    std::cmp::Reverse(parcel.opening.severity),
+                    hash,
+                ));
             }
         }
         due.sort_unstable();
         let mut taken = Vec::with_capacity(limit.min(due.len()));
         for (.., hash) in due.into_iter().take(limit) {
-            let Some(group) = groups.get_mut(hash) else { continue };
+            let Some(group) = groups.get_mut(hash) else {
+                continue;
+            };
             group.in_flight = group.waiting.pop_front();
             let parcel = group.in_flight.clone();
-            taken.extend(parcel.map(|parcel| Delivery { group: hash.clone(), parcel }));
+            taken.extend(parcel.map(|parcel| Delivery {
+                group: hash.clone(),
+                parcel,
+            }));
         }
         taken
     }
@@ -262,7 +317,12 @@ impl Ledger {
     /// The group's parcel is written, or will never be.
     pub fn settle(&self, hash: &str, now: Instant) {
         let mut entries = self.lock();
-        let Entries { groups, pending, parcels, .. } = &mut *entries;
+        let Entries {
+            groups,
+            pending,
+            parcels,
+            ..
+        } = &mut *entries;
         let Some(group) = groups.get_mut(hash) else { return };
         *parcels -= usize::from(group.in_flight.take().is_some());
         group.failures = 0;
@@ -280,8 +340,12 @@ impl Ledger {
     /// The group's parcel could not be written and may have arrived all the same: it is sent again, unchanged, later.
     pub fn retry(&self, hash: &str, now: Instant) {
         let mut entries = self.lock();
-        let Some(group) = entries.groups.get_mut(hash) else { return };
-        let wait = FIRST_RETRY.saturating_mul(1 << group.failures.min(10)).min(LAST_RETRY);
+        let Some(group) = entries.groups.get_mut(hash) else {
+            return;
+        };
+        let wait = FIRST_RETRY
+            .saturating_mul(1 << group.failures.min(10))
+            .min(LAST_RETRY);
         group.failures += 1;
         group.not_before = Some(now + wait);
         if let Some(mut parcel) = group.in_flight.take() {

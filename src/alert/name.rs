@@ -76,7 +76,11 @@ mod tests {
         ];
         let mut hashes: Vec<_> = groups.iter().map(|g| group_hash("r", g)).collect();
         hashes.push(group_hash("r2", &groups[0]));
-        assert!(hashes.iter().all(|h| h.len() == 52 && h.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))));
+        assert!(
+            hashes
+                .iter()
+                .all(|h| h.len() == 52 && h.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
+        );
         let distinct: std::collections::HashSet<_> = hashes.iter().collect();
         assert_eq!(distinct.len(), hashes.len());
     }
@@ -84,12 +88,18 @@ mod tests {
     #[test]
     fn the_hash_of_a_group_never_changes() {
         // Alerts that exist are found by it: another value here would open them all anew.
-        assert_eq!(group_hash("user-exec-into-pod", &group(&[Some(&["alice"]), None])), "4rmuby54u4qiuwnvxq6qfcc2truyvio4gxlllxjxv7hvvlflgfma");
+        assert_eq!(
+            group_hash("user-exec-into-pod", &group(&[Some(&["alice"]), None])),
+            "4rmuby54u4qiuwnvxq6qfcc2truyvio4gxlllxjxv7hvvlflgfma"
+        );
     }
 
     #[test]
     fn a_name_is_at_most_63_characters_and_valid() {
-        assert_eq!(alert_name("user-exec-into-pod", "k3j5mwq2xr7tabcdef", 1), "user-exec-into-pod-k3j5mwq2xr7ta-1");
+        assert_eq!(
+            alert_name("user-exec-into-pod", "k3j5mwq2xr7tabcdef", 1),
+            "user-exec-into-pod-k3j5mwq2xr7ta-1"
+        );
         let long = alert_name(&"a.".repeat(31), "k3j5mwq2xr7ta", 12);
         assert!(long.len() <= 63 && long.ends_with("a-k3j5mwq2xr7ta-12"), "{long}");
     }

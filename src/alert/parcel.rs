@@ -68,8 +68,17 @@ impl Parcel {
     pub fn add(&mut self, sample: Sample, time: Timestamp) {
         self.first = self.first.min(time);
         self.last = self.last.max(time);
-        let RecordPlace { source, stream, offset, .. } = &sample.place;
-        match self.segments.iter_mut().find(|s| s.stream == *stream && s.source == *source) {
+        let RecordPlace {
+            source,
+            stream,
+            offset,
+            ..
+        } = &sample.place;
+        match self
+            .segments
+            .iter_mut()
+            .find(|s| s.stream == *stream && s.source == *source)
+        {
             Some(segment) => {
                 segment.count += 1;
                 segment.highest = *offset;
@@ -99,7 +108,8 @@ impl Parcel {
 /// Whether `time` is at most `window` seconds away from the span.
 pub(super) fn within(first: Timestamp, last: Timestamp, window: i64, time: Timestamp) -> bool {
     let seconds = |t: Timestamp| t.as_second();
-    seconds(time).saturating_sub(seconds(last)) <= window && seconds(first).saturating_sub(seconds(time)) <= window
+    seconds(time).saturating_sub(seconds(last)) <= window
+        && seconds(first).saturating_sub(seconds(time)) <= window
 }
 
 /// Keeps the newest few samples, oldest first.

@@ -48,7 +48,12 @@ pub struct Condition {
 
 impl Condition {
     /// A condition without its time, which [`Condition::set`] fills in.
-    pub fn new(type_: &str, status: impl Into<ConditionStatus>, reason: &str, message: impl Into<String>) -> Self {
+    pub fn new(
+        type_: &str,
+        status: impl Into<ConditionStatus>,
+        reason: &str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             type_: type_.to_owned(),
             status: status.into(),
@@ -61,7 +66,12 @@ impl Condition {
 
     /// Puts this condition into `list`, replacing the one of its type. The transition time stays while the status
     /// does, as the API conventions ask.
-    pub fn set(mut self, list: &mut Vec<Self>, observed_generation: Option<i64>, now: k8s_openapi::jiff::Timestamp) {
+    pub fn set(
+        mut self,
+        list: &mut Vec<Self>,
+        observed_generation: Option<i64>,
+        now: k8s_openapi::jiff::Timestamp,
+    ) {
         self.observed_generation = observed_generation;
         self.last_transition_time = Time(now);
         match list.iter_mut().find(|old| old.type_ == self.type_) {
@@ -87,7 +97,10 @@ mod tests {
         let mut list = Vec::new();
         Condition::new("Ready", false, "A", "a").set(&mut list, Some(1), at(1));
         Condition::new("Ready", false, "B", "b").set(&mut list, Some(2), at(2));
-        assert_eq!((list[0].last_transition_time.0, list[0].reason.as_str()), (at(1), "B"));
+        assert_eq!(
+            (list[0].last_transition_time.0, list[0].reason.as_str()),
+            (at(1), "B")
+        );
         Condition::new("Ready", true, "C", "c").set(&mut list, Some(3), at(3));
         assert_eq!((list.len(), list[0].last_transition_time.0), (1, at(3)));
         assert_eq!(list[0].observed_generation, Some(3));

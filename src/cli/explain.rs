@@ -190,7 +190,7 @@ fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Resu
     Ok(rules.swap_remove(found))
 }
 
-fn stages(names: &[String]) -> anyhow::Result<Vec<Stage>> {
+pub(super) fn stages(names: &[String]) -> anyhow::Result<Vec<Stage>> {
     let known = || Stage::ALL.map(Stage::as_str).join(", ");
     let stage = |name: &String| {
         Stage::from_name(name).with_context(|| format!("no stage `{name}`: write one of {}", known()))

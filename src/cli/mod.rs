@@ -10,14 +10,14 @@ pub mod explain;
 mod finding;
 pub mod lint;
 mod load;
+mod log_file;
 mod metadata;
+pub mod replay;
 mod rule_files;
+pub mod run;
 mod scalar;
 mod schema;
 mod terminal;
-mod log_file;
-pub mod replay;
-pub mod run;
 pub mod test;
 
 use std::io::{self, BufWriter, Write as _};

@@ -37,7 +37,13 @@ a query is printed, before all of that. Lines that are no audit event are counte
 Exit codes: 0 all was read, 1 a rule has an error, 2 a path cannot be read or holds no rule.")]
 pub struct Args {
     /// Files and folders with rules; may be given several times
-    #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
+    #[arg(
+        long,
+        required = true,
+        value_name = "PATH",
+        env = "TRIPLINE_RULES",
+        value_delimiter = ','
+    )]
     rules: Vec<PathBuf>,
     /// Logs, plain or .gz; `-` reads standard input
     #[arg(required = true, value_name = "LOG")]
@@ -51,6 +57,14 @@ pub struct Args {
     /// Name of the cluster, which rules see as orchestrator.cluster.name
     #[arg(long, value_name = "NAME", env = "TRIPLINE_CLUSTER")]
     cluster: Option<String>,
+    /// A stage that the audit policy leaves out, repeatable: a request is then decided at another
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "TRIPLINE_OMIT_STAGES"
+    )]
+    omit_stage: Vec<String>,
 }
 
 /// How alerts are printed.
@@ -91,7 +105,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let loaded = load::load(&args.rules)?;
     loaded.report_errors()?;
     let broken = loaded.has_errors();
-    let evaluated = loaded.rules.into_iter().filter(|rule| rule.object.spec.mode != Mode::Disabled);
+    let evaluated = loaded
+        .rules
+        .into_iter()
+        .filter(|rule| rule.object.spec.mode != Mode::Disabled);
     let rules: LoadedRules = evaluated
         .map(|rule| LoadedRule {
             rule: Arc::new(rule.compiled.rule),
@@ -133,15 +150,24 @@ fn replay(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let file = path.display().to_string();
-    let context = Context { cluster: args.cluster.as_deref(), ..Context::default() };
+    let omitted_stages = super::explain::stages(&args.omit_stage)?;
+    let context = Context {
+        cluster: args.cluster.as_deref(),
+        omitted_stages: &omitted_stages,
+    };
     let (mut tape, mut outcomes) = (Tape::default(), Vec::new());
-    while let Some(line) = log.next_line().with_context(|| format!("{} cannot be read on", path.display()))? {
+    while let Some(line) = log
+        .next_line()
+        .with_context(|| format!("{} cannot be read on", path.display()))?
+    {
         place.offset = place.offset.saturating_add_unsigned(line.length);
         totals.bytes += line.length;
         let decoded = line.text.map_err(|_| "longer than 16 MiB".to_owned());
         let decoded = decoded.and_then(|text| match text {
             [] => Ok(None),
-            text => Event::decode(text, &mut tape).map(Some).map_err(|why| why.to_string()),
+            text => Event::decode(text, &mut tape)
+                .map(Some)
+                .map_err(|why| why.to_string()),
         });
         let event = match decoded {
             Ok(None) => continue,
@@ -149,7 +175,12 @@ fn replay(
             Err(why) => {
                 totals.malformed += 1;
                 if totals.malformed <= SHOWN_MALFORMED {
-                    eprintln!("{}:{}: {}", terminal::line(&file), line.number, terminal::line(&why));
+                    eprintln!(
+                        "{}:{}: {}",
+                        terminal::line(&file),
+                        line.number,
+                        terminal::line(&why)
+                    );
                 }
                 continue;
             }
@@ -173,8 +204,17 @@ fn replay(
             }
             if detected && !args.matches && rules.modes[outcome.rule] == Mode::Alert {
                 let group = rules.set.rules()[outcome.rule].group(&event, &context);
-                let time = event.stage_time().or_else(|| event.request_received_time()).unwrap_or_default();
-                ledger.enter(&Match { rule: facts, group: &group, event: &event, place: &place, time });
+                let time = event
+                    .stage_time()
+                    .or_else(|| event.request_received_time())
+                    .unwrap_or_default();
+                ledger.enter(&Match {
+                    rule: facts,
+                    group: &group,
+                    event: &event,
+                    place: &place,
+                    time,
+                });
             }
         }
     }
@@ -193,7 +233,12 @@ fn alerts(ledger: &Ledger) -> Vec<SecurityAlert> {
         alert
     };
     let mut alerts: Vec<_> = parcels.iter().map(alert).collect();
-    let first = |alert: &SecurityAlert| alert.status.as_ref().and_then(|s| s.first_seen_time.as_ref().map(|t| t.0));
+    let first = |alert: &SecurityAlert| {
+        alert
+            .status
+            .as_ref()
+            .and_then(|s| s.first_seen_time.as_ref().map(|t| t.0))
+    };
     alerts.sort_by(|a, b| (first(a), &a.metadata.name).cmp(&(first(b), &b.metadata.name)));
     alerts
 }
@@ -209,11 +254,19 @@ fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> an
         Form::Table if alerts.is_empty() => {}
         Form::Table => {
             let mut table = TabWriter::new(&mut *out).minwidth(0).padding(3);
-            writeln!(table, "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN")?;
+            writeln!(
+                table,
+                "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN"
+            )?;
             for alert in alerts {
                 let detection = &alert.spec.detection;
                 let status = alert.status.clone().unwrap_or_default();
-                let user = detection.event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("<none>");
+                let user = detection
+                    .event
+                    .user
+                    .as_ref()
+                    .and_then(|u| u.username.as_deref())
+                    .unwrap_or("<none>");
                 let time = |t: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
                     t.map_or_else(|| "<none>".to_owned(), |t| format!("{:.0}", t.0))
                 };
@@ -227,7 +280,11 @@ fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> an
                     time(status.first_seen_time),
                     time(status.last_seen_time),
                 ];
-                writeln!(table, "{}", cells.map(|cell| terminal::line(&cell).into_owned()).join("\t"))?;
+                writeln!(
+                    table,
+                    "{}",
+                    cells.map(|cell| terminal::line(&cell).into_owned()).join("\t")
+                )?;
             }
             table.flush()?;
         }

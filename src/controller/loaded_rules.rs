@@ -1,5 +1,6 @@
 //! The rules as they are evaluated: immutable, swapped whole.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::alert::RuleFacts;
@@ -15,6 +16,8 @@ pub struct LoadedRules {
     pub facts: Vec<Arc<RuleFacts>>,
     /// What each does with its matches, in the order of `set`.
     pub modes: Vec<Mode>,
+    /// The uids of all rules there are, evaluated or not: what was counted for another one is forgotten.
+    pub uids: HashSet<String>,
 }
 
 /// One rule ready to be evaluated.
@@ -36,6 +39,6 @@ impl FromIterator<LoadedRule> for LoadedRules {
             facts.push(loaded.facts);
             modes.push(loaded.mode);
         }
-        Self { set: RuleSet::new(compiled), facts, modes }
+        Self { set: RuleSet::new(compiled), facts, modes, uids: HashSet::new() }
     }
 }

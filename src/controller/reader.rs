@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use tracing::{error, info, warn};
 
 use super::judge::{Judge, Stopped, Tally, Workspace};
@@ -16,7 +17,9 @@ use super::progress::{Progress, SharedReport, Trouble};
 use crate::alert::{Chain, Ledger};
 use crate::api::reason;
 use crate::event::Stage;
-use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, StateFolder, Wakeup};
+use crate::source::{
+    Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, StateFolder, Wakeup,
+};
 use crate::telemetry::{CategoryLabels, Metrics, SourceLabels};
 
 /// How long the log is left alone when nothing wakes the thread.
@@ -65,6 +68,7 @@ pub struct Reader {
     checkpoints: CheckpointWriter,
     work: Workspace,
     labels: SourceLabels,
+    events: Counter,
     saved_at: Option<Instant>,
     /// Whether the checkpoint on disk is behind.
     unsaved: bool,
@@ -87,9 +91,12 @@ impl Reader {
         stop: Arc<AtomicBool>,
         report: SharedReport,
     ) -> Result<Self, CheckpointError> {
-        let labels = SourceLabels { source: settings.name.clone() };
+        let labels = SourceLabels {
+            source: settings.name.clone(),
+        };
         let checkpoints = CheckpointWriter::start(Arc::clone(&around.state), &settings.name, &settings.path)?;
         let work = Workspace::default();
+        let events = around.metrics.start_source(&settings.name);
         Ok(Self {
             settings,
             around,
@@ -100,6 +107,7 @@ impl Reader {
             checkpoints,
             work,
             labels,
+            events,
             saved_at: None,
             unsaved: false,
             failures: 0,
@@ -151,6 +159,7 @@ impl Reader {
             not_before,
             stop: &self.stop,
             tally: Tally::default(),
+            events: &self.events,
         };
         for (line, position) in batch.lines() {
             if let Err(Stopped) = judge.line(&mut self.work, line, position) {
@@ -178,7 +187,10 @@ impl Reader {
         self.unsaved |= !tally.is_empty() || gap.is_some();
         tally.add_to(&mut report.counts);
         if let Some(what) = gap {
-            warn!(source = self.settings.name, what, "a part of the log could not be read");
+            warn!(
+                source = self.settings.name,
+                what, "a part of the log could not be read"
+            );
             self.around.metrics.source_gaps.get_or_create(&self.labels).inc();
             report.counts.gaps += 1;
             report.counts.last_gap = what;
@@ -192,22 +204,41 @@ impl Reader {
         }
         report.lag_bytes = i64::try_from(lag).unwrap_or(i64::MAX);
         let newest = report.counts.last_event_time.filter(|_| lag > 0);
-        let age = newest.map_or(0.0, |time| Timestamp::now().duration_since(time).as_secs_f64().max(0.0));
+        let age = newest.map_or(0.0, |time| {
+            Timestamp::now().duration_since(time).as_secs_f64().max(0.0)
+        });
         #[allow(clippy::cast_possible_truncation)] // whole seconds are wanted, and an age fits
         let seconds = age as i64;
         report.lag_seconds = seconds;
         drop(report);
-        self.around.metrics.source_lag_bytes.get_or_create(&self.labels).set(i64::try_from(lag).unwrap_or(i64::MAX));
-        self.around.metrics.source_lag_seconds.get_or_create(&self.labels).set(age);
+        self.around
+            .metrics
+            .source_lag_bytes
+            .get_or_create(&self.labels)
+            .set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.around
+            .metrics
+            .source_lag_seconds
+            .get_or_create(&self.labels)
+            .set(age);
     }
 
     fn report_trouble(&self, error: &SourceError) {
         let category = error.category();
-        self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
-        let trouble = Trouble { reason: reason_of(error), message: format!("{}; {}", Chain(error), remedy(error)) };
+        self.around
+            .metrics
+            .source_read_errors
+            .get_or_create(&CategoryLabels { category })
+            .inc();
+        let trouble = trouble(error);
         let mut report = self.report.lock();
         if report.trouble.as_ref() != Some(&trouble) {
-            warn!(source = self.settings.name, category, message = trouble.message, "the log cannot be read");
+            warn!(
+                source = self.settings.name,
+                category,
+                message = trouble.message,
+                "the log cannot be read"
+            );
             report.trouble = Some(trouble);
         }
     }
@@ -217,7 +248,11 @@ impl Reader {
         let name = &self.settings.name;
         // In this order: a match entered between the two would be in the counts and not in what is pending. There is
         // none, since this thread is the only one that enters matches of this source.
-        let counts = self.report.lock().counts.clone();
+        let rules = self.around.rules.load();
+        let mut report = self.report.lock();
+        report.counts.rules.retain(|uid, _| rules.uids.contains(uid));
+        let counts = report.counts.clone();
+        drop(report);
         let pending = self.around.ledger.snapshot(name);
         // What is pending now is delivered later, and then the checkpoint is behind.
         self.unsaved = !pending.is_empty();
@@ -231,9 +266,16 @@ impl Reader {
         // Writing happens on a thread of its own: what failed there since the last time is noticed here.
         let failures = self.checkpoints.failures();
         if failures > self.failures {
-            self.around.metrics.checkpoint_errors.inc_by(failures - self.failures);
+            self.around
+                .metrics
+                .checkpoint_errors
+                .inc_by(failures - self.failures);
             self.failures = failures;
-            warn!(source = self.settings.name, failures, "checkpoints could not be written; after a crash the log is judged from an older one");
+            warn!(
+                source = self.settings.name,
+                failures,
+                "checkpoints could not be written; after a crash the log is judged from an older one"
+            );
         }
     }
 
@@ -261,6 +303,14 @@ enum Turn {
     Stopped,
 }
 
+/// What a source's status says of an error.
+pub(super) fn trouble(error: &SourceError) -> Trouble {
+    Trouble {
+        reason: reason_of(error),
+        message: format!("{}; {}", Chain(error), remedy(error)),
+    }
+}
+
 fn reason_of(error: &SourceError) -> &'static str {
     match error {
         SourceError::NotFound { .. } => reason::NOT_FOUND,
@@ -280,7 +330,9 @@ fn remedy(error: &SourceError) -> &'static str {
         SourceError::PermissionDenied { .. } => {
             "kube-apiserver writes its log with mode 0600: run as its owner, usually root; it is tried again"
         }
-        SourceError::OutsideLogRoot { .. } => "name a path beneath --log-root, without links that lead out of it",
+        SourceError::OutsideLogRoot { .. } => {
+            "name a path beneath --log-root, without links that lead out of it"
+        }
         _ => "it is tried again",
     }
 }

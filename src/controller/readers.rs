@@ -83,7 +83,11 @@ impl Readers {
 
     /// The sources, for their statuses.
     pub fn entries(&self) -> Vec<SourceEntry> {
-        let entry = |s: &Source| SourceEntry { object: s.object.clone(), selected: s.selected, report: s.report.clone() };
+        let entry = |s: &Source| SourceEntry {
+            object: s.object.clone(),
+            selected: s.selected,
+            report: s.report.clone(),
+        };
         self.lock().values().map(entry).collect()
     }
 
@@ -91,7 +95,9 @@ impl Readers {
     pub fn reports(&self) -> Vec<(String, SharedReport)> {
         let sources = self.lock();
         let selected = sources.iter().filter(|(_, source)| source.selected);
-        selected.map(|(name, source)| (name.clone(), source.report.clone())).collect()
+        selected
+            .map(|(name, source)| (name.clone(), source.report.clone()))
+            .collect()
     }
 
     /// Notes the object as the API server has it now, after its status was written.
@@ -129,7 +135,12 @@ impl Readers {
                     self.take(&client, source).await;
                 }
                 Some(Ok(Event::InitDone)) => {
-                    let gone: Vec<_> = self.lock().keys().filter(|name| !relisted.contains(*name)).cloned().collect();
+                    let gone: Vec<_> = self
+                        .lock()
+                        .keys()
+                        .filter(|name| !relisted.contains(*name))
+                        .cloned()
+                        .collect();
                     for name in gone {
                         self.remove(&name).await;
                     }
@@ -142,7 +153,11 @@ impl Readers {
                 Some(Err(error)) => warn!(%error, "the sources cannot be watched and are tried again"),
             }
         }
-        let threads: Vec<_> = self.lock().values_mut().filter_map(|source| source.thread.take()).collect();
+        let threads: Vec<_> = self
+            .lock()
+            .values_mut()
+            .filter_map(|source| source.thread.take())
+            .collect();
         let mut readers = Vec::new();
         for thread in threads {
             readers.extend(stop_thread(thread).await);
@@ -155,7 +170,11 @@ impl Readers {
         let mut object = match object.0 {
             Ok(object) => object,
             Err(error) => {
-                warn!(source = name, error = error.error, "the stored source does not fit its kind and is not read");
+                warn!(
+                    source = name,
+                    error = error.error,
+                    "the stored source does not fit its kind and is not read"
+                );
                 return;
             }
         };
@@ -164,7 +183,10 @@ impl Readers {
         let settings = self.settings(&object);
         let running = self.lock().get_mut(&name).and_then(|source| {
             let wanted = matches!(selection, Ok(true));
-            let keep = source.thread.as_ref().is_some_and(|t| wanted && t.settings == settings);
+            let keep = source
+                .thread
+                .as_ref()
+                .is_some_and(|t| wanted && t.settings == settings);
             if keep {
                 source.object = object.clone();
                 None
@@ -173,7 +195,13 @@ impl Readers {
             }
         });
         match running {
-            None if self.lock().get(&name).is_some_and(|source| source.thread.is_some()) => return,
+            None if self
+                .lock()
+                .get(&name)
+                .is_some_and(|source| source.thread.is_some()) =>
+            {
+                return;
+            }
             Some(Some(thread)) => drop(stop_thread(thread).await),
             _ => {}
         }
@@ -184,11 +212,22 @@ impl Readers {
             Ok(false) => None,
             Err(error) => {
                 let message = format!("the labels of this node could not be read: {}", Chain(&error));
-                report.lock().trouble = Some(Trouble { reason: reason::UNREADABLE, message });
+                report.lock().trouble = Some(Trouble {
+                    reason: reason::UNREADABLE,
+                    message,
+                });
                 None
             }
         };
-        self.lock().insert(name, Source { object, selected, report, thread });
+        self.lock().insert(
+            name,
+            Source {
+                object,
+                selected,
+                report,
+                thread,
+            },
+        );
         self.changed.notify_one();
     }
 
@@ -199,7 +238,11 @@ impl Readers {
             return Ok(true);
         }
         let nodes: Api<Node> = Api::all(client.clone());
-        let node = call("this node's labels", nodes.get_metadata_opt(self.around.ledger.node())).await?;
+        let node = call(
+            "this node's labels",
+            nodes.get_metadata_opt(self.around.ledger.node()),
+        )
+        .await?;
         let labels = node.map(|node| node.labels().clone()).unwrap_or_default();
         Ok(selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
     }
@@ -208,37 +251,65 @@ impl Readers {
         let spec = &object.spec;
         SourceSettings {
             name: object.name_any(),
-            path: spec.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
+            path: spec
+                .file
+                .as_ref()
+                .map(|file| file.path.clone())
+                .unwrap_or_default(),
             cluster: spec.cluster.clone().or_else(|| self.cluster.clone()),
             omitted_stages: spec.omit_stages.iter().map(|stage| stage_of(*stage)).collect(),
         }
     }
 
     /// Starts a source's thread where its checkpoint left off.
-    fn start(&self, object: &AuditSource, settings: SourceSettings, report: &SharedReport) -> Option<ReaderThread> {
+    fn start(
+        &self,
+        object: &AuditSource,
+        settings: SourceSettings,
+        report: &SharedReport,
+    ) -> Option<ReaderThread> {
         let (name, path) = (settings.name.clone(), settings.path.clone());
-        let trouble = |reason, message: String| {
-            warn!(source = name, reason, message, "the source cannot be read");
-            report.lock().trouble = Some(Trouble { reason, message });
+        let trouble = |trouble: Trouble| {
+            warn!(
+                source = name,
+                reason = trouble.reason,
+                message = trouble.message,
+                "the source cannot be read"
+            );
+            report.lock().trouble = Some(trouble);
+        };
+        let unreadable = |message: String| {
+            trouble(Trouble {
+                reason: reason::UNREADABLE,
+                message,
+            })
         };
         let root = match LogRoot::open(&self.log_root) {
             Ok(root) => root,
             Err(error) => {
-                trouble(reason::UNREADABLE, Chain(&error).to_string());
+                trouble(super::reader::trouble(&error));
                 return None;
             }
         };
         let mut resume = None;
         match self.around.state.load::<Progress>(&name, &path) {
             Ok(Loaded::Found(checkpoint)) => {
-                if self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert((name.clone(), path.clone())) {
+                if self
+                    .restored
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert((name.clone(), path.clone()))
+                {
                     self.around.ledger.restore(checkpoint.found.pending);
                 }
                 report.lock().counts = checkpoint.found.counts;
                 resume = checkpoint.position;
             }
             Ok(Loaded::None) => {
-                self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert((name.clone(), path.clone()));
+                self.restored
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert((name.clone(), path.clone()));
             }
             Ok(Loaded::Unreadable { why, kept_as }) => {
                 error!(source = name, why, kept_as = %kept_as.display(), "the checkpoint cannot be used; reading begins as for the first time");
@@ -247,7 +318,7 @@ impl Readers {
                 report.counts.last_gap = format!("the checkpoint cannot be used: {why}");
             }
             Err(error) => {
-                trouble(reason::UNREADABLE, Chain(&error).to_string());
+                unreadable(Chain(&error).to_string());
                 return None;
             }
         }
@@ -261,7 +332,7 @@ impl Readers {
         let folder = match root.folder_of(&path) {
             Ok(folder) => folder,
             Err(error) => {
-                trouble(reason::OUTSIDE_LOG_ROOT, Chain(&error).to_string());
+                trouble(super::reader::trouble(&error));
                 return None;
             }
         };
@@ -270,22 +341,36 @@ impl Readers {
         let wakeup = Wakeup::new(folder);
         let waker = wakeup.waker();
         let around = self.around.clone();
-        let reader = Reader::new(settings.clone(), around, file, wakeup, Arc::clone(&stop), report.clone());
+        let reader = Reader::new(
+            settings.clone(),
+            around,
+            file,
+            wakeup,
+            Arc::clone(&stop),
+            report.clone(),
+        );
         let reader = match reader {
             Ok(reader) => reader,
             Err(error) => {
-                trouble(reason::UNREADABLE, Chain(&error).to_string());
+                unreadable(Chain(&error).to_string());
                 return None;
             }
         };
-        let spawned = std::thread::Builder::new().name(format!("read-{name}")).spawn(move || reader.run());
+        let spawned = std::thread::Builder::new()
+            .name(format!("read-{name}"))
+            .spawn(move || reader.run());
         match spawned {
             Ok(handle) => {
                 info!(source = name, path, "reading");
-                Some(ReaderThread { settings, stop, waker, handle })
+                Some(ReaderThread {
+                    settings,
+                    stop,
+                    waker,
+                    handle,
+                })
             }
             Err(error) => {
-                trouble(reason::UNREADABLE, format!("no thread could be started: {error}"));
+                unreadable(format!("no thread could be started: {error}"));
                 None
             }
         }
@@ -296,12 +381,18 @@ impl Readers {
         let ended: Vec<_> = {
             let mut sources = self.lock();
             let selected = sources.values_mut().filter(|source| source.selected);
-            let ended = selected.filter(|source| source.thread.as_ref().is_none_or(|t| t.handle.is_finished()));
-            ended.map(|source| (source.object.clone(), source.thread.take())).collect()
+            let ended =
+                selected.filter(|source| source.thread.as_ref().is_none_or(|t| t.handle.is_finished()));
+            ended
+                .map(|source| (source.object.clone(), source.thread.take()))
+                .collect()
         };
         for (object, thread) in ended {
             if let Some(thread) = thread {
-                error!(source = object.name_any(), "the reading thread ended; it starts again at its checkpoint");
+                error!(
+                    source = object.name_any(),
+                    "the reading thread ended; it starts again at its checkpoint"
+                );
                 drop(stop_thread(thread).await);
             }
             self.take(client, DeserializeGuard(Ok(object))).await;

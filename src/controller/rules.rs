@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use futures::StreamExt as _;
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,10 @@ impl Rules {
 
     /// The rule objects that do not fit the kind, by name, with what is wrong.
     pub fn malformed(&self) -> BTreeMap<String, String> {
-        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.malformed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, RuleEntry>> {
@@ -101,7 +104,10 @@ impl Rules {
 
     fn apply(self: &Arc<Self>, mut rule: DetectionRule) -> bool {
         let name = rule.name_any();
-        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        self.malformed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&name);
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&name)
             && entry.object.metadata.uid == rule.metadata.uid
@@ -115,11 +121,22 @@ impl Rules {
         let tests = std::mem::take(&mut rule.spec.tests);
         let compiled = compile_entry(&rule);
         if let Err(refusal) = &compiled {
-            info!(rule = name, findings = refusal.findings.join("; "), "the rule cannot be evaluated");
+            info!(
+                rule = name,
+                findings = refusal.findings.join("; "),
+                "the rule cannot be evaluated"
+            );
         }
         let loaded = compiled.as_ref().ok().map(|c| Arc::clone(&c.loaded.rule));
         let generation = (rule.metadata.uid.clone(), rule.metadata.generation);
-        self.lock().insert(name.clone(), RuleEntry { object: without_bulk(rule), compiled, tests: None });
+        self.lock().insert(
+            name.clone(),
+            RuleEntry {
+                object: without_bulk(rule),
+                compiled,
+                tests: None,
+            },
+        );
         if let Some(loaded) = loaded {
             self.test_aside(name, generation, loaded, tests);
         }
@@ -139,7 +156,10 @@ impl Rules {
             let deadline = Instant::now() + TEST_BUDGET;
             let outcomes = run_tests(&rule, &tests, || Instant::now() < deadline);
             if let Some(entry) = rules.lock().get_mut(&name)
-                && (entry.object.metadata.uid.clone(), entry.object.metadata.generation) == generation
+                && (
+                    entry.object.metadata.uid.clone(),
+                    entry.object.metadata.generation,
+                ) == generation
             {
                 entry.tests = Some(outcomes);
             }
@@ -151,11 +171,20 @@ impl Rules {
         let entries = self.lock();
         let valid = entries.values().filter_map(|entry| entry.compiled.as_ref().ok());
         let enabled = valid.filter(|compiled| compiled.loaded.mode != Mode::Disabled);
-        let loaded: LoadedRules = enabled.map(|compiled| compiled.loaded.clone()).collect();
-        let invalid = entries.values().filter(|entry| entry.compiled.is_err()).count() + self.malformed().len();
+        let mut loaded: LoadedRules = enabled.map(|compiled| compiled.loaded.clone()).collect();
+        loaded.uids = entries.values().filter_map(|entry| entry.object.metadata.uid.clone()).collect();
+        let malformed = self.malformed();
+        if !malformed.is_empty() {
+            // They have uids that were not read: nothing is forgotten until they are mended or gone.
+            loaded.uids.extend(self.loaded.load().uids.iter().cloned());
+        }
+        let invalid = entries.values().filter(|entry| entry.compiled.is_err()).count() + malformed.len();
         drop(entries);
         metrics.rules.set(i64::try_from(loaded.facts.len()).unwrap_or(i64::MAX));
         metrics.invalid_rules.set(i64::try_from(invalid).unwrap_or(i64::MAX));
+        for facts in &loaded.facts {
+            metrics.start_rule(&facts.name, facts.severity.as_str());
+        }
         debug!(rules = loaded.facts.len(), invalid, "rules swapped");
         self.loaded.store(Arc::new(loaded));
         self.changed.notify_one();
@@ -183,7 +212,8 @@ impl Rules {
                 }
                 Ok(Event::InitDone) => {
                     // What the list lacks was deleted while nobody watched.
-                    let present: std::collections::HashSet<_> = relisted.take().unwrap_or_default().into_iter().collect();
+                    let present: std::collections::HashSet<_> =
+                        relisted.take().unwrap_or_default().into_iter().collect();
                     self.lock().retain(|name, _| present.contains(name));
                     self.malformed
                         .lock()
@@ -199,12 +229,18 @@ impl Rules {
                 }
                 Ok(Event::Delete(rule)) => {
                     let name = rule.name_any();
+                    metrics.end_rule(&name);
                     self.lock().remove(&name);
-                    self.malformed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+                    self.malformed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&name);
                     self.swap(&metrics);
                 }
                 // An expired watch is part of normal life; the stream lists anew by itself.
-                Err(watcher::Error::WatchError(status)) if status.code == 410 => debug!("the watch of rules expired"),
+                Err(watcher::Error::WatchError(status)) if status.code == 410 => {
+                    debug!("the watch of rules expired")
+                }
                 Err(error) => warn!(%error, "the rules cannot be watched and are tried again"),
             }
         }
@@ -216,8 +252,15 @@ impl Rules {
         match rule.0 {
             Ok(rule) => self.apply(rule),
             Err(error) => {
-                warn!(rule = name, error = error.error, "the stored rule does not fit its kind and is not evaluated");
-                self.malformed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), error.error);
+                warn!(
+                    rule = name,
+                    error = error.error,
+                    "the stored rule does not fit its kind and is not evaluated"
+                );
+                self.malformed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(name.clone(), error.error);
                 self.lock().remove(&name);
                 true
             }

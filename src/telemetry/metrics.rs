@@ -82,34 +82,143 @@ pub struct Metrics {
     pub checkpoint_errors: Counter,
 }
 
+/// Every category of a failed write, see `WriteError::category`.
+const WRITE_CATEGORIES: [&str; 7] =
+    ["conflict", "forbidden", "not_found", "refused", "rejected", "timeout", "unreachable"];
+/// Every reason a line is malformed, see `DecodeError::category`.
+const MALFORMED_REASONS: [&str; 5] = ["not_an_event", "not_json", "not_utf8", "panic", "too_long"];
+
 impl Metrics {
+    /// Metrics at zero. What a label may say is there from the start, so that a first error is an increase to
+    /// Prometheus and not a new series.
+    pub fn new() -> Self {
+        let metrics = Self::default();
+        for category in WRITE_CATEGORIES {
+            drop(metrics.write_errors.get_or_create(&CategoryLabels { category }));
+        }
+        metrics
+    }
+
+    /// Makes the series of a source; gives its count of events.
+    pub fn start_source(&self, source: &str) -> Counter {
+        let labels = SourceLabels { source: source.to_owned() };
+        for reason in MALFORMED_REASONS {
+            drop(self.malformed_lines.get_or_create(&MalformedLabels { source: source.to_owned(), reason }));
+        }
+        for reason in ["own", "user"] {
+            drop(self.ignored_events.get_or_create(&IgnoredLabels { source: source.to_owned(), reason }));
+        }
+        drop(self.source_gaps.get_or_create(&labels));
+        self.events.get_or_create(&labels).clone()
+    }
+
+    /// Makes the series of a rule.
+    pub fn start_rule(&self, rule: &str, severity: &'static str) {
+        let labels = RuleLabels { rule: rule.to_owned() };
+        for family in [&self.matches, &self.suppressed, &self.undecidable] {
+            drop(family.get_or_create(&labels));
+        }
+        drop(self.alerts.get_or_create(&AlertLabels { rule: rule.to_owned(), severity }));
+    }
+
+    /// Ends the series of a rule that is gone.
+    pub fn end_rule(&self, rule: &str) {
+        let labels = RuleLabels { rule: rule.to_owned() };
+        for family in [&self.matches, &self.suppressed, &self.undecidable] {
+            family.remove(&labels);
+        }
+        for severity in ["Low", "Medium", "High", "Critical"] {
+            self.alerts.remove(&AlertLabels { rule: rule.to_owned(), severity });
+        }
+    }
+
     /// A registry over these metrics. The encoder appends `_total` to a counter's name.
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tripline");
         let r = &mut registry;
         r.register("events", "Audit events read", self.events.clone());
-        r.register("malformed_lines", "Lines that are no audit event", self.malformed_lines.clone());
-        r.register("ignored_events", "Audit events that no rule is asked about", self.ignored_events.clone());
-        r.register("matches", "Requests that matched, before exceptions", self.matches.clone());
-        r.register("suppressed", "Matches that an exception let pass", self.suppressed.clone());
-        r.register("undecidable", "Requests whose entry lacks a body the query needs", self.undecidable.clone());
+        r.register(
+            "malformed_lines",
+            "Lines that are no audit event",
+            self.malformed_lines.clone(),
+        );
+        r.register(
+            "ignored_events",
+            "Audit events that no rule is asked about",
+            self.ignored_events.clone(),
+        );
+        r.register(
+            "matches",
+            "Requests that matched, before exceptions",
+            self.matches.clone(),
+        );
+        r.register(
+            "suppressed",
+            "Matches that an exception let pass",
+            self.suppressed.clone(),
+        );
+        r.register(
+            "undecidable",
+            "Requests whose entry lacks a body the query needs",
+            self.undecidable.clone(),
+        );
         r.register("alerts", "SecurityAlerts opened", self.alerts.clone());
-        r.register("source_lag_bytes", "Bytes written to the log and not yet judged", self.source_lag_bytes.clone());
+        r.register(
+            "source_lag_bytes",
+            "Bytes written to the log and not yet judged",
+            self.source_lag_bytes.clone(),
+        );
         r.register(
             "source_lag_seconds",
             "Age of the newest judged event while there is more to judge",
             self.source_lag_seconds.clone(),
         );
-        r.register("source_gaps", "Times a part of the log could not be read", self.source_gaps.clone());
-        r.register("source_read_errors", "Failed attempts to read a log", self.source_read_errors.clone());
-        r.register("write_errors", "Failed writes to the API server", self.write_errors.clone());
-        r.register("rejected_alerts", "Alert writes refused for good", self.rejected_alerts.clone());
-        r.register("kubernetes_events", "Kubernetes Events written", self.kubernetes_events.clone());
-        r.register("pending_alerts", "Alert writes that wait", self.pending_alerts.clone());
+        r.register(
+            "source_gaps",
+            "Times a part of the log could not be read",
+            self.source_gaps.clone(),
+        );
+        r.register(
+            "source_read_errors",
+            "Failed attempts to read a log",
+            self.source_read_errors.clone(),
+        );
+        r.register(
+            "write_errors",
+            "Failed writes to the API server",
+            self.write_errors.clone(),
+        );
+        r.register(
+            "rejected_alerts",
+            "Alert writes refused for good",
+            self.rejected_alerts.clone(),
+        );
+        r.register(
+            "kubernetes_events",
+            "Kubernetes Events written",
+            self.kubernetes_events.clone(),
+        );
+        r.register(
+            "pending_alerts",
+            "Alert writes that wait",
+            self.pending_alerts.clone(),
+        );
         r.register("rules", "Rules that are evaluated", self.rules.clone());
-        r.register("invalid_rules", "Rules that cannot be evaluated", self.invalid_rules.clone());
-        r.register("checkpoint_errors", "Checkpoints that could not be saved", self.checkpoint_errors.clone());
-        r.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        r.register(
+            "invalid_rules",
+            "Rules that cannot be evaluated",
+            self.invalid_rules.clone(),
+        );
+        r.register(
+            "checkpoint_errors",
+            "Checkpoints that could not be saved",
+            self.checkpoint_errors.clone(),
+        );
+        r.register(
+            "build",
+            "The program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         registry
     }
 }

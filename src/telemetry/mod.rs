@@ -6,4 +6,6 @@ mod metrics;
 
 pub use health::{Health, serve};
 pub use logging::{LogFormat, init_logging};
-pub use metrics::{AlertLabels, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};
+pub use metrics::{
+    AlertLabels, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels,
+};

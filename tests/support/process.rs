@@ -65,6 +65,11 @@ impl Server {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the server and waits for its end.
     pub(crate) fn stop(&mut self) {
         // In this order, and whatever fails: it may have ended by itself.
@@ -76,9 +81,18 @@ impl Server {
 
     /// Asks the server to end (SIGTERM) and waits until it did, with success.
     pub(crate) fn terminate(&mut self, longest: Duration) -> Result<()> {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        let status = wait_for(&format!("{} to end", self.name), longest, || self.child.try_wait().ok().flatten())?;
-        ensure!(status.success(), "{} ended with {status}; {}", self.name, self.log_end());
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
+        let status = wait_for(&format!("{} to end", self.name), longest, || {
+            self.child.try_wait().ok().flatten()
+        })?;
+        ensure!(
+            status.success(),
+            "{} ended with {status}; {}",
+            self.name,
+            self.log_end()
+        );
         Ok(())
     }
 

@@ -1,0 +1,141 @@
+//! How long from an audit record to its alert: `make latency`.
+//!
+//! A real API server, the operator as built with `--release`, 200 sessions in pods of their own, one after the other.
+//! For each the time from the record's own stage timestamp (which the API server takes just before it writes the
+//! line) to the alert's arrival at a watch is taken. The same is done for a plain ConfigMap, from before its creation
+//! to its arrival, as the yardstick: what one write and one watch cost on this machine.
+#![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ObjectMeta, PostParams, WatchEvent, WatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use support::operator::{Operator, install, rule, source};
+use support::{ControlPlane, Options};
+use tripline::api::SecurityAlert;
+
+const EXECS: usize = 200;
+
+fn main() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.make_pod("shop", "web-0")?;
+        plane.apply("admin", include_str!("../rules/exec-into-pod.yaml"))?;
+        for n in 0..20 {
+            plane.apply(
+                "admin",
+                &rule(&format!("other-{n}"), "verb:patch and objectRef.name:nothing").to_string(),
+            )?;
+        }
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = Operator::start(plane, &account)?;
+        plane.run(
+            "admin",
+            &[
+                "wait",
+                "--for=condition=Ready",
+                "auditsource",
+                "log",
+                "--timeout=10s",
+            ],
+        )?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(measure(plane))?;
+        operator.terminate()
+    })
+}
+
+async fn measure(plane: &ControlPlane) -> Result<()> {
+    let config = |user: &str| Kubeconfig::read_from(plane.kubeconfig(user));
+    let admin = Config::from_custom_kubeconfig(config("admin")?, &KubeConfigOptions::default()).await?;
+    let admin = Client::try_from(admin)?;
+    let alice = Config::from_custom_kubeconfig(config("alice")?, &KubeConfigOptions::default()).await?;
+    let alice = Client::try_from(alice)?;
+
+    let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "shop");
+    let mut watch = maps
+        .watch(&WatchParams::default().timeout(290), "0")
+        .await?
+        .boxed();
+    let mut writes = Vec::new();
+    for n in 0..EXECS {
+        let name = format!("yardstick-{n}");
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        };
+        let started = Instant::now();
+        let (created, seen) = tokio::join!(maps.create(&PostParams::default(), &map), async {
+            while let Some(event) = watch.try_next().await? {
+                if matches!(&event, WatchEvent::Added(map) if map.metadata.name.as_ref() == Some(&name)) {
+                    return Ok(started.elapsed());
+                }
+            }
+            anyhow::bail!("the watch ended")
+        });
+        created?;
+        writes.push(seen?);
+    }
+
+    let alerts: Api<SecurityAlert> = Api::all(admin);
+    let mut watch = alerts
+        .watch(&WatchParams::default().timeout(290), "0")
+        .await?
+        .boxed();
+    let mut latencies = Vec::new();
+    for n in 0..EXECS {
+        let uri = format!("/api/v1/namespaces/shop/pods/pod-{n}/exec?command=id&stdout=true");
+        let request = http::Request::post(uri).body(Vec::new())?;
+        let (_answer, seen) = tokio::join!(alice.request_text(request), async {
+            while let Some(event) = watch.try_next().await? {
+                if let WatchEvent::Added(alert) = event {
+                    let now = Timestamp::now();
+                    let stage = alert
+                        .spec
+                        .detection
+                        .event
+                        .stage_time
+                        .context("the alert has no stage time")?;
+                    return Ok(Duration::try_from(now.duration_since(stage.0)).unwrap_or_default());
+                }
+            }
+            anyhow::bail!("the watch ended")
+        });
+        latencies.push(seen?);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    print("create a ConfigMap, seen by a watch", &mut writes);
+    print("audit record written, alert seen by a watch", &mut latencies);
+    Ok(())
+}
+
+fn print(what: &str, times: &mut [Duration]) {
+    times.sort_unstable();
+    let at = |percent: usize| {
+        times
+            .get((times.len() * percent / 100).min(times.len() - 1))
+            .copied()
+            .unwrap_or_default()
+    };
+    println!(
+        "{what}: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?} of {}",
+        at(50),
+        at(90),
+        at(99),
+        at(100),
+        times.len()
+    );
+}
