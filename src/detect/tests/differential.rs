@@ -207,7 +207,7 @@ fn nested() -> impl Strategy<Value = Condition> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn both_evaluators_agree(document in document(), condition in prop_oneof![5 => condition(), 1 => nested()]) {

@@ -1,6 +1,8 @@
 //! Events and queries made to be slow.
+use proptest::prelude::*;
+
 use super::{rule, verdict};
-use crate::detect::{Context, Rule, RuleSource, Verdict};
+use crate::detect::{Context, Rule, RuleSource, Verdict, explain, is_decisive};
 use crate::event::{Event, Tape};
 
 #[test]
@@ -113,4 +115,64 @@ fn numbers_and_addresses_as_long_as_a_line() {
         rule("m < 5").verdict(&event, &Context::default()),
         Verdict::NoMatch
     );
+}
+
+/// A piece of a query that means something, or any text.
+fn word() -> impl Strategy<Value = String> {
+    let words = vec![
+        "verb",
+        "@timestamp",
+        "sourceIPs",
+        "podSpec.allContainers",
+        "kubernetes.audit",
+        "kubernetes.audit.annotations",
+        "requestObject.*",
+        "exec.argv",
+        "request.dryRun",
+        "now/d",
+        "2026-01-01||+1M",
+        "10.0.0.0/8",
+        "1e9",
+        "*",
+        ":",
+        ":{ ",
+        " }",
+        "(",
+        ")",
+        " and ",
+        " or ",
+        "not ",
+        " > ",
+        " <= ",
+        "true",
+        "\"",
+        "€",
+    ];
+    prop_oneof![8 => prop::sample::select(words).prop_map(str::to_owned), 1 => "\\PC{0,3}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(800))]
+
+    #[test]
+    fn any_query_on_any_event_comes_to_something(
+        words in prop::collection::vec(word(), 1..12),
+        date in "(2026-01-02T03:04:05Z|9999-12-30T00:00:00Z|-9999-01-02T00:00:00Z|x)",
+        uri in "/exec\\?(command=|%|[a-z&=+]){0,6}\\PC{0,2}",
+    ) {
+        let query = words.concat();
+        let source = RuleSource { query: query.clone(), group_by: words[..1].to_vec(), ..RuleSource::default() };
+        if let Ok((rule, findings)) = Rule::compile(source) {
+            let event = serde_json::json!({
+                "verb": "create", "stageTimestamp": date, "requestURI": uri, "sourceIPs": ["10.0.0.1", date],
+                "requestObject": { "spec": { "containers": [{ "image": date }] }, "n": 5 }, "level": "Request",
+            });
+            let (text, mut tape) = (event.to_string(), Tape::new());
+            let event = Event::from_object(&text, &mut tape).unwrap();
+            let context = Context::default();
+            prop_assert_eq!(explain(&rule, &event, &context).verdict, rule.verdict(&event, &context));
+            prop_assert!(rule.group(&event, &context).len() < 12 && is_decisive(&event, &context));
+            prop_assert!(findings.iter().all(|finding| finding.diagnostic.message.len() < 500));
+        }
+    }
 }
