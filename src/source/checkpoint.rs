@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::error::CheckpointError;
 use super::position::FilePosition;
 
 /// The version of the format that this program writes.
@@ -75,54 +76,6 @@ pub enum Loaded<P> {
         /// Where it is now.
         kept_as: PathBuf,
     },
-}
-
-/// Why the state folder failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// Another process has it.
-    #[error("the state folder {} is in use by another process", path.display())]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A file operation failed.
-    #[error("failed to {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The checkpoint has no JSON form.
-    #[error("failed to encode the checkpoint of source {name}")]
-    Encode {
-        /// The source's name.
-        name: String,
-        /// What the encoder said.
-        source: serde_json::Error,
-    },
-    /// The thread that writes checkpoints is gone.
-    #[error("the thread that writes the checkpoint {} has stopped", path.display())]
-    WriterGone {
-        /// The checkpoint.
-        path: PathBuf,
-    },
-}
-
-impl CheckpointError {
-    /// The kind of the failure, for a label or a condition's reason.
-    pub fn category(&self) -> &'static str {
-        match self {
-            Self::InUse { .. } => "in_use",
-            Self::Io { .. } => "io",
-            Self::Encode { .. } => "encode",
-            Self::WriterGone { .. } => "writer_gone",
-        }
-    }
 }
 
 /// The folder that holds the checkpoints, locked for as long as this value lives.

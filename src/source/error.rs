@@ -1,4 +1,4 @@
-//! Why a source cannot be read just now.
+//! Why a source cannot be read, or its state not be kept.
 use std::io;
 use std::path::PathBuf;
 
@@ -64,6 +64,54 @@ impl SourceError {
             Self::OutsideLogRoot { .. } => "outside_log_root",
             Self::Io { .. } => "io",
             Self::Random { .. } => "random",
+        }
+    }
+}
+
+/// Why the state folder failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Another process has it.
+    #[error("the state folder {} is in use by another process", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file operation failed.
+    #[error("failed to {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The checkpoint has no JSON form.
+    #[error("failed to encode the checkpoint of source {name}")]
+    Encode {
+        /// The source's name.
+        name: String,
+        /// What the encoder said.
+        source: serde_json::Error,
+    },
+    /// The thread that writes checkpoints is gone.
+    #[error("the thread that writes the checkpoint {} has stopped", path.display())]
+    WriterGone {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+}
+
+impl CheckpointError {
+    /// The kind of the failure, for a label or a condition's reason.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "in_use",
+            Self::Io { .. } => "io",
+            Self::Encode { .. } => "encode",
+            Self::WriterGone { .. } => "writer_gone",
         }
     }
 }

@@ -23,8 +23,8 @@ mod tests;
 mod wakeup;
 mod writer;
 
-pub use checkpoint::{Checkpoint, CheckpointError, Loaded, StateFolder};
-pub use error::SourceError;
+pub use checkpoint::{Checkpoint, Loaded, StateFolder};
+pub use error::{CheckpointError, SourceError};
 pub use file::FileSource;
 pub use gap::{Gap, GapReason};
 pub use lines::{Batch, Lines, MAX_LINE};

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::checkpoint::{CheckpointError, StateFolder};
+use super::checkpoint::StateFolder;
+use super::error::CheckpointError;
 
 /// A thread that writes the checkpoints of one source. One snapshot waits at most: a newer one takes its place.
 #[derive(Debug)]

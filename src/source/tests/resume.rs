@@ -193,3 +193,33 @@ fn a_place_in_a_new_file_whose_first_record_is_unfinished_is_kept() {
     assert_eq!(drain(&mut log.resumed(&position)).offsets(), [8]);
     assert_eq!(drain(&mut source).offsets(), [8]);
 }
+
+#[test]
+fn a_file_that_is_compressed_or_deleted_while_it_is_looked_for_is_a_gap_and_no_error() {
+    // Before each access to the disk in turn.
+    for moment in 0..12 {
+        let mut log = Log::with("one\ntwo\n");
+        let position = after_first_line(&log);
+        let rotated = log.rotate();
+        log.write("three\n");
+        let mut accesses = 0;
+        MEANWHILE.set(Some(Box::new(move || {
+            if accesses == moment {
+                fs::remove_file(&rotated).unwrap();
+            }
+            accesses += 1;
+        })));
+        let mut source = log.resumed(&position);
+        let mut seen = drain(&mut source);
+        let again = drain(&mut source);
+        MEANWHILE.set(None);
+        seen.lines.extend(again.lines);
+        seen.gaps.extend(again.gaps);
+        let texts = seen.texts();
+        match seen.reasons()[..] {
+            [] | [GapReason::Deleted] => assert_eq!(texts, ["two", "three"], "at access {moment}"),
+            [GapReason::FileGone] => assert_eq!(texts, ["three"], "at access {moment}"),
+            ref others => panic!("{others:?} at access {moment}"),
+        }
+    }
+}
