@@ -17,10 +17,7 @@ fn exec_rule(verbs: &str) -> Arc<Rule> {
            kubernetes.audit.objectRef.resource:"pods" and
            kubernetes.audit.objectRef.subresource:"exec""#
     );
-    match Rule::compile(RuleSource {
-        query,
-        ..RuleSource::default()
-    }) {
+    match Rule::compile(RuleSource { query, ..RuleSource::default() }) {
         Ok((rule, _)) => Arc::new(rule),
         Err(findings) => unreachable!("the exec rule compiles: {findings:?}"),
     }
@@ -49,13 +46,7 @@ fn line(n: usize) -> String {
             "",
             format!(r#","requestObject":{0},"responseObject":{0}"#, pod()),
         ),
-        1 | 2 => (
-            "Request",
-            "patch",
-            "pods",
-            "status",
-            format!(r#","requestObject":{}"#, pod()),
-        ),
+        1 | 2 => ("Request", "patch", "pods", "status", format!(r#","requestObject":{}"#, pod())),
         3 if n % 200 == 3 => ("Metadata", "get", "pods", "exec", String::new()),
         3..8 => ("Metadata", "get", "secrets", "", String::new()),
         _ => ("Metadata", "update", "leases", "", String::new()),
@@ -69,10 +60,7 @@ fn line(n: usize) -> String {
 fn judge(c: &mut Criterion) {
     let lines: Vec<String> = (0..LINES).map(line).collect();
     let bytes = lines.iter().map(String::len).sum::<usize>();
-    let rules = RuleSet::new(vec![
-        exec_rule("\"create\""),
-        exec_rule("(\"create\" or \"get\")"),
-    ]);
+    let rules = RuleSet::new(vec![exec_rule("\"create\""), exec_rule("(\"create\" or \"get\")")]);
     let mut group = c.benchmark_group("lines");
     group.throughput(Throughput::Bytes(u64::try_from(bytes).unwrap_or(u64::MAX)));
     let (mut tape, mut outcomes) = (Tape::new(), Vec::new());
@@ -91,19 +79,11 @@ fn judge(c: &mut Criterion) {
     group.bench_function("decode and judge", |b| b.iter(|| black_box(judge_all())));
     group.bench_function("decode", |b| {
         let mut tape = Tape::new();
-        b.iter(|| {
-            lines
-                .iter()
-                .filter(|line| Event::decode(line.as_bytes(), &mut tape).is_ok())
-                .count()
-        });
+        b.iter(|| lines.iter().filter(|line| Event::decode(line.as_bytes(), &mut tape).is_ok()).count());
     });
     group.bench_function("serde_json::Value", |b| {
         b.iter(|| {
-            lines
-                .iter()
-                .filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
-                .count()
+            lines.iter().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count()
         });
     });
     group.finish();

@@ -17,21 +17,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 fn main() -> Result<()> {
-    let folder = std::env::args_os()
-        .nth(1)
-        .context("usage: control-plane FOLDER")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let folder = std::env::args_os().nth(1).context("usage: control-plane FOLDER")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the servers start, so that no signal finds them without an owner.
     let (mut interrupted, mut terminated) = {
         let _guard = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
-    let plane = ControlPlane::start(Options {
-        folder: Some(folder.into()),
-        ..Options::default()
-    })?;
+    let plane = ControlPlane::start(Options { folder: Some(folder.into()), ..Options::default() })?;
     println!("audit log   {}", plane.audit_log().display());
     println!("API server  {}", plane.url());
     for user in ["admin", "alice", "bob", "tripline"] {

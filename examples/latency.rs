@@ -37,19 +37,8 @@ fn main() -> Result<()> {
         }
         plane.apply("admin", &source(plane, "log", "End"))?;
         let operator = Operator::start(plane, &account)?;
-        plane.run(
-            "admin",
-            &[
-                "wait",
-                "--for=condition=Ready",
-                "auditsource",
-                "log",
-                "--timeout=10s",
-            ],
-        )?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(measure(plane))?;
         operator.terminate()
     })
@@ -63,22 +52,16 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
     let alice = Client::try_from(alice)?;
 
     let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "shop");
-    let mut watch = maps
-        .watch(&WatchParams::default().timeout(290), "0")
-        .await?
-        .boxed();
+    let mut watch = maps.watch(&WatchParams::default().timeout(290), "0").await?.boxed();
     let mut writes = Vec::new();
     for n in 0..EXECS {
         let name = format!("yardstick-{n}");
         let map = ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
             ..ConfigMap::default()
         };
-        let started = Instant::now();
-        let (created, seen) = tokio::join!(maps.create(&PostParams::default(), &map), async {
+        let (started, params) = (Instant::now(), PostParams::default());
+        let (created, seen) = tokio::join!(maps.create(&params, &map), async {
             while let Some(event) = watch.try_next().await? {
                 if matches!(&event, WatchEvent::Added(map) if map.metadata.name.as_ref() == Some(&name)) {
                     return Ok(started.elapsed());
@@ -91,10 +74,7 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
     }
 
     let alerts: Api<SecurityAlert> = Api::all(admin);
-    let mut watch = alerts
-        .watch(&WatchParams::default().timeout(290), "0")
-        .await?
-        .boxed();
+    let mut watch = alerts.watch(&WatchParams::default().timeout(290), "0").await?.boxed();
     let mut latencies = Vec::new();
     for n in 0..EXECS {
         let uri = format!("/api/v1/namespaces/shop/pods/pod-{n}/exec?command=id&stdout=true");
@@ -103,12 +83,8 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
             while let Some(event) = watch.try_next().await? {
                 if let WatchEvent::Added(alert) = event {
                     let now = Timestamp::now();
-                    let stage = alert
-                        .spec
-                        .detection
-                        .event
-                        .stage_time
-                        .context("the alert has no stage time")?;
+                    let stage =
+                        alert.spec.detection.event.stage_time.context("the alert has no stage time")?;
                     return Ok(Duration::try_from(now.duration_since(stage.0)).unwrap_or_default());
                 }
             }
@@ -125,10 +101,7 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
 fn print(what: &str, times: &mut [Duration]) {
     times.sort_unstable();
     let at = |percent: usize| {
-        times
-            .get((times.len() * percent / 100).min(times.len() - 1))
-            .copied()
-            .unwrap_or_default()
+        times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default()
     };
     println!(
         "{what}: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?} of {}",

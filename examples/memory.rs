@@ -35,13 +35,19 @@ fn main() -> Result<()> {
         let started = Instant::now();
         let bytes = std::io::copy(&mut log, &mut followed)?;
         let done = "tripline_source_lag_bytes{source=\"big\"} 0";
-        wait_for("all of it to be judged", Duration::from_secs(600), || {
+        wait_for("all of it to be judged", Duration::from_mins(10), || {
             // The offset of the report, since the lag is 0 before the first byte is seen as well.
-            let status = plane.run("admin", &["get", "auditsource", "big", "-o", "jsonpath={.status.agents[0].offset}"]);
-            let lag = operator.page("/metrics").ok()?.1.contains(&done);
+            let status = plane
+                .run("admin", &["get", "auditsource", "big", "-o", "jsonpath={.status.agents[0].offset}"]);
+            let lag = operator.page("/metrics").ok()?.1.contains(done);
             (lag && status.ok()?.parse() == Ok(bytes)).then_some(())
         })?;
-        println!("{} MB judged   {} (within {:.0?})", bytes / 1_000_000, operator.memory()?, started.elapsed());
+        println!(
+            "{} MB judged   {} (within {:.0?})",
+            bytes / 1_000_000,
+            operator.memory()?,
+            started.elapsed()
+        );
         operator.terminate()
     })
 }

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::alert::{Announcement, Chain, Ledger, Rejected, Writer};
 use crate::controller::{
-    IgnoredUsers, Readers, RuleStatuses, Rules, SourceStatuses, Surroundings, wait_until_ready,
+    IgnoredUsers, Reader, Readers, RuleStatuses, Rules, SourceStatuses, Surroundings, wait_until_ready,
 };
 use crate::source::StateFolder;
 use crate::telemetry::{Health, Metrics, serve};
@@ -67,12 +67,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
 
     // The endpoint outlives everything else, so that a slow stop can be watched.
     let served = CancellationToken::new();
-    let endpoint = tokio::spawn(serve(
-        listener,
-        health.clone(),
-        metrics.registry(),
-        served.clone().cancelled_owned(),
-    ));
+    let endpoint =
+        tokio::spawn(serve(listener, health.clone(), metrics.registry(), served.clone().cancelled_owned()));
     let outcome = operate(options, client, state, &metrics, &health, &stop).await;
     served.cancel();
     endpoint.await?.context("the health endpoint failed")?;
@@ -114,10 +110,7 @@ async fn operate(
     let around = Surroundings {
         rules: rules.loaded(),
         ledger: Arc::clone(&ledger),
-        ignored: Arc::new(IgnoredUsers {
-            own_account: Some(account),
-            users: options.ignore_users,
-        }),
+        ignored: Arc::new(IgnoredUsers { own_account: Some(account), users: options.ignore_users }),
         metrics: Arc::clone(metrics),
         state: Arc::new(state),
     };
@@ -156,8 +149,7 @@ async fn operate(
         Err(_) => warn!("some writes did not end in time; they are in the checkpoint"),
     }
     // Last, so that it holds neither more nor less than what is still to be written.
-    tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(|reader| reader.finish()))
-        .await?;
+    tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(Reader::finish)).await?;
     info!("stopped");
     Ok(())
 }
@@ -202,8 +194,6 @@ async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> 
     // kube's own retry would hold a write for up to a quarter of an hour; every caller here has its own.
     config.default_retry = false;
     let agent = format!("tripline/{}", env!("CARGO_PKG_VERSION"));
-    config
-        .headers
-        .push((http::header::USER_AGENT, http::HeaderValue::try_from(agent)?));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::try_from(agent)?));
     Client::try_from(config).context("the client cannot be made")
 }

@@ -9,21 +9,14 @@ use serde_json::Value;
 fn findings(text: &str) -> (i32, Vec<Value>) {
     let folder = Folder::new(&[("rule.yaml", text)]);
     let run = tripline(&["lint", "--output", "json", folder.path("rule.yaml").as_str()]);
-    let lines = run
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-        .collect();
+    let lines = run.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     (run.code, lines)
 }
 
 /// The one error of a rule, with its place, after checking that it has a remedy and ends in exit code 1.
 fn error(text: &str) -> (String, u64, u64) {
     let (code, found) = findings(text);
-    let errors: Vec<_> = found
-        .iter()
-        .filter(|finding| finding["severity"] == "error")
-        .collect();
+    let errors: Vec<_> = found.iter().filter(|finding| finding["severity"] == "error").collect();
     assert_eq!(errors.len(), 1, "{found:#?}");
     assert_eq!(code, 1, "{found:#?}");
     let error = errors[0];
@@ -31,11 +24,7 @@ fn error(text: &str) -> (String, u64, u64) {
     let remedy = error["help"].is_string() || message.starts_with("expected") || message.contains("at most");
     assert!(remedy, "no remedy: {error:#}");
     let number = |key: &str| error[key].as_u64().expect("set");
-    (
-        error["message"].as_str().expect("set").to_owned(),
-        number("line"),
-        number("column"),
-    )
+    (error["message"].as_str().expect("set").to_owned(), number("line"), number("column"))
 }
 
 #[test]
@@ -66,11 +55,7 @@ fn a_file_that_is_not_utf8() {
     std::fs::write(folder.path("rule.yaml"), b"kind: \xff\xfe\n").unwrap();
     let run = tripline(&["lint", &folder.root()]);
     assert_eq!(run.code, 1);
-    assert!(
-        run.out.contains("rule.yaml:1:7: error: this is not UTF-8"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("rule.yaml:1:7: error: this is not UTF-8"), "{}", run.out);
 }
 
 #[test]
@@ -86,58 +71,18 @@ fn an_unknown_field_names_the_nearest_one() {
 #[test]
 fn values_the_api_server_would_refuse() {
     for (from, to, expected) in [
-        (
-            "severity: Low",
-            "severity: low",
-            "`spec.severity` cannot be `low`",
-        ),
-        (
-            "riskScore: 21",
-            "riskScore: 101",
-            "`spec.riskScore` must be from 0 to 100, this is 101",
-        ),
-        (
-            "riskScore: 21",
-            "riskScore: \"21\"",
-            "`spec.riskScore` must be a whole number, this is a string",
-        ),
-        (
-            "riskScore: 21",
-            "riskScore: 2.5",
-            "`spec.riskScore` must be a whole number, this is 2.5",
-        ),
-        (
-            "displayName: A rule",
-            "displayName: on",
-            "`spec.displayName` must be a string, this is a boolean",
-        ),
-        (
-            "displayName: A rule",
-            "displayName: \"\"",
-            "`spec.displayName` must not be empty",
-        ),
+        ("severity: Low", "severity: low", "`spec.severity` cannot be `low`"),
+        ("riskScore: 21", "riskScore: 101", "`spec.riskScore` must be from 0 to 100, this is 101"),
+        ("riskScore: 21", "riskScore: \"21\"", "`spec.riskScore` must be a whole number, this is a string"),
+        ("riskScore: 21", "riskScore: 2.5", "`spec.riskScore` must be a whole number, this is 2.5"),
+        ("displayName: A rule", "displayName: on", "`spec.displayName` must be a string, this is a boolean"),
+        ("displayName: A rule", "displayName: \"\"", "`spec.displayName` must not be empty"),
         ("  riskScore: 21\n", "", "`spec.riskScore` is missing"),
-        (
-            "name: a-rule",
-            "name: A_Rule",
-            "`metadata.name` must be lower-case",
-        ),
-        (
-            "name: a-rule",
-            "nmae: a-rule",
-            "unknown field `nmae` in `metadata`",
-        ),
-        (
-            "expect: NoMatch",
-            "expect: No",
-            "`spec.tests[1].expect` must be a string, this is a boolean",
-        ),
+        ("name: a-rule", "name: A_Rule", "`metadata.name` must be lower-case"),
+        ("name: a-rule", "nmae: a-rule", "unknown field `nmae` in `metadata`"),
+        ("expect: NoMatch", "expect: No", "`spec.tests[1].expect` must be a string, this is a boolean"),
         ("v1alpha1", "v1", "unknown apiVersion"),
-        (
-            "riskScore: 21",
-            "riskScore: 21\n  tags: [x, y, x]",
-            "`x` stands twice in `spec.tags`",
-        ),
+        ("riskScore: 21", "riskScore: 21\n  tags: [x, y, x]", "`x` stands twice in `spec.tags`"),
         (
             "riskScore: 21",
             "riskScore: 21\n  riskScore: 22",
@@ -148,9 +93,7 @@ fn values_the_api_server_would_refuse() {
         let (code, found) = findings(&text);
         assert_eq!(code, 1, "{to}");
         assert!(
-            found
-                .iter()
-                .any(|finding| finding["message"].as_str().unwrap().starts_with(expected)),
+            found.iter().any(|finding| finding["message"].as_str().unwrap().starts_with(expected)),
             "{to}: {found:#?}"
         );
     }
@@ -164,17 +107,11 @@ fn values_the_api_server_takes() {
     for (from, to) in [
         ("riskScore: 21", "riskScore: 0x15"),
         ("riskScore: 21", "riskScore: 21.0"),
-        (
-            "riskScore: 21",
-            "riskScore: 21\n  tags: null\n  grouping: {by: null}\n  note: ~",
-        ),
+        ("riskScore: 21", "riskScore: 21\n  tags: null\n  grouping: {by: null}\n  note: ~"),
         ("severity: Low", "<<: {severity: Low}"),
         ("severity: Low", "severity: &a Low\n  license: *a"),
         ("displayName: A rule", "displayName: 2026-01-01"),
-        (
-            "name: a-rule",
-            "name: a.rule\n  labels: {a: ''}\n  annotations: {a: null}",
-        ),
+        ("name: a-rule", "name: a.rule\n  labels: {a: ''}\n  annotations: {a: null}"),
         ("kind: DetectionRule", "kind: DetectionRule\nstatus: {matches: 5}"),
     ] {
         let (code, found) = findings(&rule("verb: create").replace(from, to));
@@ -196,25 +133,13 @@ fn a_query_that_does_not_parse_is_placed_in_the_file_and_in_the_query() {
         assert_eq!((code, found.len()), (1, 1), "{query}: {found:#?}");
         let place = |key: &str| usize::try_from(found[0][key].as_u64().unwrap()).unwrap();
         let line = text.lines().nth(place("line") - 1).unwrap();
-        assert_eq!(
-            line.chars().nth(place("column") - 1),
-            Some(')'),
-            "{query}: {:#}",
-            found[0]
-        );
+        assert_eq!(line.chars().nth(place("column") - 1), Some(')'), "{query}: {:#}", found[0]);
         assert!(place("queryColumn") > 1 && place("queryLine") >= 1);
     }
-    let folder = Folder::new(&[(
-        "rule.yaml",
-        &rule("|\n    verb: create and\n    objectRef.resource: )"),
-    )]);
+    let folder = Folder::new(&[("rule.yaml", &rule("|\n    verb: create and\n    objectRef.resource: )"))]);
     let run = tripline(&["lint", &folder.root()]);
     let shown: Vec<_> = run.out.lines().collect();
-    assert!(
-        shown[0].contains("rule.yaml:10:25: error: a-rule: "),
-        "{}",
-        run.out
-    );
+    assert!(shown[0].contains("rule.yaml:10:25: error: a-rule: "), "{}", run.out);
     assert_eq!(shown[1], "  10 |     objectRef.resource: )");
     assert_eq!(shown[2].find('^'), shown[1].find(')'));
 }
@@ -280,11 +205,7 @@ fn warnings_do_not_fail() {
     let ended =
         "riskScore: 21\n  exceptions: [{name: a, query: 'verb: get', expireTime: 2020-01-01T00:00:00Z}]\n";
     let (code, found) = findings(&rule("verb: create").replace("riskScore: 21\n", ended));
-    assert_eq!(
-        (code, &found[0]["message"]),
-        (0, &"this exception has ended".into()),
-        "{found:#?}"
-    );
+    assert_eq!((code, &found[0]["message"]), (0, &"this exception has ended".into()), "{found:#?}");
     let threat = "riskScore: 21\n  threat: [{framework: MITRE ATT&CK, tactic: {id: T0002, name: x}}]\n";
     let (code, found) = findings(&rule("verb: create").replace("riskScore: 21\n", threat));
     assert_eq!((code, found.len()), (0, 1), "{found:#?}");
@@ -305,10 +226,7 @@ fn other_kinds_and_documents_are_skipped() {
 fn a_misspelt_kind_is_not_passed_over() {
     let (message, line, _) =
         error(&rule("verb: create").replace("kind: DetectionRule", "kind: DetectionRules"));
-    assert_eq!(
-        (message.as_str(), line),
-        ("tripline.dev has no kind `DetectionRules`", 2)
-    );
+    assert_eq!((message.as_str(), line), ("tripline.dev has no kind `DetectionRules`", 2));
 }
 
 #[test]
@@ -326,31 +244,18 @@ fn folders_are_read_with_what_is_below_them() {
     ]);
     let run = tripline(&["lint", "-o", "json", &folder.root()]);
     assert!(run.err.starts_with("3 rules in 3 files"), "{run:?}");
-    let files: Vec<Value> = run
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert!(
-        files
-            .iter()
-            .all(|line| line["file"].as_str().unwrap().ends_with("c.json")),
-        "{run:?}"
-    );
+    let files: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(files.iter().all(|line| line["file"].as_str().unwrap().ends_with("c.json")), "{run:?}");
     assert_eq!(run.code, 1);
 }
 
 #[test]
 fn a_name_that_two_files_use() {
-    let folder = Folder::new(&[
-        ("a.yaml", &rule("verb: create")),
-        ("b.yaml", &rule("verb: delete")),
-    ]);
+    let folder = Folder::new(&[("a.yaml", &rule("verb: create")), ("b.yaml", &rule("verb: delete"))]);
     let run = tripline(&["lint", &folder.root()]);
     assert_eq!(run.code, 1);
     assert!(
-        run.out
-            .contains("b.yaml:4:9: error: a-rule: the rule `a-rule` is defined twice, first in"),
+        run.out.contains("b.yaml:4:9: error: a-rule: the rule `a-rule` is defined twice, first in"),
         "{run:?}"
     );
     // The same file named twice is one file.
@@ -361,12 +266,9 @@ fn a_name_that_two_files_use() {
 #[test]
 fn what_cannot_be_used_is_exit_code_2() {
     let folder = Folder::new(&[("empty.yaml", "kind: Pod\n")]);
-    for arguments in [
-        vec!["lint"],
-        vec!["lint", "/nonexistent"],
-        vec!["lint", &folder.root()],
-        vec!["no-such"],
-    ] {
+    for arguments in
+        [vec!["lint"], vec!["lint", "/nonexistent"], vec!["lint", &folder.root()], vec!["no-such"]]
+    {
         let run = tripline(&arguments);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{arguments:?}");
         assert!(!run.err.is_empty());
@@ -376,10 +278,7 @@ fn what_cannot_be_used_is_exit_code_2() {
 #[test]
 fn nothing_a_terminal_acts_on_is_printed() {
     let text = rule("verb: create")
-        .replace(
-            "displayName: A rule",
-            "displayName: A rule\n  \"x\\e]0;owned\\a\": 1",
-        )
+        .replace("displayName: A rule", "displayName: A rule\n  \"x\\e]0;owned\\a\": 1")
         .replace("severity: Low", "severity: \"\\e[31mLow\"");
     let folder = Folder::new(&[("rule.yaml", &text)]);
     for arguments in [vec!["lint"], vec!["lint", "-o", "json"], vec!["test"]] {
@@ -389,9 +288,6 @@ fn nothing_a_terminal_acts_on_is_printed() {
         let run = tripline(&arguments);
         assert_eq!(run.code, 1);
         let printed = format!("{}{}", run.out, run.err);
-        assert!(
-            printed.chars().all(|c| c == '\n' || !c.is_control()),
-            "{printed:?}"
-        );
+        assert!(printed.chars().all(|c| c == '\n' || !c.is_control()), "{printed:?}");
     }
 }

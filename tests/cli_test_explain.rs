@@ -7,18 +7,9 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_tests_of_the_library_pass() {
-    let run = tripline(&[
-        "test",
-        "--output",
-        "json",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/rules"),
-    ]);
+    let run = tripline(&["test", "--output", "json", concat!(env!("CARGO_MANIFEST_DIR"), "/rules")]);
     assert_eq!(run.code, 0, "{}", run.out);
-    let cases: Vec<Value> = run
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let cases: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(cases.len() > 10);
     assert!(cases.iter().all(|case| case["ok"] == true));
 }
@@ -27,11 +18,7 @@ fn the_tests_of_the_library_pass() {
 fn a_case_is_a_line_of_json() {
     let folder = Folder::new(&[("rule.yaml", &rule("verb: create"))]);
     let run = tripline(&["test", "-o", "json", &folder.root()]);
-    let cases: Vec<Value> = run
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let cases: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         cases,
         [
@@ -39,10 +26,7 @@ fn a_case_is_a_line_of_json() {
             json!({"rule": "a-rule", "test": "a get", "expected": "NoMatch", "got": "NoMatch", "ok": true}),
         ]
     );
-    assert_eq!(
-        (run.code, run.err.as_str()),
-        (0, "1 rule in 1 file: 2 cases, 0 failed\n")
-    );
+    assert_eq!((run.code, run.err.as_str()), (0, "1 rule in 1 file: 2 cases, 0 failed\n"));
 }
 
 #[test]
@@ -55,40 +39,19 @@ fn a_failing_case_shows_why() {
         lines[0].split_whitespace().collect::<Vec<_>>(),
         ["RULE", "TEST", "EXPECTED", "GOT", "RESULT"]
     );
-    assert!(
-        lines[1].ends_with("FAILED") && lines[2].ends_with("ok"),
-        "{}",
-        run.out
-    );
-    assert!(
-        run.out
-            .contains("a-rule: a create\nexpected Match, got NoMatch:\n"),
-        "{}",
-        run.out
-    );
-    assert!(
-        run.out.contains("[create]"),
-        "the value is not shown: {}",
-        run.out
-    );
+    assert!(lines[1].ends_with("FAILED") && lines[2].ends_with("ok"), "{}", run.out);
+    assert!(run.out.contains("a-rule: a create\nexpected Match, got NoMatch:\n"), "{}", run.out);
+    assert!(run.out.contains("[create]"), "the value is not shown: {}", run.out);
 }
 
 #[test]
 fn unknown_is_a_verdict() {
     let text = rule("'requestObject.spec.hostPID: true'")
-        .replace(
-            "event: {verb: create, stage: ResponseComplete}",
-            "event: {verb: create, level: Metadata}",
-        )
+        .replace("event: {verb: create, stage: ResponseComplete}", "event: {verb: create, level: Metadata}")
         .replace("expect: Match", "expect: Unknown");
     let folder = Folder::new(&[("rule.yaml", &text)]);
     let run = tripline(&["test", "-o", "json", &folder.root()]);
-    assert!(
-        run.out
-            .contains(r#""expected":"Unknown","got":"Unknown","ok":true"#),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains(r#""expected":"Unknown","got":"Unknown","ok":true"#), "{}", run.out);
 }
 
 #[test]
@@ -97,11 +60,7 @@ fn a_rule_with_an_error_does_not_keep_others_from_being_tested() {
     let folder = Folder::new(&[("a.yaml", &rule("verb: create")), ("b.yaml", &other)]);
     let run = tripline(&["test", &folder.root()]);
     assert_eq!(run.code, 1);
-    assert!(
-        run.out.contains("a-rule") && !run.out.contains("broken"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("a-rule") && !run.out.contains("broken"), "{}", run.out);
     assert!(run.err.contains("b.yaml:8:17: error: broken: "), "{}", run.err);
 }
 
@@ -109,45 +68,22 @@ fn a_rule_with_an_error_does_not_keep_others_from_being_tested() {
 fn explain_shows_the_query_the_values_and_the_verdict() {
     let folder = Folder::new(&[
         ("rule.yaml", &rule("verb: create and objectRef.resource: pods")),
-        (
-            "event.json",
-            r#"{"verb":"create","stage":"ResponseComplete","objectRef":{"resource":"secrets"}}"#,
-        ),
-        (
-            "event.yaml",
-            "verb: create\nstage: ResponseComplete\nobjectRef: {resource: pods}\n",
-        ),
+        ("event.json", r#"{"verb":"create","stage":"ResponseComplete","objectRef":{"resource":"secrets"}}"#),
+        ("event.yaml", "verb: create\nstage: ResponseComplete\nobjectRef: {resource: pods}\n"),
     ]);
-    let (rule, json, yaml) = (
-        folder.path("rule.yaml"),
-        folder.path("event.json"),
-        folder.path("event.yaml"),
-    );
+    let (rule, json, yaml) = (folder.path("rule.yaml"), folder.path("event.json"), folder.path("event.yaml"));
     let run = tripline(&["explain", "--rule", &rule, &json]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
-    assert!(
-        run.out.contains("[create]") && run.out.contains("[secrets]"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("[create]") && run.out.contains("[secrets]"), "{}", run.out);
     assert!(run.out.ends_with("\nresult: no match\n"), "{}", run.out);
     let run = tripline(&["explain", "--rule", &rule, &yaml]);
     assert_eq!(run.code, 0);
-    assert!(
-        run.out
-            .contains("\nresult: a detection\ngroup:\n  user.username: none\n"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("\nresult: a detection\ngroup:\n  user.username: none\n"), "{}", run.out);
     assert!(run.out.contains("[pods]"), "{}", run.out);
     let lines = format!("{}\n{}\n", r#"{"verb":"get"}"#, r#"{"verb":"create"}"#);
     let run = tripline_with(&["explain", "-"], &[("TRIPLINE_RULE", &rule)], &lines);
     assert_eq!(run.code, 0, "{run:?}");
-    assert!(
-        run.out.contains("[get]") && run.out.contains("[create]"),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("[get]") && run.out.contains("[create]"), "{}", run.out);
 }
 
 #[test]
@@ -165,15 +101,9 @@ fn explain_says_what_a_match_would_be() {
         result.expect("a result").to_owned()
     };
     assert_eq!(explain("ResponseStarted", "alice", &[]), "a detection");
-    assert_eq!(
-        explain("ResponseStarted", "bob", &[]),
-        "a match that the exception `known` lets pass"
-    );
+    assert_eq!(explain("ResponseStarted", "bob", &[]), "a match that the exception `known` lets pass");
     let passing = explain("ResponseComplete", "alice", &[]);
-    assert_eq!(
-        passing,
-        "a match, but no detection here: this request is decided at ResponseStarted"
-    );
+    assert_eq!(passing, "a match, but no detection here: this request is decided at ResponseStarted");
     let omitted = ["--omit-stage", "ResponseStarted"];
     assert_eq!(explain("ResponseComplete", "alice", &omitted), "a detection");
 }
@@ -182,42 +112,22 @@ fn explain_says_what_a_match_would_be() {
 fn explain_prints_no_control_characters_of_an_event() {
     let folder = Folder::new(&[("rule.yaml", &rule("userAgent: x"))]);
     let rule = folder.path("rule.yaml");
-    let run = tripline_with(
-        &["explain", "--rule", &rule, "-"],
-        &[],
-        "{\"userAgent\":\"\\u001b[2J\\u202e\\n\"}",
-    );
+    let run =
+        tripline_with(&["explain", "--rule", &rule, "-"], &[], "{\"userAgent\":\"\\u001b[2J\\u202e\\n\"}");
     assert_eq!(run.code, 0);
-    assert!(
-        run.out
-            .chars()
-            .all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')),
-        "{:?}",
-        run.out
-    );
+    assert!(run.out.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{:?}", run.out);
 }
 
 #[test]
 fn explain_chooses_among_several_rules() {
-    let text = format!(
-        "{}---\n{}",
-        rule("verb: create"),
-        rule("verb: get").replace("a-rule", "second")
-    );
+    let text = format!("{}---\n{}", rule("verb: create"), rule("verb: get").replace("a-rule", "second"));
     let folder = Folder::new(&[("rules.yaml", &text)]);
     let rules = folder.path("rules.yaml");
     let run = tripline_with(&["explain", "--rule", &rules, "-"], &[], "{}");
     assert_eq!(run.code, 2);
-    assert!(
-        run.err.contains("choose one with --name: a-rule, second"),
-        "{}",
-        run.err
-    );
-    let run = tripline_with(
-        &["explain", "--rule", &rules, "--name", "second", "-"],
-        &[],
-        "{\"verb\":\"get\"}",
-    );
+    assert!(run.err.contains("choose one with --name: a-rule, second"), "{}", run.err);
+    let run =
+        tripline_with(&["explain", "--rule", &rules, "--name", "second", "-"], &[], "{\"verb\":\"get\"}");
     assert_eq!(run.code, 0, "{run:?}");
     let run = tripline_with(&["explain", "--rule", &rules, "--name", "third", "-"], &[], "{}");
     assert_eq!(run.code, 2);
@@ -225,25 +135,15 @@ fn explain_chooses_among_several_rules() {
 
 #[test]
 fn explain_says_what_is_wrong_with_its_input() {
-    let folder = Folder::new(&[
-        ("rule.yaml", &rule("verb: create")),
-        ("bad.yaml", &rule("'verb: )'")),
-    ]);
+    let folder = Folder::new(&[("rule.yaml", &rule("verb: create")), ("bad.yaml", &rule("'verb: )'"))]);
     let (good, bad) = (folder.path("rule.yaml"), folder.path("bad.yaml"));
-    assert_eq!(
-        tripline_with(&["explain", "--rule", &bad, "-"], &[], "{}").code,
-        1
-    );
+    assert_eq!(tripline_with(&["explain", "--rule", &bad, "-"], &[], "{}").code, 1);
     for input in ["", "[]", "{\"verb\":", "5"] {
         let run = tripline_with(&["explain", "--rule", &good, "-"], &[], input);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{input}");
         assert!(run.err.starts_with("error: "), "{}", run.err);
     }
-    let run = tripline_with(
-        &["explain", "--rule", &good, "--omit-stage", "Nope", "-"],
-        &[],
-        "{}",
-    );
+    let run = tripline_with(&["explain", "--rule", &good, "--omit-stage", "Nope", "-"], &[], "{}");
     assert_eq!(run.code, 2);
     assert!(run.err.contains("ResponseStarted"), "{}", run.err);
 }
@@ -252,23 +152,12 @@ fn explain_says_what_is_wrong_with_its_input() {
 fn crds_are_documents_that_kubectl_takes() {
     let run = tripline(&["crds"]);
     assert_eq!(run.code, 0);
-    let documents: Vec<Value> = run
-        .out
-        .split("---\n")
-        .skip(1)
-        .map(|text| serde_saphyr::from_str(text).expect("YAML"))
-        .collect();
-    let names: Vec<_> = documents
-        .iter()
-        .map(|crd| crd["metadata"]["name"].as_str().unwrap())
-        .collect();
+    let documents: Vec<Value> =
+        run.out.split("---\n").skip(1).map(|text| serde_saphyr::from_str(text).expect("YAML")).collect();
+    let names: Vec<_> = documents.iter().map(|crd| crd["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        [
-            "auditsources.tripline.dev",
-            "detectionrules.tripline.dev",
-            "securityalerts.tripline.dev"
-        ]
+        ["auditsources.tripline.dev", "detectionrules.tripline.dev", "securityalerts.tripline.dev"]
     );
 }
 
@@ -287,10 +176,7 @@ fn help_names_exit_codes_and_examples() {
     for command in ["lint", "test", "explain"] {
         let run = tripline(&[command, "--help"]);
         assert_eq!(run.code, 0);
-        assert!(
-            run.out.contains("Examples:") && run.out.contains("Exit codes:"),
-            "{command}"
-        );
+        assert!(run.out.contains("Examples:") && run.out.contains("Exit codes:"), "{command}");
         assert!(run.out.contains("[env: TRIPLINE_"), "{command}");
     }
 }

@@ -29,12 +29,7 @@ fn exec(plane: &ControlPlane) -> Result<()> {
     let get = plane.wait_for_event("an exec over WebSocket", |event| is_exec(event, "get"))?;
     let mut spdy = plane.kubectl_command("alice");
     assert!(
-        !spdy
-            .args(arguments)
-            .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false")
-            .output()?
-            .status
-            .success()
+        !spdy.args(arguments).env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output()?.status.success()
     );
     let create = plane.wait_for_event("an exec over SPDY", |event| is_exec(event, "create"))?;
 
@@ -42,46 +37,26 @@ fn exec(plane: &ControlPlane) -> Result<()> {
         assert_eq!(text(&event, "/user/username"), "alice");
         assert_eq!(text(&event, "/objectRef/namespace"), "shop");
         assert_eq!(text(&event, "/objectRef/name"), "web-0");
-        assert_eq!(
-            text(&event, "/annotations/authorization.k8s.io~1decision"),
-            "allow"
-        );
+        assert_eq!(text(&event, "/annotations/authorization.k8s.io~1decision"), "allow");
         assert_eq!(event.pointer("/responseStatus/code"), Some(&500.into()));
     }
     let events = plane.audit_events()?;
-    assert!(
-        events
-            .iter()
-            .any(|event| text(event, "/stage") == "RequestReceived")
-    );
+    assert!(events.iter().any(|event| text(event, "/stage") == "RequestReceived"));
     Ok(())
 }
 
 #[test]
 fn users_may_do_what_they_are_for_and_bodies_are_logged_where_the_policy_says() -> Result<()> {
-    let options = Options {
-        omit_stages: vec!["RequestReceived".to_owned()],
-        ..Options::default()
-    };
+    let options = Options { omit_stages: vec!["RequestReceived".to_owned()], ..Options::default() };
     ControlPlane::with(options, use_and_restart)
 }
 
 fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
     plane.run("alice", &["create", "configmap", "a", "--from-literal=secret=x"])?;
     plane.run("bob", &["get", "configmap", "a"])?;
-    assert!(
-        !plane
-            .kubectl("bob", &["delete", "configmap", "a"])?
-            .status
-            .success()
-    );
+    assert!(!plane.kubectl("bob", &["delete", "configmap", "a"])?.status.success());
     assert!(!plane.kubectl("alice", &["get", "nodes"])?.status.success());
-    let whoami = [
-        "auth",
-        "whoami",
-        "--output",
-        "jsonpath={.status.userInfo.username}",
-    ];
+    let whoami = ["auth", "whoami", "--output", "jsonpath={.status.userInfo.username}"];
     let account = "system:serviceaccount:tripline-system:tripline";
     assert_eq!(plane.run("tripline", &whoami)?, account);
     plane.add_service_account("tripline-system", "tripline")?;
@@ -94,18 +69,11 @@ fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
     let events = plane.audit_events()?;
     assert!(events.len() > before);
 
-    assert!(
-        !events
-            .iter()
-            .any(|event| text(event, "/stage") == "RequestReceived")
-    );
+    assert!(!events.iter().any(|event| text(event, "/stage") == "RequestReceived"));
     let body = |resource: &str, verb: &str| {
         let is =
             |event: &&Value| (text(event, "/objectRef/resource"), text(event, "/verb")) == (resource, verb);
-        events
-            .iter()
-            .find(is)
-            .map(|event| event.get("requestObject").is_some())
+        events.iter().find(is).map(|event| event.get("requestObject").is_some())
     };
     assert_eq!(body("configmaps", "create"), Some(false));
     assert_eq!(body("clusterrolebindings", "create"), Some(true));
@@ -113,10 +81,7 @@ fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
         (text(event, "/user/username"), text(event, "/verb")) == ("bob", "delete")
             && text(event, "/objectRef/name") == "a"
     };
-    let code = events
-        .iter()
-        .find(denied)
-        .and_then(|event| event.pointer("/responseStatus/code"));
+    let code = events.iter().find(denied).and_then(|event| event.pointer("/responseStatus/code"));
     assert_eq!(code, Some(&403.into()));
     Ok(())
 }
@@ -129,14 +94,8 @@ fn a_server_that_does_not_start_says_why() -> Result<()> {
         api_server_arguments: vec!["--no-such-flag".to_owned()],
         ..Options::default()
     };
-    let error = ControlPlane::start(options)
-        .err()
-        .map(|error| format!("{error:#}"))
-        .unwrap_or_default();
-    assert!(
-        error.contains("kube-apiserver ended with exit status: 1 before it was ready"),
-        "{error}"
-    );
+    let error = ControlPlane::start(options).err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(error.contains("kube-apiserver ended with exit status: 1 before it was ready"), "{error}");
     assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
     Ok(())
 }

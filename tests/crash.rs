@@ -20,10 +20,7 @@ const KILLS: u64 = 6;
 const PODS: u64 = 60;
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client> {
@@ -36,18 +33,12 @@ async fn client(kubeconfig: &Path) -> Result<Client> {
 #[test]
 fn kills_under_load_neither_lose_nor_double_a_match() -> Result<()> {
     // Small files, so that the log is rotated while the operator is down.
-    let options = Options {
-        audit_log_max_size: 1,
-        ..Options::default()
-    };
+    let options = Options { audit_log_max_size: 1, ..Options::default() };
     ControlPlane::with(options, |plane| kills_under_load(plane))
 }
 
 fn kills_under_load(plane: &ControlPlane) -> Result<()> {
-    let (execs, kills) = (
-        setting("TRIPLINE_CRASH_EXECS", EXECS),
-        setting("TRIPLINE_CRASH_KILLS", KILLS),
-    );
+    let (execs, kills) = (setting("TRIPLINE_CRASH_EXECS", EXECS), setting("TRIPLINE_CRASH_KILLS", KILLS));
     let account = install(plane)?;
     plane.make_pod("shop", "web-0")?;
     let query = "objectRef.subresource:exec and verb:create and user.name:alice";
@@ -55,31 +46,15 @@ fn kills_under_load(plane: &ControlPlane) -> Result<()> {
     plane.apply("admin", &rule("sessions-again", query).to_string())?;
     plane.apply("admin", &source(plane, "log", "End"))?;
     let mut operator = Operator::start(plane, &account)?;
-    plane.run(
-        "admin",
-        &[
-            "wait",
-            "--for=condition=Ready",
-            "auditsource",
-            "log",
-            "--timeout=10s",
-        ],
-    )?;
+    plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
 
     let opened = Arc::new(AtomicU64::new(0));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let sessions = runtime.spawn(open_sessions(
-        plane.kubeconfig("alice"),
-        execs,
-        Arc::clone(&opened),
-    ));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let sessions = runtime.spawn(open_sessions(plane.kubeconfig("alice"), execs, Arc::clone(&opened)));
     for kill in 1..=kills {
         // Spread over the whole run; what the operator does at that instant is as random as the machine.
         let at = execs * kill / (kills + 1);
-        wait_for("sessions to be opened", Duration::from_secs(120), || {
+        wait_for("sessions to be opened", Duration::from_mins(2), || {
             (opened.load(Ordering::Relaxed) >= at).then_some(())
         })?;
         operator.kill();
@@ -89,7 +64,7 @@ fn kills_under_load(plane: &ControlPlane) -> Result<()> {
 
     let expected = i64::try_from(execs)?;
     let mut last = (0, 0);
-    wait_for("every session to be counted", Duration::from_secs(60), || {
+    wait_for("every session to be counted", Duration::from_mins(1), || {
         let alerts = alerts(plane).ok()?;
         last = (
             support::operator::counted(&alerts, "sessions"),
@@ -101,19 +76,10 @@ fn kills_under_load(plane: &ControlPlane) -> Result<()> {
     operator.terminate()?;
     let found = alerts(plane)?;
     for rule in ["sessions", "sessions-again"] {
-        let of_rule: Vec<_> = found
-            .iter()
-            .filter(|a| a["spec"]["detection"]["ruleName"] == rule)
-            .collect();
-        ensure!(
-            of_rule.len() as u64 == PODS,
-            "{} alerts of {rule} instead of {PODS}",
-            of_rule.len()
-        );
+        let of_rule: Vec<_> = found.iter().filter(|a| a["spec"]["detection"]["ruleName"] == rule).collect();
+        ensure!(of_rule.len() as u64 == PODS, "{} alerts of {rule} instead of {PODS}", of_rule.len());
         for alert in of_rule {
-            let pod = alert["spec"]["detection"]["event"]["object"]["name"]
-                .as_str()
-                .unwrap_or_default();
+            let pod = alert["spec"]["detection"]["event"]["object"]["name"].as_str().unwrap_or_default();
             let n: u64 = pod.trim_start_matches("pod-").parse()?;
             let wanted = execs / PODS + u64::from(n < execs % PODS);
             ensure!(
@@ -130,10 +96,7 @@ fn kills_under_load(plane: &ControlPlane) -> Result<()> {
 async fn open_sessions(kubeconfig: std::path::PathBuf, count: u64, opened: Arc<AtomicU64>) -> Result<()> {
     let client = client(&kubeconfig).await?;
     for n in 0..count {
-        let uri = format!(
-            "/api/v1/namespaces/shop/pods/pod-{}/exec?command=id&stdout=true",
-            n % PODS
-        );
+        let uri = format!("/api/v1/namespaces/shop/pods/pod-{}/exec?command=id&stdout=true", n % PODS);
         let request = http::Request::post(uri).body(Vec::new())?;
         match client.request_text(request).await {
             Err(kube::Error::Api(status)) if (400..=500).contains(&status.code) => {}

@@ -52,26 +52,11 @@ fn every_kind_is_cluster_scoped_and_has_a_status() {
     for crd in tripline::api::crds() {
         let name = crd.metadata.name.clone().unwrap();
         assert_eq!(crd.spec.scope, "Cluster", "{name}");
-        assert_eq!(
-            crd.spec.names.categories.as_deref(),
-            Some(&["tripline".to_owned()][..]),
-            "{name}"
-        );
-        assert!(
-            crd.spec.names.short_names.is_some_and(|names| !names.is_empty()),
-            "{name}"
-        );
+        assert_eq!(crd.spec.names.categories.as_deref(), Some(&["tripline".to_owned()][..]), "{name}");
+        assert!(crd.spec.names.short_names.is_some_and(|names| !names.is_empty()), "{name}");
         for version in crd.spec.versions {
-            assert!(
-                version.subresources.is_some_and(|sub| sub.status.is_some()),
-                "{name}"
-            );
-            assert!(
-                version
-                    .additional_printer_columns
-                    .is_some_and(|columns| !columns.is_empty()),
-                "{name}"
-            );
+            assert!(version.subresources.is_some_and(|sub| sub.status.is_some()), "{name}");
+            assert!(version.additional_printer_columns.is_some_and(|columns| !columns.is_empty()), "{name}");
         }
     }
 }
@@ -81,21 +66,10 @@ fn every_schema_is_bounded_and_says_how_it_merges() {
     let mut problems = Vec::new();
     for crd in tripline::api::crds() {
         for version in &crd.spec.versions {
-            let schema = version
-                .schema
-                .as_ref()
-                .unwrap()
-                .open_api_v3_schema
-                .as_ref()
-                .unwrap();
+            let schema = version.schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
             let schema = serde_json::to_value(schema).unwrap();
             for (name, property) in schema["properties"].as_object().unwrap() {
-                check(
-                    property,
-                    &format!("{}.{name}", crd.spec.names.kind),
-                    false,
-                    &mut problems,
-                );
+                check(property, &format!("{}.{name}", crd.spec.names.kind), false, &mut problems);
             }
         }
     }
@@ -110,20 +84,14 @@ fn check(schema: &Value, path: &str, required: bool, problems: &mut Vec<String>)
         }
     };
     if let Some(format) = schema["format"].as_str() {
-        want(
-            ["date-time", "int32", "int64"].contains(&format),
-            "a format the API server warns about",
-        );
+        want(["date-time", "int32", "int64"].contains(&format), "a format the API server warns about");
     }
     if schema["nullable"] == true {
         want(!required, "required, but null is allowed");
         want(!has("default"), "null would hide the default");
     }
     match schema["type"].as_str() {
-        Some("string") => want(
-            has("maxLength") || has("enum") || has("format"),
-            "a string without a bound",
-        ),
+        Some("string") => want(has("maxLength") || has("enum") || has("format"), "a string without a bound"),
         Some("integer") => {
             want(has("minimum"), "a number without a lower bound");
             want(has("format"), "a number without a width");
@@ -132,25 +100,12 @@ fn check(schema: &Value, path: &str, required: bool, problems: &mut Vec<String>)
         Some("array") => {
             want(has("maxItems"), "a list without a bound");
             let kind = schema["x-kubernetes-list-type"].as_str();
-            want(
-                matches!(kind, Some("map" | "set" | "atomic")),
-                "a list that does not say how it merges",
-            );
-            want(
-                (kind == Some("map")) == has("x-kubernetes-list-map-keys"),
-                "list type and keys do not fit",
-            );
+            want(matches!(kind, Some("map" | "set" | "atomic")), "a list that does not say how it merges");
+            want((kind == Some("map")) == has("x-kubernetes-list-map-keys"), "list type and keys do not fit");
             want(has("items"), "a list of anything");
             if kind == Some("map") {
-                let needed = schema["items"]["required"]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or_default();
-                for key in schema["x-kubernetes-list-map-keys"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                {
+                let needed = schema["items"]["required"].as_array().cloned().unwrap_or_default();
+                for key in schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten() {
                     let optional = !needed.contains(key);
                     let defaulted =
                         !schema["items"]["properties"][key.as_str().expect("a key")]["default"].is_null();
@@ -169,12 +124,7 @@ fn check(schema: &Value, path: &str, required: bool, problems: &mut Vec<String>)
             );
             want(!map || has("maxProperties"), "a map without a bound");
             if map {
-                check(
-                    &schema["additionalProperties"],
-                    &format!("{path}{{}}"),
-                    true,
-                    problems,
-                );
+                check(&schema["additionalProperties"], &format!("{path}{{}}"), true, problems);
             }
             let needed = schema["required"].as_array().cloned().unwrap_or_default();
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {

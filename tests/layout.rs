@@ -12,37 +12,9 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("detect", &["event", "query"]),
     ("source", &["api", "event", "query", "detect", "telemetry"]),
     ("alert", &["api", "event", "query", "detect", "telemetry"]),
-    (
-        "controller",
-        &["api", "event", "query", "detect", "source", "alert", "telemetry"],
-    ),
-    (
-        "cli",
-        &[
-            "api",
-            "event",
-            "query",
-            "detect",
-            "source",
-            "alert",
-            "controller",
-            "app",
-            "telemetry",
-        ],
-    ),
-    (
-        "app",
-        &[
-            "api",
-            "event",
-            "query",
-            "detect",
-            "source",
-            "alert",
-            "controller",
-            "telemetry",
-        ],
-    ),
+    ("controller", &["api", "event", "query", "detect", "source", "alert", "telemetry"]),
+    ("cli", &["api", "event", "query", "detect", "source", "alert", "controller", "app", "telemetry"]),
+    ("app", &["api", "event", "query", "detect", "source", "alert", "controller", "telemetry"]),
     ("lib", &[]),
 ];
 
@@ -61,12 +33,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let inside = path.strip_prefix(&src).expect("below src");
-                let first = inside
-                    .components()
-                    .next()
-                    .expect("a name")
-                    .as_os_str()
-                    .to_string_lossy();
+                let first = inside.components().next().expect("a name").as_os_str().to_string_lossy();
                 let room = first.trim_end_matches(".rs").to_owned();
                 let text = std::fs::read_to_string(&path).expect("a source");
                 found.push((room, path, code(&text)));
@@ -79,19 +46,12 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 
 /// The text without comments, so that a link in a doc comment is no import.
 fn code(text: &str) -> String {
-    text.lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
 /// The first names after `crate::`, also of `use crate::{a, b::c}`.
 fn used(code: &str) -> BTreeSet<String> {
-    let name = |text: &str| {
-        text.chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect::<String>()
-    };
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut names = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
@@ -123,10 +83,7 @@ fn imports_go_one_way() {
     let mut wrong = Vec::new();
     for (room, path, code) in sources().into_iter().filter(|(room, ..)| room != "main") {
         let Some((_, allowed)) = MAY_USE.iter().find(|(known, _)| *known == room) else {
-            wrong.push(format!(
-                "{}: `{room}` has no place in the list of this test",
-                path.display()
-            ));
+            wrong.push(format!("{}: `{room}` has no place in the list of this test", path.display()));
             continue;
         };
         for name in used(&code) {
@@ -141,10 +98,7 @@ fn imports_go_one_way() {
 #[test]
 fn what_judges_events_knows_no_cluster() {
     let mut wrong = Vec::new();
-    for (room, path, code) in sources()
-        .into_iter()
-        .filter(|(room, ..)| PURE.contains(&room.as_str()))
-    {
+    for (room, path, code) in sources().into_iter().filter(|(room, ..)| PURE.contains(&room.as_str())) {
         for client in CLIENTS {
             let named = code.match_indices(&format!("{client}::")).any(|(at, _)| {
                 !code[..at]
@@ -162,8 +116,5 @@ fn what_judges_events_knows_no_cluster() {
 #[test]
 fn the_reader_of_imports_reads_them() {
     let names = used("use crate::{api::{a, b}, detect, event::x};\nfn f() { crate::cli::main() }");
-    assert_eq!(
-        names.into_iter().collect::<Vec<_>>(),
-        ["api", "cli", "detect", "event"]
-    );
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["api", "cli", "detect", "event"]);
 }

@@ -13,16 +13,11 @@ const SEED_RULE: &str = include_str!("../rules/user-exec-into-pod.yaml");
 const WIDE_RULE: &str = include_str!("../rules/exec-into-pod.yaml");
 
 fn object(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(
-        &plane.run("admin", &["get", kind, name, "--output", "json"])?,
-    )?)
+    Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output", "json"])?)?)
 }
 
 fn condition(object: &Value, type_: &str) -> Option<(String, String, String)> {
-    let found = object["status"]["conditions"]
-        .as_array()?
-        .iter()
-        .find(|c| c["type"] == type_)?;
+    let found = object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == type_)?;
     let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
     Some((text("status"), text("reason"), text("message")))
 }
@@ -37,9 +32,7 @@ fn wait_for_condition(
     let mut last = Value::Null;
     wait_for(&format!("{type_}={wanted} of {name}"), PATIENCE, || {
         last = object(plane, kind, name).ok()?;
-        condition(&last, type_)
-            .filter(|c| c.0 == wanted)
-            .map(|c| format!("{}: {}", c.1, c.2))
+        condition(&last, type_).filter(|c| c.0 == wanted).map(|c| format!("{}: {}", c.1, c.2))
     })
     .with_context(|| format!("it is {last:#}"))
 }
@@ -61,52 +54,23 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     plane.make_pod("shop", "web-0")?;
     plane.apply("admin", SEED_RULE)?;
     plane.apply("admin", WIDE_RULE)?;
-    let lists = rule(
-        "list-secrets",
-        "verb:list and objectRef.resource:secrets and stage:ResponseComplete",
-    );
-    let anonymous = rule(
-        "anonymous",
-        "user.name:\"system:anonymous\" and requestURI:\"/version/nothing?x=1\"",
-    );
+    let lists = rule("list-secrets", "verb:list and objectRef.resource:secrets and stage:ResponseComplete");
+    let anonymous =
+        rule("anonymous", "user.name:\"system:anonymous\" and requestURI:\"/version/nothing?x=1\"");
     plane.apply("admin", &lists.to_string())?;
     plane.apply("admin", &anonymous.to_string())?;
     for name in ["user-exec-into-pod", "exec-into-pod", "list-secrets", "anonymous"] {
-        plane.run(
-            "admin",
-            &[
-                "wait",
-                "--for=condition=Accepted",
-                "detectionrule",
-                name,
-                "--timeout=10s",
-            ],
-        )?;
+        plane.run("admin", &["wait", "--for=condition=Accepted", "detectionrule", name, "--timeout=10s"])?;
     }
     let tested = wait_for_condition(plane, "detectionrule", "user-exec-into-pod", "Tested", "True")?;
     assert!(tested.starts_with("Passed: "), "{tested}");
     plane.apply("admin", &source(plane, "kube-apiserver", "End"))?;
-    plane.run(
-        "admin",
-        &[
-            "wait",
-            "--for=condition=Ready",
-            "auditsource",
-            "kube-apiserver",
-            "--timeout=10s",
-        ],
-    )?;
+    plane
+        .run("admin", &["wait", "--for=condition=Ready", "auditsource", "kube-apiserver", "--timeout=10s"])?;
 
     // Today's kubectl opens a session by GET (WebSocket), which the seed rule does not see. Where that fails it tries
     // POST (SPDY) next; this is the first of the two alone.
-    plane.kubectl(
-        "alice",
-        &[
-            "get",
-            "--raw",
-            "/api/v1/namespaces/shop/pods/web-0/exec?command=id",
-        ],
-    )?;
+    plane.kubectl("alice", &["get", "--raw", "/api/v1/namespaces/shop/pods/web-0/exec?command=id"])?;
     let found = wait_for_alerts(plane, "the alert of a WebSocket exec", |alerts| {
         counted(alerts, "exec-into-pod") > 0
     })?;
@@ -116,36 +80,22 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     // By POST both rules match the one event, which gives two alerts.
     let mut command = plane.kubectl_command("alice");
     command.args(["exec", "--namespace", "shop", "web-0", "--", "id"]);
-    command
-        .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false")
-        .output()?;
+    command.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output()?;
     let found = wait_for_alerts(plane, "the alert of the seed rule", |alerts| {
         counted(alerts, "user-exec-into-pod") == 1 && counted(alerts, "exec-into-pod") == seen + 1
     })?;
     assert_eq!(found.len(), 2, "one alert a rule: {found:#?}");
     let alert = &found[1];
     let name = alert["metadata"]["name"].as_str().unwrap_or_default();
-    assert!(
-        name.starts_with("user-exec-into-pod-") && name.ends_with("-1"),
-        "{name}"
-    );
+    assert!(name.starts_with("user-exec-into-pod-") && name.ends_with("-1"), "{name}");
     let detection = &alert["spec"]["detection"];
     assert_eq!(detection["target"], "pods/exec shop/web-0");
     assert_eq!(detection["ruleId"], "14de811c-d60f-11ec-9fd7-f661ea17fbce");
-    assert_eq!(
-        (&detection["severity"], &detection["riskScore"]),
-        (&json!("Medium"), &json!(47))
-    );
+    assert_eq!((&detection["severity"], &detection["riskScore"]), (&json!("Medium"), &json!(47)));
     assert_eq!(detection["threat"][0]["techniques"][0]["id"], "T1609");
     let event = &detection["event"];
-    assert_eq!(
-        (&event["user"]["username"], &event["verb"]),
-        (&json!("alice"), &json!("create"))
-    );
-    assert_eq!(
-        (&event["stage"], &event["decision"]),
-        (&json!("ResponseStarted"), &json!("allow"))
-    );
+    assert_eq!((&event["user"]["username"], &event["verb"]), (&json!("alice"), &json!("create")));
+    assert_eq!((&event["stage"], &event["decision"]), (&json!("ResponseStarted"), &json!("allow")));
     assert_eq!(event["sourceIPs"], json!(["127.0.0.1"]));
     let group = json!([
         {"field": "user.username", "value": "alice"},
@@ -153,30 +103,15 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
         {"field": "objectRef.name", "value": "web-0"},
     ]);
     assert_eq!(detection["group"], group);
-    assert_eq!(
-        alert["metadata"]["labels"]["tripline.dev/rule"],
-        "user-exec-into-pod"
-    );
+    assert_eq!(alert["metadata"]["labels"]["tripline.dev/rule"], "user-exec-into-pod");
     assert_eq!(alert["status"]["sources"][0]["count"], 1);
     assert_eq!(alert["status"]["samples"][0]["auditID"], event["auditID"]);
 
     // One Event, on the pod.
-    let arguments = [
-        "get",
-        "events.events.k8s.io",
-        "--namespace",
-        "shop",
-        "--output",
-        "json",
-    ];
+    let arguments = ["get", "events.events.k8s.io", "--namespace", "shop", "--output", "json"];
     let events: Value = serde_json::from_str(&plane.run("admin", &arguments)?)?;
     let about = |e: &&Value| e["related"]["name"] == name;
-    let events: Vec<_> = events["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(about)
-        .collect();
+    let events: Vec<_> = events["items"].as_array().into_iter().flatten().filter(about).collect();
     assert_eq!(events.len(), 1, "{events:#?}");
     let pod = object_in(plane, "shop", "pod", "web-0")?;
     assert_eq!(events[0]["regarding"]["uid"], pod["metadata"]["uid"]);
@@ -193,17 +128,10 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
         counted(alerts, "list-secrets") == 1 && counted(alerts, "anonymous") >= 1
     })?;
     let of = |rule: &str| {
-        found
-            .iter()
-            .find(|a| a["spec"]["detection"]["ruleName"] == rule)
-            .cloned()
-            .unwrap_or_default()
+        found.iter().find(|a| a["spec"]["detection"]["ruleName"] == rule).cloned().unwrap_or_default()
     };
     assert_eq!(of("list-secrets")["spec"]["detection"]["target"], "secrets shop");
-    assert_eq!(
-        of("list-secrets")["spec"]["detection"]["group"][2],
-        json!({"field": "objectRef.name"})
-    );
+    assert_eq!(of("list-secrets")["spec"]["detection"]["group"][2], json!({"field": "objectRef.name"}));
     assert_eq!(of("anonymous")["spec"]["detection"]["target"], "/version/nothing");
 
     status_and_metrics(plane, &operator, seen)?;
@@ -215,27 +143,19 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
 fn ask_anonymously(plane: &ControlPlane, uri: &str) -> Result<()> {
     let mut config = kube::Config::new(plane.url().parse()?);
     config.accept_invalid_certs = true;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = kube::Client::try_from(config)?;
-        let answer = client
-            .request_text(http::Request::get(uri).body(Vec::new())?)
-            .await;
-        anyhow::ensure!(
-            matches!(&answer, Err(kube::Error::Api(_))),
-            "it was answered with {answer:?}"
-        );
+        let answer = client.request_text(http::Request::get(uri).body(Vec::new())?).await;
+        anyhow::ensure!(matches!(&answer, Err(kube::Error::Api(_))), "it was answered with {answer:?}");
         Ok(())
     })
 }
 
 fn object_in(plane: &ControlPlane, namespace: &str, kind: &str, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&plane.run(
-        "admin",
-        &["get", kind, name, "--namespace", namespace, "--output", "json"],
-    )?)?)
+    Ok(serde_json::from_str(
+        &plane.run("admin", &["get", kind, name, "--namespace", namespace, "--output", "json"])?,
+    )?)
 }
 
 fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> Result<()> {
@@ -248,9 +168,8 @@ fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> R
     assert!(status["lastMatchTime"].is_string());
     let printed = plane.run("admin", &["get", "detectionrule", "exec-into-pod"])?;
     assert!(printed.lines().next().is_some_and(|head| {
-        head.split_whitespace().eq([
-            "NAME", "SEVERITY", "ACCEPTED", "MATCHES", "ALERTS", "LAST", "MATCH", "AGE",
-        ])
+        head.split_whitespace()
+            .eq(["NAME", "SEVERITY", "ACCEPTED", "MATCHES", "ALERTS", "LAST", "MATCH", "AGE"])
     }));
     let selected = [
         "get",
@@ -276,10 +195,7 @@ fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> R
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
     for name in ["tripline_malformed_lines", "tripline_write_errors"] {
-        assert!(
-            metrics.contains(&format!("# TYPE {name} counter")),
-            "{name} is not in\n{metrics}"
-        );
+        assert!(metrics.contains(&format!("# TYPE {name} counter")), "{name} is not in\n{metrics}");
     }
     // What Tripline itself asks of the API server is counted, and raises nothing.
     assert!(
@@ -291,19 +207,12 @@ fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> R
 
 fn evidence_is_immutable(plane: &ControlPlane, alert: &str) -> Result<()> {
     let patch = |patch: &str| {
-        plane.kubectl(
-            "admin",
-            &["patch", "securityalert", alert, "--type=merge", "--patch", patch],
-        )
+        plane.kubectl("admin", &["patch", "securityalert", alert, "--type=merge", "--patch", patch])
     };
     let refused = patch(r#"{"spec":{"detection":{"title":"nothing to see"}}}"#)?;
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("evidence"));
-    assert!(
-        patch(r#"{"spec":{"triage":{"state":"Acknowledged","assignee":"carol"}}}"#)?
-            .status
-            .success()
-    );
+    assert!(patch(r#"{"spec":{"triage":{"state":"Acknowledged","assignee":"carol"}}}"#)?.status.success());
     Ok(())
 }
 
@@ -317,37 +226,18 @@ fn rules(plane: &ControlPlane) -> Result<()> {
     plane.make_pod("shop", "web-0")?;
     let operator = Operator::start(plane, &account)?;
     plane.apply("admin", &source(plane, "log", "End"))?;
-    plane.run(
-        "admin",
-        &[
-            "wait",
-            "--for=condition=Ready",
-            "auditsource",
-            "log",
-            "--timeout=10s",
-        ],
-    )?;
+    plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
 
-    let good: Vec<_> = (0..100)
-        .map(|n| rule(&format!("good-{n}"), &format!("objectRef.name:\"cm-{n}\"")))
-        .collect();
-    plane.apply(
-        "admin",
-        &json!({"apiVersion": "v1", "kind": "List", "items": good}).to_string(),
-    )?;
+    let good: Vec<_> =
+        (0..100).map(|n| rule(&format!("good-{n}"), &format!("objectRef.name:\"cm-{n}\""))).collect();
+    plane.apply("admin", &json!({"apiVersion": "v1", "kind": "List", "items": good}).to_string())?;
     let touch = |n: u32| plane.kubectl("alice", &["get", "configmap", &format!("cm-{n}")]);
     let bad =
         "verb:create and\n  objectRef.resource:pods and\n  kubernetes.audit.objectRef.subresource: and x:y";
     plane.apply("admin", &rule("bad", bad).to_string())?;
     plane.apply("admin", &rule("empty", "").to_string())?;
-    plane.apply(
-        "admin",
-        &rule("long", &format!("x:\"{}\"", "y".repeat(66 * 1024))).to_string(),
-    )?;
-    plane.apply(
-        "admin",
-        &rule("deep", &format!("{}x:y{}", "(".repeat(70), ")".repeat(70))).to_string(),
-    )?;
+    plane.apply("admin", &rule("long", &format!("x:\"{}\"", "y".repeat(66 * 1024))).to_string())?;
+    plane.apply("admin", &rule("deep", &format!("{}x:y{}", "(".repeat(70), ")".repeat(70))).to_string())?;
     let message = wait_for_condition(plane, "detectionrule", "bad", "Accepted", "False")?;
     assert!(message.starts_with("InvalidQuery: line 3, column "), "{message}");
     assert!(
@@ -360,27 +250,17 @@ fn rules(plane: &ControlPlane) -> Result<()> {
     }
     for n in 0..100 {
         let name = format!("detectionrule/good-{n}");
-        plane.run(
-            "admin",
-            &["wait", "--for=condition=Accepted", &name, "--timeout=10s"],
-        )?;
+        plane.run("admin", &["wait", "--for=condition=Accepted", &name, "--timeout=10s"])?;
     }
     touch(7)?;
-    wait_for_alerts(plane, "a good rule's alert", |alerts| {
-        counted(alerts, "good-7") == 1
-    })?;
+    wait_for_alerts(plane, "a good rule's alert", |alerts| counted(alerts, "good-7") == 1)?;
 
     // Edited: the old query no longer counts, the new one does.
-    plane.apply(
-        "admin",
-        &rule("good-7", "objectRef.name:\"cm-other\"").to_string(),
-    )?;
+    plane.apply("admin", &rule("good-7", "objectRef.name:\"cm-other\"").to_string())?;
     plane.apply("admin", &rule("bad", "objectRef.name:\"cm-7\"").to_string())?;
     wait_for_condition(plane, "detectionrule", "bad", "Accepted", "True")?;
     touch(7)?;
-    let found = wait_for_alerts(plane, "the mended rule's alert", |alerts| {
-        counted(alerts, "bad") == 1
-    })?;
+    let found = wait_for_alerts(plane, "the mended rule's alert", |alerts| counted(alerts, "bad") == 1)?;
     assert_eq!(counted(&found, "good-7"), 1);
 
     // Disabled, dry-run and deleted: what comes after them shows that they were passed over.
@@ -403,14 +283,7 @@ fn rules(plane: &ControlPlane) -> Result<()> {
         touch(n)?;
     }
     let found = wait_for_alerts(plane, "the last alert", |alerts| counted(alerts, "good-10") == 1)?;
-    assert_eq!(
-        (
-            counted(&found, "bad"),
-            counted(&found, "good-8"),
-            counted(&found, "good-9")
-        ),
-        (1, 0, 0)
-    );
+    assert_eq!((counted(&found, "bad"), counted(&found, "good-8"), counted(&found, "good-9")), (1, 0, 0));
     wait_for("the dry run's count", PATIENCE, || {
         (object(plane, "detectionrule", "good-8").ok()?["status"]["matches"] == 1).then_some(())
     })?;
@@ -431,15 +304,9 @@ fn sources_in_trouble(plane: &ControlPlane) -> Result<()> {
     make("later", &later.display().to_string())?;
     make("outside", "/etc/passwd")?;
     let message = wait_for_condition(plane, "auditsource", "later", "Reading", "False")?;
-    assert!(
-        message.starts_with("NotFound: ") && message.contains("--audit-log-path"),
-        "{message}"
-    );
+    assert!(message.starts_with("NotFound: ") && message.contains("--audit-log-path"), "{message}");
     let message = wait_for_condition(plane, "auditsource", "outside", "Reading", "False")?;
-    assert!(
-        message.starts_with("OutsideLogRoot: ") && message.contains("--log-root"),
-        "{message}"
-    );
+    assert!(message.starts_with("OutsideLogRoot: ") && message.contains("--log-root"), "{message}");
     let message = wait_for_condition(plane, "auditsource", "log", "Reading", "True")?;
     assert!(message.starts_with("Tailing"), "{message}");
 
@@ -450,16 +317,14 @@ fn sources_in_trouble(plane: &ControlPlane) -> Result<()> {
         "stageTimestamp": "2026-01-02T03:04:05.000000Z",
     });
     std::fs::write(&later, format!("{event}\n"))?;
-    wait_for_alerts(plane, "the alert of a log that came later", |alerts| {
-        counted(alerts, "good-11") == 1
-    })?;
+    wait_for_alerts(plane, "the alert of a log that came later", |alerts| counted(alerts, "good-11") == 1)?;
     wait_for_condition(plane, "auditsource", "later", "Reading", "True")?;
     Ok(())
 }
 
 #[test]
 fn what_was_logged_while_the_operator_was_down_is_judged_by_all_rules() -> Result<()> {
-    ControlPlane::with(Options::default(), |plane| downtime(plane))
+    ControlPlane::with(Options::default(), downtime)
 }
 
 fn downtime(plane: &mut ControlPlane) -> Result<()> {
@@ -470,16 +335,7 @@ fn downtime(plane: &mut ControlPlane) -> Result<()> {
     )?;
     plane.apply("admin", &source(plane, "log", "End"))?;
     let operator = Operator::start(plane, &account)?;
-    plane.run(
-        "admin",
-        &[
-            "wait",
-            "--for=condition=Ready",
-            "auditsource",
-            "log",
-            "--timeout=10s",
-        ],
-    )?;
+    plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
     operator.terminate()?;
 
     for n in 0..10 {
@@ -494,9 +350,7 @@ fn downtime(plane: &mut ControlPlane) -> Result<()> {
     plane.stop_api_server();
     plane.restart_api_server()?;
     plane.kubectl("alice", &["get", "configmap", "cm-11"])?;
-    let found = wait_for_alerts(plane, "two more alerts", |alerts| {
-        counted(alerts, "configmaps") >= 12
-    })?;
+    let found = wait_for_alerts(plane, "two more alerts", |alerts| counted(alerts, "configmaps") >= 12)?;
     assert_eq!((found.len(), counted(&found, "configmaps")), (12, 12));
     operator.terminate()?;
 

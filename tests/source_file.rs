@@ -16,10 +16,7 @@ const PATCHES: usize = 20;
 
 #[test]
 fn a_real_log_is_read_whole_across_its_rotations_and_restarts() -> Result<()> {
-    let options = Options {
-        audit_log_max_size: 1,
-        ..Options::default()
-    };
+    let options = Options { audit_log_max_size: 1, ..Options::default() };
     ControlPlane::with(options, |plane| {
         plane.make_pod("shop", "web-0")?;
         let mut source = source(plane, None)?;
@@ -29,10 +26,7 @@ fn a_real_log_is_read_whole_across_its_rotations_and_restarts() -> Result<()> {
             let patch_file = plane.folder().join("patch.json");
             std::fs::write(&patch_file, patch.to_string())?;
             let file = format!("--patch-file={}", patch_file.display());
-            plane.run(
-                "alice",
-                &["patch", "pod", "web-0", "--namespace=shop", "--type=merge", &file],
-            )?;
+            plane.run("alice", &["patch", "pod", "web-0", "--namespace=shop", "--type=merge", &file])?;
             // Some turns only, so that it falls behind; then another process goes on.
             for _ in 0..number {
                 step(&mut source, &mut read)?;
@@ -53,10 +47,7 @@ fn a_real_log_is_read_whole_across_its_rotations_and_restarts() -> Result<()> {
         // Other requests may have come after the last one; what was read is the log without a hole.
         let log = plane.audit_events()?;
         let read: Vec<_> = read.into_values().collect();
-        ensure!(
-            log.len() >= read.len() && log[..read.len()] == read[..],
-            "the log and what was read differ"
-        );
+        ensure!(log.len() >= read.len() && log[..read.len()] == read[..], "the log and what was read differ");
         let files = std::fs::read_dir(plane.folder().join("audit"))?.count();
         ensure!(files > 4, "there were only {files} files");
         Ok(())
@@ -65,13 +56,7 @@ fn a_real_log_is_read_whole_across_its_rotations_and_restarts() -> Result<()> {
 
 fn source(plane: &ControlPlane, resume: Option<FilePosition>) -> Result<FileSource> {
     let root = LogRoot::open(plane.folder())?;
-    Ok(FileSource::new(
-        root,
-        "audit/audit.log",
-        StartAt::Start,
-        Timestamp::UNIX_EPOCH,
-        resume,
-    ))
+    Ok(FileSource::new(root, "audit/audit.log", StartAt::Start, Timestamp::UNIX_EPOCH, resume))
 }
 
 /// One turn; every event must have a position of its own in the one stream.
@@ -79,9 +64,7 @@ fn step(source: &mut FileSource, read: &mut BTreeMap<Position, Value>) -> Result
     let batch = source.read()?;
     ensure!(batch.gap().is_none(), "{:?}", batch.gap());
     for (line, position) in batch.lines() {
-        let first = read
-            .first_key_value()
-            .map_or(position.stream, |(first, _)| first.stream);
+        let first = read.first_key_value().map_or(position.stream, |(first, _)| first.stream);
         ensure!(position.stream == first, "another stream");
         ensure!(
             read.insert(position, serde_json::from_slice(line)?).is_none(),

@@ -80,8 +80,7 @@ async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<Ob
     // The names come from the request: only what could be a pod's name is put into a URL.
     let is_name = |s: &str| {
         s.len() <= 253
-            && s.bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+            && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
     };
     if !is_name(namespace) || !is_name(name) {
         return Ok(None);
@@ -108,18 +107,11 @@ async fn create(
     regarding: ObjectReference,
     detail: bool,
 ) -> Result<bool, WriteError> {
-    let namespace = regarding
-        .namespace
-        .clone()
-        .unwrap_or_else(|| CLUSTER_NAMESPACE.to_owned());
+    let namespace = regarding.namespace.clone().unwrap_or_else(|| CLUSTER_NAMESPACE.to_owned());
     let uid = alert.uid().unwrap_or_default();
     let event = Event {
         metadata: ObjectMeta {
-            name: Some(format!(
-                "{}.{}",
-                alert.name_any(),
-                uid.split('-').next().unwrap_or_default()
-            )),
+            name: Some(format!("{}.{}", alert.name_any(), uid.split('-').next().unwrap_or_default())),
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
         },
@@ -147,23 +139,52 @@ async fn create(
 /// What the Event says.
 fn note(alert: &SecurityAlert, detail: bool) -> String {
     let detection = &alert.spec.detection;
-    let name = alert.name_any();
-    let mut note = format!("[{}] {}: ", detection.severity.as_str(), detection.title);
-    if detail {
+    let told = if detail {
         let event = &detection.event;
-        let user = event
-            .user
-            .as_ref()
-            .and_then(|u| u.username.as_deref())
-            .unwrap_or("somebody");
+        let user = event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("somebody");
         let verb = event.verb.as_deref().unwrap_or("touched");
-        note.push_str(&format!("{user} {verb} {}", detection.target));
-        if let Some(address) = event.source_ips.last() {
-            note.push_str(&format!(" from {address}"));
-        }
-        note.push_str(", ");
+        let from = event.source_ips.last().map(|address| format!(" from {address}")).unwrap_or_default();
+        format!("{user} {verb} {}{from}, ", detection.target)
+    } else {
+        String::new()
+    };
+    let head = format!("[{}] {}: {told}", detection.severity.as_str(), detection.title);
+    let tail = format!("see securityalert {}", alert.name_any());
+    text::short(&head, NOTE_MAX - tail.len()) + &tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(user: &str) -> SecurityAlert {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "SecurityAlert", "metadata": {"name": "r-k3j5mwq2xr7ta-1"},
+            "spec": {"detection": {
+                "ruleName": "r", "title": "Shell in a pod", "severity": "Medium", "riskScore": 47, "groupHash": "",
+                "target": "pods/exec shop/web-0",
+                "event": {"user": {"username": user}, "verb": "create", "sourceIPs": ["1.2.3.4", "10.0.0.5"]},
+            }},
+        }))
+        .unwrap()
     }
-    let end = format!("see securityalert {name}");
-    let head = text::short(&note, NOTE_MAX - end.len());
-    format!("{head}{end}")
+
+    #[test]
+    fn a_note_tells_only_what_its_readers_may_know() {
+        assert_eq!(
+            note(&alert("alice"), false),
+            "[Medium] Shell in a pod: see securityalert r-k3j5mwq2xr7ta-1"
+        );
+        assert_eq!(
+            note(&alert("alice"), true),
+            "[Medium] Shell in a pod: alice create pods/exec shop/web-0 from 10.0.0.5, see securityalert r-k3j5mwq2xr7ta-1"
+        );
+    }
+
+    #[test]
+    fn a_note_fits_whatever_the_event_holds() {
+        let note = note(&alert(&"\u{1b}ä".repeat(5_000)), true);
+        assert!(note.len() <= NOTE_MAX && note.ends_with("see securityalert r-k3j5mwq2xr7ta-1"), "{note}");
+        assert!(!note.contains('\u{1b}'));
+    }
 }

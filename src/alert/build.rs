@@ -24,17 +24,10 @@ pub fn alert_object(opening: &Detection, ordinal: u32) -> SecurityAlert {
     SecurityAlert {
         metadata: ObjectMeta {
             name: Some(alert_name(&opening.rule_name, hash, ordinal)),
-            labels: Some(
-                labels
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .into(),
-            ),
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
             ..ObjectMeta::default()
         },
-        spec: SecurityAlertSpec {
-            detection: opening.clone(),
-            triage: Triage::default(),
-        },
+        spec: SecurityAlertSpec { detection: opening.clone(), triage: Triage::default() },
         status: None,
     }
 }
@@ -66,12 +59,8 @@ pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str)
         status.sources[0].count += ended.count;
     }
     status.count = status.sources.iter().map(|s| s.count).sum();
-    let first = status
-        .first_seen_time
-        .map_or(parcel.first, |t| t.0.min(parcel.first));
-    let last = status
-        .last_seen_time
-        .map_or(parcel.last, |t| t.0.max(parcel.last));
+    let first = status.first_seen_time.map_or(parcel.first, |t| t.0.min(parcel.first));
+    let last = status.last_seen_time.map_or(parcel.last, |t| t.0.max(parcel.last));
     status.first_seen_time = Some(MicroTime(first));
     status.last_seen_time = Some(MicroTime(last));
     for sample in &parcel.samples {

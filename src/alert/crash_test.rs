@@ -91,25 +91,11 @@ impl World {
         };
         let mut tape = Tape::default();
         let event = Event::from_object("{\"verb\":\"get\"}", &mut tape).unwrap();
-        let values = [GroupValue {
-            field: "f".to_owned(),
-            values: Some(vec![group.to_string()]),
-        }];
+        let values = [GroupValue { field: "f".to_owned(), values: Some(vec![group.to_string()]) }];
         let offset = 10 * (i64::try_from(self.read).unwrap() + 1);
-        let place = RecordPlace {
-            node: "n".into(),
-            source: "s".into(),
-            stream: "t".into(),
-            offset,
-        };
+        let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
         let time = Timestamp::from_second(1_000 + offset).unwrap();
-        self.ledger.enter(&Match {
-            rule: &self.rule,
-            group: &values,
-            event: &event,
-            place: &place,
-            time,
-        });
+        self.ledger.enter(&Match { rule: &self.rule, group: &values, event: &event, place: &place, time });
         self.read += 1;
     }
 
@@ -127,7 +113,7 @@ impl World {
     }
 
     fn take(&mut self) {
-        self.now += Duration::from_secs(60);
+        self.now += Duration::from_mins(1);
         self.in_flight.extend(self.ledger.take_due(self.now, 2));
     }
 
@@ -179,10 +165,8 @@ impl World {
                     _ => self.write(&mut delivery, 8),
                 };
                 if arrived && matches!(step, Step::Deliver(_)) {
-                    if let Some(alert) = self
-                        .stored
-                        .values()
-                        .find(|a| a.spec.detection.group_hash == delivery.group)
+                    if let Some(alert) =
+                        self.stored.values().find(|a| a.spec.detection.group_hash == delivery.group)
                     {
                         self.ledger.learn(alert);
                     }

@@ -60,10 +60,7 @@ pub fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
     let rule = found.rule;
     let group = found.group.iter().map(|value| GroupField {
         field: short(&value.field, SHORT),
-        value: value
-            .values
-            .as_ref()
-            .map(|values| short(&values.join(", "), SHORT)),
+        value: value.values.as_ref().map(|values| short(&values.join(", "), SHORT)),
     });
     Detection {
         rule_name: rule.name.clone(),
@@ -100,11 +97,7 @@ fn event_evidence(event: &Event<'_>, place: &RecordPlace) -> EventEvidence {
     EventEvidence {
         user: event.user().map(|u| user_evidence(&u)),
         impersonated_user: event.impersonated_user().map(|u| user_evidence(&u)),
-        source_ips: event
-            .source_ips()
-            .take(ADDRESSES)
-            .map(|ip| short(&ip, SHORT))
-            .collect(),
+        source_ips: event.source_ips().take(ADDRESSES).map(|ip| short(&ip, SHORT)).collect(),
         user_agent: shortened(event.user_agent()),
         verb: shortened(event.verb()),
         object: event.object_ref().map(|object| ObjectEvidence {
@@ -132,11 +125,7 @@ fn user_evidence(user: &User<'_>) -> UserEvidence {
     UserEvidence {
         username: shortened(user.username()),
         uid: shortened(user.uid()),
-        groups: user
-            .groups()
-            .take(GROUPS)
-            .map(|group| short(&group, SHORT))
-            .collect(),
+        groups: user.groups().take(GROUPS).map(|group| short(&group, SHORT)).collect(),
     }
 }
 
@@ -155,10 +144,7 @@ fn target(event: &Event<'_>) -> String {
     if let Some(subresource) = object.subresource().filter(|s| !s.is_empty()) {
         line = format!("{line}/{subresource}");
     }
-    let present = [object.namespace(), object.name()]
-        .into_iter()
-        .flatten()
-        .filter(|part| !part.is_empty());
+    let present = [object.namespace(), object.name()].into_iter().flatten().filter(|part| !part.is_empty());
     let names: Vec<_> = present.collect();
     if !names.is_empty() {
         line = format!("{line} {}", names.join("/"));

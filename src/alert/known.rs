@@ -28,11 +28,7 @@ impl KnownAlert {
     pub(super) fn of(alert: &SecurityAlert, node: &str) -> Self {
         let name = alert.metadata.name.clone().unwrap_or_default();
         let event = &alert.spec.detection.event;
-        let opened = event
-            .stage_time
-            .as_ref()
-            .or(event.request_received_time.as_ref())
-            .map(|t| t.0);
+        let opened = event.stage_time.as_ref().or(event.request_received_time.as_ref()).map(|t| t.0);
         let status = alert.status.as_ref().filter(|s| s.count > 0);
         let seen = |time: fn(&crate::api::SecurityAlertStatus) -> Option<Timestamp>| {
             status.and_then(time).or(opened).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -54,9 +50,7 @@ impl KnownAlert {
 
     /// Whether a record of this node's at `offset` of `stream` is in its count.
     pub(super) fn counts(&self, stream: &str, offset: i64) -> bool {
-        self.counted
-            .iter()
-            .any(|(s, counted)| s == stream && offset <= *counted)
+        self.counted.iter().any(|(s, counted)| s == stream && offset <= *counted)
     }
 
     fn was_opened_by(&self, segment: &Segment) -> bool {
@@ -87,23 +81,15 @@ pub enum Destination {
 ///
 /// `taken` is the highest ordinal that is in use, be it by alerts of another group with the same short hash.
 pub(super) fn destination(parcel: &mut Parcel, known: &[KnownAlert], taken: u32) -> Destination {
-    parcel
-        .segments
-        .retain(|s| !known.iter().any(|alert| alert.counts(&s.stream, s.highest)));
+    parcel.segments.retain(|s| !known.iter().any(|alert| alert.counts(&s.stream, s.highest)));
     if parcel.segments.is_empty() {
         return Destination::Counted;
     }
     // An alert that was opened with the first match of this parcel just before a crash, and has no status yet: the
     // match is this alert's, even when a person has closed it meanwhile.
-    let opened = known
-        .iter()
-        .find(|alert| parcel.segments.iter().any(|s| alert.was_opened_by(s)));
-    let joined = opened.or_else(|| {
-        known
-            .iter()
-            .filter(|alert| alert.takes(parcel))
-            .max_by_key(|a| a.ordinal)
-    });
+    let opened = known.iter().find(|alert| parcel.segments.iter().any(|s| alert.was_opened_by(s)));
+    let joined =
+        opened.or_else(|| known.iter().filter(|alert| alert.takes(parcel)).max_by_key(|a| a.ordinal));
     match joined {
         Some(alert) => Destination::Join(alert.name.clone()),
         None => Destination::Open(known.iter().map(|a| a.ordinal).max().unwrap_or(0).max(taken) + 1),

@@ -107,38 +107,20 @@ impl Ledger {
         let hash = group_hash(&found.rule.name, found.group);
         let RecordPlace { stream, offset, .. } = found.place;
         let mut entries = self.lock();
-        let Entries {
-            groups,
-            pending,
-            parcels,
-            ..
-        } = &mut *entries;
+        let Entries { groups, pending, parcels, .. } = &mut *entries;
         let group = groups.entry(hash.clone()).or_default();
-        let in_parcel = |p: &Parcel| {
-            p.segments
-                .iter()
-                .any(|s| s.stream == *stream && *offset <= s.highest)
-        };
+        let in_parcel = |p: &Parcel| p.segments.iter().any(|s| s.stream == *stream && *offset <= s.highest);
         if group.known.iter().any(|alert| alert.counts(stream, *offset))
             || group.in_flight.iter().chain(&group.waiting).any(in_parcel)
         {
             return false;
         }
         let sample = evidence::sample(found.event, found.place, found.time);
-        match group
-            .waiting
-            .iter_mut()
-            .find(|p| !p.sealed && p.holds(found.time))
-        {
+        match group.waiting.iter_mut().find(|p| !p.sealed && p.holds(found.time)) {
             Some(parcel) => parcel.add(sample, found.time),
             None => {
                 let opening = evidence::detection(found, &hash);
-                group.waiting.push_back(Parcel::new(
-                    opening,
-                    found.rule.window_seconds,
-                    sample,
-                    found.time,
-                ));
+                group.waiting.push_back(Parcel::new(opening, found.rule.window_seconds, sample, found.time));
                 *parcels += 1;
                 pending.insert(hash);
             }
@@ -162,12 +144,7 @@ impl Ledger {
         for mut parcel in restored {
             parcel.sealed = true;
             let hash = parcel.opening.group_hash.clone();
-            entries
-                .groups
-                .entry(hash.clone())
-                .or_default()
-                .waiting
-                .push_back(parcel);
+            entries.groups.entry(hash.clone()).or_default().waiting.push_back(parcel);
             entries.pending.insert(hash);
             entries.parcels += 1;
         }
@@ -193,18 +170,9 @@ impl Ledger {
     /// Takes all that waits, each group's in order, for `replay`, which writes to no API server.
     pub fn take_all(&self) -> Vec<Parcel> {
         let mut entries = self.lock();
-        let Entries {
-            groups,
-            pending,
-            parcels,
-            ..
-        } = &mut *entries;
+        let Entries { groups, pending, parcels, .. } = &mut *entries;
         *parcels = 0;
-        pending
-            .drain()
-            .filter_map(|hash| groups.remove(&hash))
-            .flat_map(|group| group.waiting)
-            .collect()
+        pending.drain().filter_map(|hash| groups.remove(&hash)).flat_map(|group| group.waiting).collect()
     }
 
     /// How many parcels wait or are on their way.
@@ -216,10 +184,7 @@ impl Ledger {
     pub fn learn(&self, alert: &SecurityAlert) {
         let known = KnownAlert::of(alert, &self.node);
         let mut entries = self.lock();
-        let group = entries
-            .groups
-            .entry(alert.spec.detection.group_hash.clone())
-            .or_default();
+        let group = entries.groups.entry(alert.spec.detection.group_hash.clone()).or_default();
         match group.known.iter_mut().find(|k| k.name == known.name) {
             Some(old) => *old = known,
             None => group.known.push(known),
@@ -235,11 +200,7 @@ impl Ledger {
 
     /// How many alerts of `rule` were opened with a match found here in `source`.
     pub fn opened(&self, rule: &str, source: &str) -> i64 {
-        self.lock()
-            .opened
-            .get(&(rule.to_owned(), source.to_owned()))
-            .copied()
-            .unwrap_or(0)
+        self.lock().opened.get(&(rule.to_owned(), source.to_owned())).copied().unwrap_or(0)
     }
 
     /// Notes that an ordinal under a group's short hash is another group's.
@@ -278,11 +239,7 @@ impl Ledger {
                 continue;
             };
             if group.in_flight.is_none() && group.not_before.is_none_or(|t| t <= now) {
-                due.push((
-                    !group.known.is_empty(),
-                    std::cmp::Reverse(parcel.opening.severity),
-                    hash,
-                ));
+                due.push((!group.known.is_empty(), std::cmp::Reverse(parcel.opening.severity), hash));
             }
         }
         due.sort_unstable();
@@ -293,10 +250,7 @@ impl Ledger {
             };
             group.in_flight = group.waiting.pop_front();
             let parcel = group.in_flight.clone();
-            taken.extend(parcel.map(|parcel| Delivery {
-                group: hash.clone(),
-                parcel,
-            }));
+            taken.extend(parcel.map(|parcel| Delivery { group: hash.clone(), parcel }));
         }
         taken
     }
@@ -317,12 +271,7 @@ impl Ledger {
     /// The group's parcel is written, or will never be.
     pub fn settle(&self, hash: &str, now: Instant) {
         let mut entries = self.lock();
-        let Entries {
-            groups,
-            pending,
-            parcels,
-            ..
-        } = &mut *entries;
+        let Entries { groups, pending, parcels, .. } = &mut *entries;
         let Some(group) = groups.get_mut(hash) else { return };
         *parcels -= usize::from(group.in_flight.take().is_some());
         group.failures = 0;
@@ -343,9 +292,7 @@ impl Ledger {
         let Some(group) = entries.groups.get_mut(hash) else {
             return;
         };
-        let wait = FIRST_RETRY
-            .saturating_mul(1 << group.failures.min(10))
-            .min(LAST_RETRY);
+        let wait = FIRST_RETRY.saturating_mul(1 << group.failures.min(10)).min(LAST_RETRY);
         group.failures += 1;
         group.not_before = Some(now + wait);
         if let Some(mut parcel) = group.in_flight.take() {

@@ -28,7 +28,9 @@ pub fn group_hash(rule: &str, group: &[GroupValue]) -> String {
             None => text(b"missing"),
             Some(values) => {
                 text(&(values.len() as u64).to_be_bytes());
-                values.iter().for_each(|value| text(value.as_bytes()));
+                for value in values {
+                    text(value.as_bytes());
+                }
             }
         }
     }
@@ -54,11 +56,11 @@ mod tests {
     use super::*;
 
     fn group(values: &[Option<&[&str]>]) -> Vec<GroupValue> {
-        let value = |v: &Option<&[&str]>| GroupValue {
+        let value = |v: Option<&[&str]>| GroupValue {
             field: "f".to_owned(),
             values: v.map(|v| v.iter().map(|&s| s.to_owned()).collect()),
         };
-        values.iter().map(value).collect()
+        values.iter().copied().map(value).collect()
     }
 
     #[test]
@@ -77,9 +79,7 @@ mod tests {
         let mut hashes: Vec<_> = groups.iter().map(|g| group_hash("r", g)).collect();
         hashes.push(group_hash("r2", &groups[0]));
         assert!(
-            hashes
-                .iter()
-                .all(|h| h.len() == 52 && h.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
+            hashes.iter().all(|h| h.len() == 52 && h.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
         );
         let distinct: std::collections::HashSet<_> = hashes.iter().collect();
         assert_eq!(distinct.len(), hashes.len());

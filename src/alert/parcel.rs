@@ -68,17 +68,8 @@ impl Parcel {
     pub fn add(&mut self, sample: Sample, time: Timestamp) {
         self.first = self.first.min(time);
         self.last = self.last.max(time);
-        let RecordPlace {
-            source,
-            stream,
-            offset,
-            ..
-        } = &sample.place;
-        match self
-            .segments
-            .iter_mut()
-            .find(|s| s.stream == *stream && s.source == *source)
-        {
+        let RecordPlace { source, stream, offset, .. } = &sample.place;
+        match self.segments.iter_mut().find(|s| s.stream == *stream && s.source == *source) {
             Some(segment) => {
                 segment.count += 1;
                 segment.highest = *offset;

@@ -79,11 +79,7 @@ pub fn long(text: &str, max: usize) -> String {
     let mut tail = Vec::new();
     let mut room = half;
     for c in text.chars().rev() {
-        let shown: String = if is_unsafe(c) {
-            c.escape_unicode().collect()
-        } else {
-            c.to_string()
-        };
+        let shown: String = if is_unsafe(c) { c.escape_unicode().collect() } else { c.to_string() };
         if shown.len() > room {
             break;
         }
@@ -100,21 +96,15 @@ mod tests {
 
     #[test]
     fn control_and_reordering_characters_are_escaped() {
-        assert_eq!(
-            short("a\u{1b}[31mb\nc\u{202e}d", SHORT),
-            r"a\u{1b}[31mb\u{a}c\u{202e}d"
-        );
+        assert_eq!(short("a\u{1b}[31mb\nc\u{202e}d", SHORT), r"a\u{1b}[31mb\u{a}c\u{202e}d");
         assert_eq!(long("ok/ä?x=y", LONG), "ok/ä?x=y");
     }
 
     #[test]
     fn a_cut_falls_on_a_character_and_within_the_bound() {
         for max in 4..40 {
-            for text in [
-                "ääääääääääääääääääääää",
-                "\n\n\n\n\n\n\n\n\n\n\n",
-                "😀😀😀😀😀😀😀😀😀😀😀",
-            ] {
+            for text in ["ääääääääääääääääääääää", "\n\n\n\n\n\n\n\n\n\n\n", "😀😀😀😀😀😀😀😀😀😀😀"]
+            {
                 let cut = short(text, max);
                 assert!(cut.len() <= max, "{cut:?} is longer than {max}");
                 assert!(cut.ends_with('…'));

@@ -39,19 +39,13 @@ pub async fn call<T>(
 ) -> Result<T, WriteError> {
     match tokio::time::timeout(CALL_TIMEOUT, request).await {
         Ok(answer) => answer.map_err(|error| WriteError::of(what, error)),
-        Err(_) => Err(WriteError::TimedOut {
-            what,
-            after: CALL_TIMEOUT,
-        }),
+        Err(_) => Err(WriteError::TimedOut { what, after: CALL_TIMEOUT }),
     }
 }
 
 /// Parameters of every write.
 pub(super) fn write_params() -> PostParams {
-    PostParams {
-        field_manager: Some("tripline".to_owned()),
-        ..PostParams::default()
-    }
+    PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() }
 }
 
 /// Takes parcels out of the [`Ledger`] and brings them to the API server, most severe first, until told to stop.
@@ -107,13 +101,9 @@ impl Writer {
                     });
                 }
             }
-            self.metrics
-                .pending_alerts
-                .set(i64::try_from(self.ledger.pending()).unwrap_or(i64::MAX));
+            self.metrics.pending_alerts.set(i64::try_from(self.ledger.pending()).unwrap_or(i64::MAX));
             // With all places taken only a delivery's end brings anything new.
-            let next = (deliveries.len() < CONCURRENCY)
-                .then(|| self.ledger.next_due(now))
-                .flatten();
+            let next = (deliveries.len() < CONCURRENCY).then(|| self.ledger.next_due(now)).flatten();
             let next = next.map(|due| due.max(paused_until));
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -147,10 +137,7 @@ impl Writer {
             return false;
         };
         let category = error.category();
-        self.metrics
-            .write_errors
-            .get_or_create(&CategoryLabels { category })
-            .inc();
+        self.metrics.write_errors.get_or_create(&CategoryLabels { category }).inc();
         if matches!(error, WriteError::Rejected { .. }) {
             self.ledger.settle(&group, now);
         } else {
@@ -202,11 +189,7 @@ impl Writer {
                         self.announce(&alert).await?;
                     }
                     alert.status = Some(counted(alert.status.take(), &delivery.parcel, self.ledger.node()));
-                    match call(
-                        "the alert's count",
-                        api.replace_status(&name, &write_params(), &alert),
-                    )
-                    .await
+                    match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await
                     {
                         Ok(written) => {
                             self.ledger.learn(&written);
@@ -224,16 +207,8 @@ impl Writer {
     fn opened(&self, alert: &SecurityAlert) {
         let detection = &alert.spec.detection;
         let severity = detection.severity.as_str();
-        info!(
-            alert = alert.name_any(),
-            rule = detection.rule_name,
-            severity,
-            "alert opened"
-        );
-        let labels = AlertLabels {
-            rule: detection.rule_name.clone(),
-            severity,
-        };
+        info!(alert = alert.name_any(), rule = detection.rule_name, severity, "alert opened");
+        let labels = AlertLabels { rule: detection.rule_name.clone(), severity };
         self.metrics.alerts.get_or_create(&labels).inc();
         self.ledger.learn(alert);
         self.ledger.count_opened(alert);
@@ -241,23 +216,14 @@ impl Writer {
 
     /// An Event is worth trying again, but never worth an alert's count.
     async fn announce(&self, alert: &SecurityAlert) -> Result<(), WriteError> {
-        match self
-            .announcement
-            .publish(&self.client, self.ledger.node(), alert)
-            .await
-        {
+        match self.announcement.publish(&self.client, self.ledger.node(), alert).await {
             Ok(written) => {
                 self.metrics.kubernetes_events.inc_by(u64::from(written));
                 Ok(())
             }
             Err(error) if error.concerns_all() => Err(error),
             Err(error) => {
-                self.metrics
-                    .write_errors
-                    .get_or_create(&CategoryLabels {
-                        category: error.category(),
-                    })
-                    .inc();
+                self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
                 warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event could not be written");
                 Ok(())
             }
@@ -267,19 +233,11 @@ impl Writer {
     /// Learns all alerts under a group's short hash, after a name was found taken.
     async fn learn_group(&self, api: &Api<SecurityAlert>, group: &str) -> Result<(), WriteError> {
         let params = ListParams::default().labels(&format!("{}={}", label::GROUP, short_hash(group)));
-        for alert in call("the list of the group's alerts", api.list(&params))
-            .await?
-            .items
-        {
+        for alert in call("the list of the group's alerts", api.list(&params)).await?.items {
             if alert.spec.detection.group_hash == group {
                 self.ledger.learn(&alert);
             } else {
-                let ordinal = alert
-                    .name_any()
-                    .rsplit('-')
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .unwrap_or(1);
+                let ordinal = alert.name_any().rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1);
                 self.ledger.ordinal_is_taken(group, ordinal);
             }
         }

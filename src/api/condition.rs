@@ -97,10 +97,7 @@ mod tests {
         let mut list = Vec::new();
         Condition::new("Ready", false, "A", "a").set(&mut list, Some(1), at(1));
         Condition::new("Ready", false, "B", "b").set(&mut list, Some(2), at(2));
-        assert_eq!(
-            (list[0].last_transition_time.0, list[0].reason.as_str()),
-            (at(1), "B")
-        );
+        assert_eq!((list[0].last_transition_time.0, list[0].reason.as_str()), (at(1), "B"));
         Condition::new("Ready", true, "C", "c").set(&mut list, Some(3), at(3));
         assert_eq!((list.len(), list[0].last_transition_time.0), (1, at(3)));
         assert_eq!(list[0].observed_generation, Some(3));

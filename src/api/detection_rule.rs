@@ -177,15 +177,9 @@ pub struct Grouping {
 }
 
 fn default_group_by() -> Vec<String> {
-    [
-        "user.username",
-        "verb",
-        "objectRef.namespace",
-        "objectRef.resource",
-        "objectRef.name",
-    ]
-    .map(str::to_owned)
-    .into()
+    ["user.username", "verb", "objectRef.namespace", "objectRef.resource", "objectRef.name"]
+        .map(str::to_owned)
+        .into()
 }
 
 const fn default_window_seconds() -> i64 {
@@ -194,10 +188,7 @@ const fn default_window_seconds() -> i64 {
 
 impl Default for Grouping {
     fn default() -> Self {
-        Self {
-            by: default_group_by(),
-            window_seconds: default_window_seconds(),
-        }
+        Self { by: default_group_by(), window_seconds: default_window_seconds() }
     }
 }
 

@@ -84,10 +84,7 @@ impl Node {
             Content::Text(value, _) => Value::String(value.clone()),
             Content::Sequence(items) => items.iter().map(Self::to_json).collect(),
             Content::Mapping(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
-                    .collect(),
+                entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect(),
             ),
         }
     }
@@ -145,15 +142,8 @@ impl<'a> Composer<'a> {
                     return Ok((event, range));
                 }
                 Some(Err(error)) => {
-                    let at = error
-                        .marker()
-                        .byte_offset()
-                        .unwrap_or(self.length)
-                        .min(self.length);
-                    return Err(Unreadable {
-                        message: error.info(),
-                        span: at..at,
-                    });
+                    let at = error.marker().byte_offset().unwrap_or(self.length).min(self.length);
+                    return Err(Unreadable { message: error.info(), span: at..at });
                 }
                 None => return Ok((Event::StreamEnd, self.length..self.length)),
             }
@@ -182,13 +172,9 @@ impl<'a> Composer<'a> {
     fn node(&mut self, event: Event<'a>, span: Range<usize>) -> Result<Node, Unreadable> {
         self.count(1, &span)?;
         let (anchor, node) = match event {
-            Event::Scalar(value, style, anchor, tag) => (
-                anchor,
-                Node {
-                    content: scalar(&value, style, tag.as_deref()),
-                    span,
-                },
-            ),
+            Event::Scalar(value, style, anchor, tag) => {
+                (anchor, Node { content: scalar(&value, style, tag.as_deref()), span })
+            }
             Event::Alias(id) => {
                 let named = self.anchors.get(&id).cloned().ok_or_else(|| Unreadable {
                     message: "an alias may not stand inside what it names".to_owned(),
@@ -202,32 +188,17 @@ impl<'a> Composer<'a> {
                 loop {
                     let (event, at) = self.event()?;
                     if event == Event::SequenceEnd {
-                        break (
-                            anchor,
-                            Node {
-                                span: span.start..at.end,
-                                content: Content::Sequence(items),
-                            },
-                        );
+                        break (anchor, Node { span: span.start..at.end, content: Content::Sequence(items) });
                     }
                     items.push(self.node(event, at)?);
                 }
             }
             Event::MappingStart(_, anchor, _) => {
                 let (content, end) = self.mapping()?;
-                (
-                    anchor,
-                    Node {
-                        span: span.start..end,
-                        content,
-                    },
-                )
+                (anchor, Node { span: span.start..end, content })
             }
             other => {
-                return Err(Unreadable {
-                    message: format!("expected a value, found {other:?}"),
-                    span,
-                });
+                return Err(Unreadable { message: format!("expected a value, found {other:?}"), span });
             }
         };
         if anchor != 0 {
@@ -265,30 +236,16 @@ impl<'a> Composer<'a> {
             }
             if entries.iter().any(|entry| entry.key == name) {
                 let message = format!("the key `{name}` stands twice in one object");
-                return Err(Unreadable {
-                    message,
-                    span: key.span,
-                });
+                return Err(Unreadable { message, span: key.span });
             }
-            entries.push(Entry {
-                key: name.into_owned(),
-                key_span: key.span,
-                value,
-            });
+            entries.push(Entry { key: name.into_owned(), key_span: key.span, value });
         };
         for node in &merged {
-            let sources = if node.items().is_empty() {
-                std::slice::from_ref(node)
-            } else {
-                node.items()
-            };
+            let sources = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
             for source in sources {
                 let Content::Mapping(more) = &source.content else {
                     let message = "`<<` takes an object or a list of objects".to_owned();
-                    return Err(Unreadable {
-                        message,
-                        span: node.span.clone(),
-                    });
+                    return Err(Unreadable { message, span: node.span.clone() });
                 };
                 for entry in more {
                     if !entries.iter().any(|own| own.key == entry.key) {
@@ -304,10 +261,7 @@ impl<'a> Composer<'a> {
         self.nodes += more;
         if self.nodes > MOST_NODES {
             let message = format!("more than {MOST_NODES} values once aliases are followed");
-            return Err(Unreadable {
-                message,
-                span: span.clone(),
-            });
+            return Err(Unreadable { message, span: span.clone() });
         }
         Ok(())
     }
@@ -335,14 +289,8 @@ mod tests {
     #[test]
     fn anchors_and_merges_are_followed() {
         let node = one("base: &b {v: 1, w: 2}\nmore: {<<: *b, w: 3}\nsame: *b");
-        assert_eq!(
-            node.get("more").unwrap().to_json(),
-            serde_json::json!({"v": 1, "w": 3})
-        );
-        assert_eq!(
-            node.get("same").unwrap().to_json(),
-            serde_json::json!({"v": 1, "w": 2})
-        );
+        assert_eq!(node.get("more").unwrap().to_json(), serde_json::json!({"v": 1, "w": 3}));
+        assert_eq!(node.get("same").unwrap().to_json(), serde_json::json!({"v": 1, "w": 2}));
     }
 
     #[test]
@@ -350,10 +298,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}, ", level - 1).repeat(10);
-            text.extend([format!(
-                "a{level}: &a{level} [{}]\n",
-                below.trim_end_matches(", ")
-            )]);
+            text.extend([format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(", "))]);
         }
         assert!(read(&text).1.unwrap().message.contains("aliases"));
     }

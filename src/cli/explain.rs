@@ -34,12 +34,7 @@ pub struct Args {
     #[arg(long, env = "TRIPLINE_CLUSTER")]
     cluster: Option<String>,
     /// A stage that the audit policy leaves out, repeatable: a request is then decided at another
-    #[arg(
-        long,
-        value_name = "STAGE",
-        value_delimiter = ',',
-        env = "TRIPLINE_OMIT_STAGES"
-    )]
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', env = "TRIPLINE_OMIT_STAGES")]
     omit_stage: Vec<String>,
     /// The file with the event; `-` reads standard input
     #[arg(value_name = "EVENT")]
@@ -53,23 +48,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Findings);
     }
     let Loaded { object, compiled } = pick(loading.rules, args.name.as_deref(), &args.rule)?;
-    let exceptions = object
-        .spec
-        .exceptions
-        .into_iter()
-        .map(|exception| exception.name)
-        .collect();
+    let exceptions = object.spec.exceptions.into_iter().map(|exception| exception.name).collect();
     let rule = Arc::new(compiled.rule);
-    let explainer = Explainer {
-        set: RuleSet::new(vec![Arc::clone(&rule)]),
-        rule,
-        exceptions,
-    };
+    let explainer = Explainer { set: RuleSet::new(vec![Arc::clone(&rule)]), rule, exceptions };
     let omitted = stages(&args.omit_stage)?;
-    let context = Context {
-        cluster: args.cluster.as_deref(),
-        omitted_stages: &omitted,
-    };
+    let context = Context { cluster: args.cluster.as_deref(), omitted_stages: &omitted };
     let bytes = rule_files::read_bytes(&args.event)?;
     let events = std::str::from_utf8(&bytes)
         .context("not UTF-8")
@@ -97,18 +80,13 @@ struct Explainer {
 impl Explainer {
     /// The query as a tree, what a match would be, and the group it would belong to.
     fn explain(&self, event: &Event<'_>, context: &Context<'_>) -> String {
-        let mut text = format!(
-            "event: {}\n\n{}",
-            subject(event),
-            detect::explain(&self.rule, event, context)
-        );
+        let mut text =
+            format!("event: {}\n\n{}", subject(event), detect::explain(&self.rule, event, context));
         text.extend(["\nresult: ", &self.result(event, context), "\n"]);
         if self.rule.verdict(event, context) == Verdict::Match {
             text.push_str("group:\n");
             for value in self.rule.group(event, context) {
-                let values = value
-                    .values
-                    .map_or_else(|| "none".to_owned(), |values| format!("{values:?}"));
+                let values = value.values.map_or_else(|| "none".to_owned(), |values| format!("{values:?}"));
                 text.extend(["  ", &value.field, ": ", &terminal::line(&values), "\n"]);
             }
         }
@@ -150,8 +128,7 @@ fn subject(event: &Event<'_>) -> String {
     let user = event.user().and_then(|user| user.username());
     let object = event.object_ref();
     let part = |part: Option<Cow<'_, str>>, before: &str| {
-        part.filter(|text| !text.is_empty())
-            .map_or_else(String::new, |text| format!("{before}{text}"))
+        part.filter(|text| !text.is_empty()).map_or_else(String::new, |text| format!("{before}{text}"))
     };
     let text = [
         part(user, ""),
@@ -160,19 +137,13 @@ fn subject(event: &Event<'_>) -> String {
             + &part(object.and_then(|object| object.subresource()), "/"),
         part(object.and_then(|object| object.namespace()), "")
             + &part(object.and_then(|object| object.name()), "/"),
-        event
-            .stage()
-            .map_or_else(String::new, |stage| format!("at {}", stage.as_str())),
+        event.stage().map_or_else(String::new, |stage| format!("at {}", stage.as_str())),
     ]
     .into_iter()
     .filter(|part| !part.is_empty())
     .collect::<Vec<_>>()
     .join(" ");
-    if text.is_empty() {
-        "says nothing of user, verb, object or stage".to_owned()
-    } else {
-        shown(&text, 300)
-    }
+    if text.is_empty() { "says nothing of user, verb, object or stage".to_owned() } else { shown(&text, 300) }
 }
 
 fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Result<Loaded> {
@@ -180,10 +151,9 @@ fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Resu
     let names = rules.iter().map(name_of).collect::<Vec<_>>().join(", ");
     let found = match name {
         Some(name) => rules.iter().position(|loaded| name_of(loaded) == name),
-        None if rules.len() > 1 => bail!(
-            "{} holds several rules: choose one with --name: {names}",
-            file.display()
-        ),
+        None if rules.len() > 1 => {
+            bail!("{} holds several rules: choose one with --name: {names}", file.display())
+        }
         None => (!rules.is_empty()).then_some(0),
     };
     let found = found.with_context(|| format!("{} has no such rule, but {names}", file.display()))?;
@@ -226,8 +196,5 @@ fn yaml(text: &str) -> anyhow::Result<Vec<String>> {
         let (line, column) = super::finding::line_column(text, error.span.start);
         bail!("not valid YAML: line {line}, column {column}: {}", error.message);
     }
-    documents
-        .iter()
-        .map(|node| Ok(serde_json::to_string(&node.to_json())?))
-        .collect()
+    documents.iter().map(|node| Ok(serde_json::to_string(&node.to_json())?)).collect()
 }

@@ -48,21 +48,11 @@ struct Record<'a> {
 impl Finding {
     pub(crate) fn error(message: impl Into<String>, span: Range<usize>) -> Self {
         let message = message.into();
-        Self {
-            severity: Severity::Error,
-            rule: None,
-            message,
-            help: None,
-            span,
-            in_query: None,
-        }
+        Self { severity: Severity::Error, rule: None, message, help: None, span, in_query: None }
     }
 
     pub(crate) fn warning(message: impl Into<String>, span: Range<usize>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(message, span)
-        }
+        Self { severity: Severity::Warning, ..Self::error(message, span) }
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -89,16 +79,8 @@ impl Finding {
     /// Place and message, the line with a caret below the place, and what to do.
     pub(crate) fn to_text(&self, path: &Path, text: &str) -> String {
         let (line, column) = line_column(text, self.span.start);
-        let severity = if self.severity == Severity::Error {
-            "error"
-        } else {
-            "warning"
-        };
-        let rule = self
-            .rule
-            .as_ref()
-            .map(|rule| format!("{}: ", terminal::line(rule)))
-            .unwrap_or_default();
+        let severity = if self.severity == Severity::Error { "error" } else { "warning" };
+        let rule = self.rule.as_ref().map(|rule| format!("{}: ", terminal::line(rule))).unwrap_or_default();
         let path = path.display().to_string();
         let mut out = format!(
             "{}:{line}:{column}: {severity}: {rule}{}\n",
@@ -129,11 +111,7 @@ fn excerpt(text: &str, span: &Range<usize>, number: usize) -> String {
     }
     let caret = text.get(from..start).map_or(0, |part| part.chars().count());
     // A long line is shown from shortly before the place on.
-    let skip = if caret > WIDTH * 2 / 3 {
-        caret - WIDTH / 3
-    } else {
-        0
-    };
+    let skip = if caret > WIDTH * 2 / 3 { caret - WIDTH / 3 } else { 0 };
     let shown: String = line.chars().skip(skip).take(WIDTH).collect();
     let ahead: String = shown.chars().take(caret - skip).collect();
     let marked: String = line
@@ -176,9 +154,7 @@ mod tests {
     fn the_caret_stands_below_the_place() {
         let text = "a: 1\n\tbé: wrong\x1b\n";
         let span = text.find("wrong").unwrap()..text.find("wrong").unwrap() + 5;
-        let shown = Finding::error("no \x1b[31m", span)
-            .with_help("x")
-            .to_text(Path::new("f"), text);
+        let shown = Finding::error("no \x1b[31m", span).with_help("x").to_text(Path::new("f"), text);
         assert_eq!(
             shown,
             "f:2:6: error: no \\u{1b}[31m\n  2 |  bé: wrong\\u{1b}\n    |      ^^^^^\n  help: x\n"

@@ -35,14 +35,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     rules.report(false, args.output, out)?;
     out.flush()?;
     let count = |severity, what| {
-        load::counted(
-            rules
-                .findings
-                .iter()
-                .filter(|(_, finding)| finding.severity == severity)
-                .count(),
-            what,
-        )
+        load::counted(rules.findings.iter().filter(|(_, finding)| finding.severity == severity).count(), what)
     };
     eprintln!(
         "{}: {}, {}",
@@ -64,15 +57,8 @@ fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
             threat(spec, &mut found);
             exceptions(spec, now, &mut found);
             let name = load::rule_name(node);
-            advice.extend(found.into_iter().map(|finding| {
-                (
-                    number,
-                    Finding {
-                        rule: name.clone(),
-                        ..finding
-                    },
-                )
-            }));
+            advice
+                .extend(found.into_iter().map(|finding| (number, Finding { rule: name.clone(), ..finding })));
         }
     }
     advice
@@ -80,11 +66,8 @@ fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
 
 fn tests(spec: &Node, found: &mut Vec<Finding>) {
     let tests = spec.get("tests").map(Node::items).unwrap_or_default();
-    let expects = |verdict| {
-        tests
-            .iter()
-            .any(|test| test.get("expect").and_then(Node::as_str) == Some(verdict))
-    };
+    let expects =
+        |verdict| tests.iter().any(|test| test.get("expect").and_then(Node::as_str) == Some(verdict));
     let place = spec.entry("tests").or_else(|| spec.entry("query"));
     let place = place.map_or(spec.span.clone(), |entry| entry.key_span.clone());
     if tests.is_empty() {
@@ -138,25 +121,14 @@ const EVENT: [&str; 22] = [
     "namespace",
 ];
 const USER: [&str; 4] = ["username", "uid", "groups", "extra"];
-const OBJECT_REF: [&str; 8] = [
-    "resource",
-    "namespace",
-    "name",
-    "uid",
-    "apiGroup",
-    "apiVersion",
-    "resourceVersion",
-    "subresource",
-];
+const OBJECT_REF: [&str; 8] =
+    ["resource", "namespace", "name", "uid", "apiGroup", "apiVersion", "resourceVersion", "subresource"];
 
 fn fields(node: &Node, path: &str, known: &[&str], found: &mut Vec<Finding>) {
     let Content::Mapping(entries) = &node.content else {
         return;
     };
-    for entry in entries
-        .iter()
-        .filter(|entry| !known.contains(&entry.key.as_str()))
-    {
+    for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
         let message = format!("no audit event has the field `{}` in `{path}`", entry.key);
         let finding = Finding::warning(message, entry.key_span.clone());
         found.push(match nearest(&entry.key, known.iter().copied()) {
@@ -177,17 +149,10 @@ fn threat(spec: &Node, found: &mut Vec<Finding>) {
             let Some((id, text)) = entry.get("id").and_then(|id| Some((id, id.as_str()?))) else {
                 continue;
             };
-            let fine = if letter == 'A' {
-                is_tactic(text)
-            } else {
-                is_technique(text)
-            };
+            let fine = if letter == 'A' { is_tactic(text) } else { is_technique(text) };
             if !fine {
-                let (what, example) = if letter == 'A' {
-                    ("tactic", "TA0002")
-                } else {
-                    ("technique", "T1609` or `T1552.001")
-                };
+                let (what, example) =
+                    if letter == 'A' { ("tactic", "TA0002") } else { ("technique", "T1609` or `T1552.001") };
                 found.push(
                     Finding::warning(format!("`{text}` is no id of an ATT&CK {what}"), id.span.clone())
                         .with_help(format!("write an id such as `{example}`")),
@@ -198,18 +163,10 @@ fn threat(spec: &Node, found: &mut Vec<Finding>) {
 }
 
 fn exceptions(spec: &Node, now: Timestamp, found: &mut Vec<Finding>) {
-    for end in spec
-        .get("exceptions")
-        .map(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|e| e.get("expireTime"))
+    for end in
+        spec.get("exceptions").map(Node::items).unwrap_or_default().iter().filter_map(|e| e.get("expireTime"))
     {
-        if end
-            .as_str()
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .is_some_and(|end| end < now)
-        {
+        if end.as_str().and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|end| end < now) {
             found.push(
                 Finding::warning("this exception has ended", end.span.clone())
                     .with_help("remove it, or renew it"),

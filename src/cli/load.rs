@@ -40,17 +40,10 @@ pub(crate) struct Loading {
 pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Loading> {
     let files = rule_files::read(paths)?;
     let checker = Checker::new();
-    let mut loaded = Loading {
-        files: Vec::new(),
-        rules: Vec::new(),
-        findings: Vec::new(),
-        count: 0,
-    };
+    let mut loaded = Loading { files: Vec::new(), rules: Vec::new(), findings: Vec::new(), count: 0 };
     let mut names: HashMap<String, String> = HashMap::new();
     for (number, file) in files.iter().enumerate() {
-        loaded
-            .findings
-            .extend(file.findings.iter().map(|finding| (number, finding.clone())));
+        loaded.findings.extend(file.findings.iter().map(|finding| (number, finding.clone())));
         for node in &file.rules {
             loaded.count += 1;
             let (rule, mut findings) = check(&checker, node, &file.text);
@@ -73,20 +66,12 @@ pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Loading> {
                 }
             }
             let good = findings.iter().all(|finding| finding.severity != Severity::Error);
-            loaded
-                .findings
-                .extend(findings.into_iter().map(|finding| (number, finding)));
+            loaded.findings.extend(findings.into_iter().map(|finding| (number, finding)));
             loaded.rules.extend(rule.filter(|_| good));
         }
     }
     loaded.files = files;
-    let listed = || {
-        paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let listed = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     anyhow::ensure!(
         loaded.count > 0 || !loaded.findings.is_empty(),
         "no DetectionRule in {}: rules are read from .yaml, .yml and .json files",
@@ -107,10 +92,8 @@ fn check(checker: &Checker, node: &Node, text: &str) -> (Option<Loaded>, Vec<Fin
         Ok(object) => object,
         Err(error) => {
             if findings.iter().all(|finding| finding.severity != Severity::Error) {
-                findings.push(Finding::error(
-                    format!("this is no DetectionRule: {error}"),
-                    node.span.clone(),
-                ));
+                findings
+                    .push(Finding::error(format!("this is no DetectionRule: {error}"), node.span.clone()));
             }
             match queries_only(&value) {
                 Some(object) => object,
@@ -133,14 +116,9 @@ fn check(checker: &Checker, node: &Node, text: &str) -> (Option<Loaded>, Vec<Fin
 fn queries_only(value: &Value) -> Option<DetectionRule> {
     let spec = value.get("spec")?;
     let readable = |exception: &&Value| serde_json::from_value::<RuleException>((*exception).clone()).is_ok();
-    let exceptions = spec
-        .get("exceptions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let grouping = spec
-        .get("grouping")
-        .and_then(|value| serde_json::from_value::<Grouping>(value.clone()).ok());
+    let exceptions = spec.get("exceptions").and_then(Value::as_array).into_iter().flatten();
+    let grouping =
+        spec.get("grouping").and_then(|value| serde_json::from_value::<Grouping>(value.clone()).ok());
     let spec = json!({
         "displayName": "-",
         "severity": "Low",
@@ -168,10 +146,7 @@ fn placed(found: &compile::Finding, node: &Node, text: &str) -> Finding {
         }
         compile::Part::GroupBy(index) => part(&["grouping", "by"]).and_then(|by| by.items().get(*index)),
     };
-    let place = target
-        .or_else(|| node.get("metadata")?.get("name"))
-        .or(spec)
-        .unwrap_or(node);
+    let place = target.or_else(|| node.get("metadata")?.get("name")).or(spec).unwrap_or(node);
     let span = match (target, found.span()) {
         (Some(target), Some(span)) => spread(text, target, &span),
         _ => place.span.clone(),
@@ -181,11 +156,7 @@ fn placed(found: &compile::Finding, node: &Node, text: &str) -> Finding {
     } else {
         Finding::warning(found.message(), span)
     };
-    Finding {
-        help: found.help().map(str::to_owned),
-        in_query: found.line_column(),
-        ..finding
-    }
+    Finding { help: found.help().map(str::to_owned), in_query: found.line_column(), ..finding }
 }
 
 fn spread(text: &str, target: &Node, span: &Range<usize>) -> Range<usize> {
@@ -199,9 +170,7 @@ fn spread(text: &str, target: &Node, span: &Range<usize>) -> Range<usize> {
 impl Loading {
     /// Whether any finding is an error.
     pub(crate) fn has_errors(&self) -> bool {
-        self.findings
-            .iter()
-            .any(|(_, finding)| finding.severity == Severity::Error)
+        self.findings.iter().any(|(_, finding)| finding.severity == Severity::Error)
     }
 
     /// Writes the findings of at least this weight, ordered by place.
@@ -239,11 +208,7 @@ impl Loading {
 
     /// "3 rules in 2 files", for a summary.
     pub(crate) fn summary(&self) -> String {
-        format!(
-            "{} in {}",
-            counted(self.count, "rule"),
-            counted(self.files.len(), "file")
-        )
+        format!("{} in {}", counted(self.count, "rule"), counted(self.files.len(), "file"))
     }
 }
 

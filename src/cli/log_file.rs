@@ -44,16 +44,8 @@ impl LogFile {
             Box::new(progress.wrap_read(file))
         };
         let gzip = path.extension().is_some_and(|extension| extension == "gz");
-        let input: Box<dyn Read> = if gzip {
-            Box::new(MultiGzDecoder::new(raw))
-        } else {
-            raw
-        };
-        Ok(Self {
-            input: BufReader::with_capacity(BUFFER, input),
-            number: 0,
-            line: Vec::new(),
-        })
+        let input: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(raw)) } else { raw };
+        Ok(Self { input: BufReader::with_capacity(BUFFER, input), number: 0, line: Vec::new() })
     }
 
     /// The next line, or nothing at the end. A line longer than [`MAX_LINE`] is passed over without being kept.
@@ -86,15 +78,7 @@ impl LogFile {
             return Ok(None);
         }
         self.number += 1;
-        let text = if too_long {
-            Err(TooLong)
-        } else {
-            Ok(self.line.as_slice())
-        };
-        Ok(Some(Line {
-            number: self.number,
-            length,
-            text,
-        }))
+        let text = if too_long { Err(TooLong) } else { Ok(self.line.as_slice()) };
+        Ok(Some(Line { number: self.number, length, text }))
     }
 }

@@ -28,10 +28,7 @@ impl Walk {
     /// Checks `metadata`: the name is also the label of alerts, so it is short.
     pub(super) fn metadata(&mut self, node: &Node) {
         let Content::Mapping(entries) = &node.content else {
-            self.error(
-                node,
-                format!("`metadata` must be an object, this is {}", node.kind()),
-            );
+            self.error(node, format!("`metadata` must be an object, this is {}", node.kind()));
             return;
         };
         for entry in entries {
@@ -68,10 +65,7 @@ impl Walk {
     fn string_map(&mut self, node: &Node, path: &str) {
         let Content::Mapping(entries) = &node.content else {
             if !matches!(node.content, Content::Null) {
-                self.error(
-                    node,
-                    format!("`{path}` must be an object, this is {}", node.kind()),
-                );
+                self.error(node, format!("`{path}` must be an object, this is {}", node.kind()));
             }
             return;
         };
@@ -79,8 +73,7 @@ impl Walk {
             let path = format!("{path}.{}", entry.key);
             match &entry.value.content {
                 Content::Text(text, _) if path.starts_with("metadata.labels") && !is_label_value(text) => {
-                    self.error(&entry.value, format!("`{path}` is no value of a label"))
-                        .help = Some(
+                    self.error(&entry.value, format!("`{path}` is no value of a label")).help = Some(
                         "at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
                             .to_owned(),
                     );
@@ -101,9 +94,7 @@ fn is_label_value(text: &str) -> bool {
     text.len() <= 63
         && ends(text.chars().next())
         && ends(text.chars().next_back())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// Why a name is refused: a DNS-1123 subdomain, and short enough to be a label.
@@ -116,9 +107,7 @@ fn name_problem(name: &str) -> Option<String> {
         !part.is_empty()
             && !part.starts_with('-')
             && !part.ends_with('-')
-            && part
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
     (!name.split('.').all(fine)).then(|| {
         "must be lower-case letters, digits, `-` and `.`, with a letter or digit at both ends".to_owned()

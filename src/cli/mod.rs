@@ -144,10 +144,7 @@ mod tests {
     #[test]
     fn every_flag_has_an_environment_variable() {
         for command in Cli::command().get_subcommands() {
-            for argument in command
-                .get_arguments()
-                .filter(|argument| !argument.is_positional())
-            {
+            for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
                 let id = argument.get_id().as_str();
                 let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
                 assert!(

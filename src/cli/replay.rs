@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
-use super::log_file::LogFile;
+use super::log_file::{LogFile, TooLong};
 use super::{Outcome, load, terminal};
 use crate::alert::{Ledger, Match, Parcel, alert_object, counted, text};
 use crate::api::{Mode, RecordPlace, SecurityAlert};
 use crate::controller::{LoadedRule, LoadedRules};
-use crate::detect::{Context, Judgement};
+use crate::detect::{self, Context, Judgement};
 use crate::event::{Event, Stage, Tape};
 
 /// How many malformed lines are shown.
@@ -37,13 +37,7 @@ a query is printed, before all of that. Lines that are no audit event are counte
 Exit codes: 0 all was read, 1 a rule has an error, 2 a path cannot be read or holds no rule.")]
 pub struct Args {
     /// Files and folders with rules; may be given several times
-    #[arg(
-        long,
-        required = true,
-        value_name = "PATH",
-        env = "TRIPLINE_RULES",
-        value_delimiter = ','
-    )]
+    #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
     rules: Vec<PathBuf>,
     /// Logs, plain or .gz; `-` reads standard input
     #[arg(required = true, value_name = "LOG")]
@@ -58,12 +52,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", env = "TRIPLINE_CLUSTER")]
     cluster: Option<String>,
     /// A stage that the audit policy leaves out, repeatable: a request is then decided at another
-    #[arg(
-        long,
-        value_name = "STAGE",
-        value_delimiter = ',',
-        env = "TRIPLINE_OMIT_STAGES"
-    )]
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', env = "TRIPLINE_OMIT_STAGES")]
     omit_stage: Vec<String>,
 }
 
@@ -102,13 +91,10 @@ struct Totals {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let loaded = load::load(&args.rules)?;
-    loaded.report_errors()?;
-    let broken = loaded.has_errors();
-    let evaluated = loaded
-        .rules
-        .into_iter()
-        .filter(|rule| rule.object.spec.mode != Mode::Disabled);
+    let loading = load::load(&args.rules)?;
+    loading.report_errors()?;
+    let broken = loading.has_errors();
+    let evaluated = loading.rules.into_iter().filter(|rule| rule.object.spec.mode != Mode::Disabled);
     let rules: LoadedRules = evaluated
         .map(|rule| LoadedRule {
             rule: Arc::new(rule.compiled.rule),
@@ -116,109 +102,106 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             mode: rule.object.spec.mode,
         })
         .collect();
+    let omitted_stages = super::explain::stages(&args.omit_stage)?;
+    let mut replay = Replay {
+        rules: &rules,
+        context: Context { cluster: args.cluster.as_deref(), omitted_stages: &omitted_stages },
+        print_matches: args.matches,
+        ledger: Ledger::new(NODE),
+        totals: Totals::default(),
+        outcomes: Vec::new(),
+    };
     let progress = progress_bar(&args.logs);
-    let ledger = Ledger::new(NODE);
-    let mut totals = Totals::default();
     let started = Instant::now();
     for (number, path) in args.logs.iter().enumerate() {
-        let log = LogFile::open(path, &progress)?;
-        let place = RecordPlace {
-            node: NODE.to_owned(),
-            source: text::short(&path.display().to_string(), 63),
-            stream: number.to_string(),
-            offset: 0,
-        };
-        replay(log, path, place, &rules, args, &ledger, &mut totals, out)?;
+        replay.read(number, path, &progress, out)?;
     }
     progress.finish_and_clear();
     if !args.matches {
-        print_alerts(&alerts(&ledger), args.output, out)?;
+        print_alerts(&alerts(&replay.ledger), args.output, out)?;
     }
     out.flush()?;
-    totals.report(started.elapsed().as_secs_f64());
+    replay.totals.report(started.elapsed().as_secs_f64());
     Ok(Outcome::from(!broken))
 }
 
-fn replay(
-    mut log: LogFile,
-    path: &Path,
-    mut place: RecordPlace,
-    rules: &LoadedRules,
-    args: &Args,
-    ledger: &Ledger,
-    totals: &mut Totals,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let file = path.display().to_string();
-    let omitted_stages = super::explain::stages(&args.omit_stage)?;
-    let context = Context {
-        cluster: args.cluster.as_deref(),
-        omitted_stages: &omitted_stages,
-    };
-    let (mut tape, mut outcomes) = (Tape::default(), Vec::new());
-    while let Some(line) = log
-        .next_line()
-        .with_context(|| format!("{} cannot be read on", path.display()))?
-    {
-        place.offset = place.offset.saturating_add_unsigned(line.length);
-        totals.bytes += line.length;
-        let decoded = line.text.map_err(|_| "longer than 16 MiB".to_owned());
-        let decoded = decoded.and_then(|text| match text {
-            [] => Ok(None),
-            text => Event::decode(text, &mut tape)
-                .map(Some)
-                .map_err(|why| why.to_string()),
-        });
-        let event = match decoded {
-            Ok(None) => continue,
-            Ok(Some(event)) => event,
-            Err(why) => {
-                totals.malformed += 1;
-                if totals.malformed <= SHOWN_MALFORMED {
-                    eprintln!(
-                        "{}:{}: {}",
-                        terminal::line(&file),
-                        line.number,
-                        terminal::line(&why)
-                    );
-                }
-                continue;
-            }
+/// Rules on their way through logs.
+struct Replay<'a> {
+    rules: &'a LoadedRules,
+    context: Context<'a>,
+    print_matches: bool,
+    ledger: Ledger,
+    totals: Totals,
+    outcomes: Vec<detect::Outcome>,
+}
+
+impl Replay<'_> {
+    /// Judges one log from its beginning to its end.
+    fn read(
+        &mut self,
+        number: usize,
+        path: &Path,
+        progress: &ProgressBar,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let mut log = LogFile::open(path, progress)?;
+        let file = path.display().to_string();
+        let mut place = RecordPlace {
+            node: NODE.to_owned(),
+            source: text::short(&file, 63),
+            stream: number.to_string(),
+            offset: 0,
         };
-        totals.events += 1;
-        rules.set.judge(&event, &context, &mut outcomes);
-        for outcome in &outcomes {
-            let facts = &rules.facts[outcome.rule];
-            let (matched, detected) = totals.count(&outcome.what);
-            if matched && args.matches {
-                let (audit_id, stage) = (event.audit_id(), event.stage().map(Stage::as_str));
-                let line = MatchLine {
-                    rule: &facts.name,
-                    file: &file,
-                    line: line.number,
-                    audit_id: audit_id.as_deref(),
-                    stage,
-                };
-                serde_json::to_writer(&mut *out, &line)?;
-                out.write_all(b"\n")?;
-            }
-            if detected && !args.matches && rules.modes[outcome.rule] == Mode::Alert {
-                let group = rules.set.rules()[outcome.rule].group(&event, &context);
-                let time = event
-                    .stage_time()
-                    .or_else(|| event.request_received_time())
-                    .unwrap_or_default();
-                ledger.enter(&Match {
-                    rule: facts,
-                    group: &group,
-                    event: &event,
-                    place: &place,
-                    time,
-                });
+        let mut tape = Tape::default();
+        while let Some(line) = log.next_line().with_context(|| format!("{file} cannot be read on"))? {
+            place.offset = place.offset.saturating_add_unsigned(line.length);
+            self.totals.bytes += line.length;
+            let event = match line.text {
+                Ok([]) => continue,
+                Ok(text) => Event::decode(text, &mut tape).map_err(|why| why.to_string()),
+                Err(TooLong) => Err("longer than 16 MiB".to_owned()),
+            };
+            match event {
+                Ok(event) => self.judge(&event, &file, line.number, &place, out)?,
+                Err(why) => {
+                    self.totals.malformed += 1;
+                    if self.totals.malformed <= SHOWN_MALFORMED {
+                        eprintln!("{}:{}: {}", terminal::line(&file), line.number, terminal::line(&why));
+                    }
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn judge(
+        &mut self,
+        event: &Event<'_>,
+        file: &str,
+        line: u64,
+        place: &RecordPlace,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        self.totals.events += 1;
+        self.rules.set.judge(event, &self.context, &mut self.outcomes);
+        for outcome in &self.outcomes {
+            let rule = &self.rules.facts[outcome.rule];
+            let (matched, detected) = self.totals.count(outcome.what);
+            if matched && self.print_matches {
+                let audit_id = event.audit_id();
+                let stage = event.stage().map(Stage::as_str);
+                let line = MatchLine { rule: &rule.name, file, line, audit_id: audit_id.as_deref(), stage };
+                writeln!(out, "{}", terminal::json(&line)?)?;
+            }
+            if detected && !self.print_matches && self.rules.modes[outcome.rule] == Mode::Alert {
+                let group = self.rules.set.rules()[outcome.rule].group(event, &self.context);
+                // A record without any time is one no API server wrote; the epoch keeps a replay the same each time.
+                let time = event.stage_time().or_else(|| event.request_received_time()).unwrap_or_default();
+                self.ledger.enter(&Match { rule, group: &group, event, place, time });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the ledger holds as the objects that `run` would have written, oldest first.
@@ -233,12 +216,8 @@ fn alerts(ledger: &Ledger) -> Vec<SecurityAlert> {
         alert
     };
     let mut alerts: Vec<_> = parcels.iter().map(alert).collect();
-    let first = |alert: &SecurityAlert| {
-        alert
-            .status
-            .as_ref()
-            .and_then(|s| s.first_seen_time.as_ref().map(|t| t.0))
-    };
+    let first =
+        |alert: &SecurityAlert| alert.status.as_ref().and_then(|s| s.first_seen_time.as_ref().map(|t| t.0));
     alerts.sort_by(|a, b| (first(a), &a.metadata.name).cmp(&(first(b), &b.metadata.name)));
     alerts
 }
@@ -254,19 +233,12 @@ fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> an
         Form::Table if alerts.is_empty() => {}
         Form::Table => {
             let mut table = TabWriter::new(&mut *out).minwidth(0).padding(3);
-            writeln!(
-                table,
-                "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN"
-            )?;
+            writeln!(table, "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN")?;
             for alert in alerts {
                 let detection = &alert.spec.detection;
                 let status = alert.status.clone().unwrap_or_default();
-                let user = detection
-                    .event
-                    .user
-                    .as_ref()
-                    .and_then(|u| u.username.as_deref())
-                    .unwrap_or("<none>");
+                let user =
+                    detection.event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("<none>");
                 let time = |t: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
                     t.map_or_else(|| "<none>".to_owned(), |t| format!("{:.0}", t.0))
                 };
@@ -280,11 +252,7 @@ fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> an
                     time(status.first_seen_time),
                     time(status.last_seen_time),
                 ];
-                writeln!(
-                    table,
-                    "{}",
-                    cells.map(|cell| terminal::line(&cell).into_owned()).join("\t")
-                )?;
+                writeln!(table, "{}", cells.map(|cell| terminal::line(&cell).into_owned()).join("\t"))?;
             }
             table.flush()?;
         }
@@ -294,7 +262,7 @@ fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> an
 
 impl Totals {
     /// Counts an outcome; says whether it is a match, and whether it is a detection.
-    fn count(&mut self, what: &Judgement) -> (bool, bool) {
+    fn count(&mut self, what: Judgement) -> (bool, bool) {
         match what {
             Judgement::Undecidable => {
                 self.undecidable += 1;

@@ -33,11 +33,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<RuleFile>> {
     let mut files = Vec::new();
     let mut seen = HashSet::new();
     for path in paths {
-        let found = if path.is_dir() {
-            search(path)?
-        } else {
-            vec![path.clone()]
-        };
+        let found = if path.is_dir() { search(path)? } else { vec![path.clone()] };
         for path in found {
             let same = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
             if seen.insert(same) {
@@ -73,9 +69,7 @@ fn search(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn has_rule_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
-        ["yaml", "yml", "json"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
+        ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
 
@@ -91,11 +85,7 @@ pub(crate) fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
             .and_then(|mut file| read(&mut file, &mut bytes))
             .with_context(|| format!("cannot read {}", path.display()))?;
     }
-    anyhow::ensure!(
-        bytes.len() as u64 <= MOST_BYTES,
-        "{} is larger than 64 MiB",
-        path.display()
-    );
+    anyhow::ensure!(bytes.len() as u64 <= MOST_BYTES, "{} is larger than 64 MiB", path.display());
     Ok(bytes)
 }
 
@@ -109,12 +99,7 @@ impl RuleFile {
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let finding = Finding::error("this is not UTF-8", good..good)
                     .with_help("save the file as UTF-8 without other encodings in it");
-                Self {
-                    path,
-                    text,
-                    rules: Vec::new(),
-                    findings: vec![finding],
-                }
+                Self { path, text, rules: Vec::new(), findings: vec![finding] }
             }
         })
     }
@@ -132,12 +117,7 @@ impl RuleFile {
                     .with_help("the rest of the file was not read"),
             );
         }
-        Self {
-            path,
-            text,
-            rules,
-            findings,
-        }
+        Self { path, text, rules, findings }
     }
 }
 
@@ -156,9 +136,7 @@ fn collect(document: Node, rules: &mut Vec<Node>, findings: &mut Vec<Finding>) {
         (Some(version), kind) if version.split('/').next() == Some(api::GROUP) => {
             let known = ["DetectionRule", "AuditSource", "SecurityAlert"];
             if kind.is_none_or(|kind| !known.contains(&kind)) {
-                let span = document
-                    .get("kind")
-                    .map_or(document.span.clone(), |node| node.span.clone());
+                let span = document.get("kind").map_or(document.span.clone(), |node| node.span.clone());
                 let message = match kind {
                     Some(kind) => format!("{} has no kind `{kind}`", api::GROUP),
                     None => "`kind` is missing".to_owned(),

@@ -27,20 +27,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
     /// Folder for checkpoints; it must outlive the process
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/tripline",
-        env = "TRIPLINE_STATE_DIR"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/tripline", env = "TRIPLINE_STATE_DIR")]
     state_dir: PathBuf,
     /// Folder that no log is read outside of
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/log",
-        env = "TRIPLINE_LOG_ROOT"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "/var/log", env = "TRIPLINE_LOG_ROOT")]
     log_root: PathBuf,
     /// Name of the node this process reads for; the host's name if not given
     #[arg(long, value_name = "NAME", env = "TRIPLINE_NODE")]
@@ -49,20 +39,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", env = "TRIPLINE_CLUSTER")]
     cluster: Option<String>,
     /// User whose requests no rule is asked about; may be given several times
-    #[arg(
-        long = "ignore-user",
-        value_name = "USER",
-        env = "TRIPLINE_IGNORE_USER",
-        value_delimiter = ','
-    )]
+    #[arg(long = "ignore-user", value_name = "USER", env = "TRIPLINE_IGNORE_USER", value_delimiter = ',')]
     ignore_users: Vec<String>,
     /// Address for /livez, /readyz and /metrics
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:9464",
-        env = "TRIPLINE_LISTEN"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", env = "TRIPLINE_LISTEN")]
     listen: SocketAddr,
     /// Object on which a new alert's Kubernetes Event stands
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_EVENTS")]
@@ -74,12 +54,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug, or a filter such as tripline=debug,kube=info
-    #[arg(
-        long,
-        value_name = "FILTER",
-        default_value = "info",
-        env = "TRIPLINE_LOG_LEVEL"
-    )]
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TRIPLINE_LOG_LEVEL")]
     log_level: String,
 }
 
@@ -96,16 +71,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         cluster: args.cluster,
         ignore_users: args.ignore_users,
         listen: args.listen,
-        announcement: Announcement {
-            target: args.events,
-            detail: args.event_detail,
-        },
+        announcement: Announcement { target: args.events, detail: args.event_detail },
     };
     // Two threads: the reading threads are outside of this, and API calls mostly wait.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;

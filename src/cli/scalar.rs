@@ -14,11 +14,7 @@ pub(super) fn scalar(value: &str, style: ScalarStyle, tag: Option<&Tag>) -> Cont
         Some(suffix) => matches!(suffix, "null" | "bool" | "int" | "float"),
         None => style == ScalarStyle::Plain,
     };
-    if typed {
-        plain(value).unwrap_or_else(text)
-    } else {
-        text()
-    }
+    if typed { plain(value).unwrap_or_else(text) } else { text() }
 }
 
 fn plain(value: &str) -> Option<Content> {
@@ -86,19 +82,13 @@ pub(super) fn offset_in_text(text: &str, node: &Node, offset: usize) -> usize {
 /// is line breaks, or one space where they were folded.
 fn in_block(text: &str, span: &Range<usize>, value: &str, offset: usize) -> usize {
     // The span begins behind the indentation of the first line that is not blank.
-    let from = text
-        .get(..span.start)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |at| at + 1);
+    let from = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let indent = span.start - from;
     let (mut at, mut done, mut place) = (from, 0, span.start);
     for line in text.get(from..span.end).unwrap_or_default().split_inclusive('\n') {
         let start = at + indent;
         at += line.len();
-        let content = line
-            .trim_end_matches(['\n', '\r'])
-            .get(indent..)
-            .unwrap_or_default();
+        let content = line.trim_end_matches(['\n', '\r']).get(indent..).unwrap_or_default();
         if content.is_empty() {
             continue;
         }
@@ -137,10 +127,7 @@ fn in_flow(text: &str, start: usize, value: &str, offset: usize, style: ScalarSt
             (at, done) = (at + blank, done + shown);
             continue;
         }
-        let shown = value
-            .get(done..)
-            .and_then(|rest| rest.chars().next())
-            .map_or(1, char::len_utf8);
+        let shown = value.get(done..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
         let (taken, shown) = match (style, next) {
             (ScalarStyle::SingleQuoted, '\'') => (2, 1),
             (ScalarStyle::DoubleQuoted, '\\') => match rest.chars().nth(1) {
@@ -179,15 +166,9 @@ mod tests {
         let node = one(text);
         let value = node.get("q").expect("key q");
         let decoded = value.as_str().expect("text");
-        let offset = decoded
-            .find(word)
-            .unwrap_or_else(|| panic!("{word} in {decoded:?}"));
+        let offset = decoded.find(word).unwrap_or_else(|| panic!("{word} in {decoded:?}"));
         let place = offset_in_text(text, value, offset);
-        assert!(
-            text[place..].starts_with(word),
-            "{word} of {decoded:?} found at {:?}",
-            &text[place..]
-        );
+        assert!(text[place..].starts_with(word), "{word} of {decoded:?} found at {:?}", &text[place..]);
     }
 
     #[test]

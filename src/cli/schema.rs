@@ -35,10 +35,7 @@ impl Checker {
     pub(crate) fn check(&self, rule: &Node) -> (Value, Vec<Finding>) {
         let mut walk = Walk { findings: Vec::new() };
         let Content::Mapping(entries) = &rule.content else {
-            return (
-                Value::Null,
-                vec![Finding::error("a rule must be an object", rule.span.clone())],
-            );
+            return (Value::Null, vec![Finding::error("a rule must be an object", rule.span.clone())]);
         };
         let mut object = Map::new();
         for entry in entries {
@@ -55,8 +52,7 @@ impl Checker {
                 key => {
                     if let Some(schema) = self.rule.properties.as_ref().and_then(|known| known.get(key)) {
                         object.extend(
-                            walk.value(&entry.value, schema, key)
-                                .map(|value| (key.to_owned(), value)),
+                            walk.value(&entry.value, schema, key).map(|value| (key.to_owned(), value)),
                         );
                     } else {
                         walk.unknown(entry, "", ["apiVersion", "kind", "metadata", "spec"].into_iter());
@@ -103,21 +99,14 @@ impl Walk {
             _ => &owner.span,
         };
         let help = format!("add `{name}:`");
-        self.findings
-            .push(Finding::error(format!("`{path}` is missing"), start.clone()).with_help(help));
+        self.findings.push(Finding::error(format!("`{path}` is missing"), start.clone()).with_help(help));
     }
 
     pub(super) fn unknown<'a>(&mut self, entry: &Entry, path: &str, known: impl Iterator<Item = &'a str>) {
         let known: Vec<_> = known.collect();
-        let within = if path.is_empty() {
-            String::new()
-        } else {
-            format!(" in `{path}`")
-        };
-        let finding = Finding::error(
-            format!("unknown field `{}`{within}", entry.key),
-            entry.key_span.clone(),
-        );
+        let within = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
+        let finding =
+            Finding::error(format!("unknown field `{}`{within}", entry.key), entry.key_span.clone());
         let finding = match nearest(&entry.key, known.iter().copied()) {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
             None if known.len() > 12 => finding,
@@ -142,10 +131,7 @@ impl Walk {
         }
         if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
             if !matches!(node.content, Content::Mapping(_)) {
-                self.error(
-                    node,
-                    format!("`{path}` must be an object, this is {}", node.kind()),
-                );
+                self.error(node, format!("`{path}` must be an object, this is {}", node.kind()));
             }
             return Some(node.to_json());
         }
@@ -212,10 +198,7 @@ impl Walk {
         let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
         if schema.max_items.is_some_and(|most| count > most) {
             let most = schema.max_items.unwrap_or_default();
-            self.error(
-                node,
-                format!("`{path}` has {count} entries, at most {most} are allowed"),
-            );
+            self.error(node, format!("`{path}` has {count} entries, at most {most} are allowed"));
         }
         let Some(JSONSchemaPropsOrArray::Schema(item)) = &schema.items else {
             return node.to_json();
@@ -231,15 +214,12 @@ impl Walk {
             } else if keys.is_empty() {
                 continue;
             } else {
-                keys.iter()
-                    .map(|key| node.get(key).map_or(Value::Null, Node::to_json))
-                    .collect()
+                keys.iter().map(|key| node.get(key).map_or(Value::Null, Node::to_json)).collect()
             };
             if seen.contains(&identity) {
                 let of = keys.first().and_then(|key| node.get(key)).unwrap_or(node);
-                let what = of
-                    .as_str()
-                    .map_or_else(|| "an entry".to_owned(), |text| format!("`{}`", shorten(text)));
+                let what =
+                    of.as_str().map_or_else(|| "an entry".to_owned(), |text| format!("`{}`", shorten(text)));
                 self.error(of, format!("{what} stands twice in `{path}`"));
             } else {
                 seen.push(identity);
@@ -265,10 +245,7 @@ impl Walk {
             self.error(node, format!("`{path}` must not be empty"));
         }
         if let Some(most) = schema.max_length.filter(|most| length > *most) {
-            self.error(
-                node,
-                format!("`{path}` is {length} characters long, at most {most} are allowed"),
-            );
+            self.error(node, format!("`{path}` is {length} characters long, at most {most} are allowed"));
         }
         if schema.format.as_deref() == Some("date-time") && !is_time(text) {
             self.error(node, format!("`{path}` is no time")).help =
@@ -303,22 +280,15 @@ fn wanted(schema: &JSONSchemaProps) -> &'static str {
 
 /// RFC 3339, which is narrower than what jiff reads.
 fn is_time(text: &str) -> bool {
-    let shape = text
-        .bytes()
-        .zip(*b"0000-00-00T00:00:00")
-        .all(|(byte, expected)| match expected {
-            b'0' => byte.is_ascii_digit(),
-            expected => byte.eq_ignore_ascii_case(&expected),
-        });
+    let shape = text.bytes().zip(*b"0000-00-00T00:00:00").all(|(byte, expected)| match expected {
+        b'0' => byte.is_ascii_digit(),
+        expected => byte.eq_ignore_ascii_case(&expected),
+    });
     text.len() > "0000-00-00T00:00:00".len() && shape && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() > 40 {
-        text.chars().take(39).chain(['…']).collect()
-    } else {
-        text.to_owned()
-    }
+    if text.chars().count() > 40 { text.chars().take(39).chain(['…']).collect() } else { text.to_owned() }
 }
 
 /// The known name that was most likely meant.

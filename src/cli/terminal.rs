@@ -68,10 +68,7 @@ mod tests {
 
     #[test]
     fn nothing_a_terminal_acts_on_passes() {
-        assert_eq!(
-            line("a\x1b[2Jb\u{202e}c\nd\u{9b}"),
-            "a\\u{1b}[2Jb\\u{202e}c\\nd\\u{9b}"
-        );
+        assert_eq!(line("a\x1b[2Jb\u{202e}c\nd\u{9b}"), "a\\u{1b}[2Jb\\u{202e}c\\nd\\u{9b}");
         assert_eq!(lines("grün\n\x07"), "grün\n\\u{7}");
         let text = "\x1b\u{9b}\u{e0001}\"";
         let written = json(&text).unwrap();

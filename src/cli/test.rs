@@ -51,12 +51,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let results: Vec<_> = rules
         .rules
         .iter()
-        .map(|loaded| {
-            (
-                loaded,
-                compile::run_tests(&loaded.compiled.rule, &loaded.object.spec.tests, || true),
-            )
-        })
+        .map(|loaded| (loaded, compile::run_tests(&loaded.compiled.rule, &loaded.object.spec.tests, || true)))
         .collect();
     match args.output {
         Output::Text => print_table(&results, out)?,
@@ -64,11 +59,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     }
     out.flush()?;
     let cases = results.iter().map(|(_, outcomes)| outcomes.len()).sum::<usize>();
-    let failed = results
-        .iter()
-        .flat_map(|(_, outcomes)| outcomes)
-        .filter(|outcome| !outcome.ok())
-        .count();
+    let failed = results.iter().flat_map(|(_, outcomes)| outcomes).filter(|outcome| !outcome.ok()).count();
     for (loaded, _) in results.iter().filter(|(_, outcomes)| outcomes.is_empty()) {
         eprintln!("{}: no tests", terminal::line(name(loaded)));
     }
@@ -78,11 +69,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     } else {
         String::new()
     };
-    eprintln!(
-        "{}: {}, {failed} failed{broken}",
-        rules.summary(),
-        load::counted(cases, "case")
-    );
+    eprintln!("{}: {}, {failed} failed{broken}", rules.summary(), load::counted(cases, "case"));
     Ok(Outcome::from(failed == 0 && !rules.has_errors()))
 }
 
@@ -113,10 +100,7 @@ fn print_table(results: &[(&Loaded, Vec<TestOutcome>)], out: &mut dyn Write) -> 
         writeln!(table, "RULE\tTEST\tEXPECTED\tGOT\tRESULT")?;
         for (loaded, outcomes) in results {
             for outcome in outcomes {
-                let got = outcome
-                    .got
-                    .as_ref()
-                    .map_or_else(|_| "-".to_owned(), |got| format!("{got:?}"));
+                let got = outcome.got.as_ref().map_or_else(|_| "-".to_owned(), |got| format!("{got:?}"));
                 let (rule, test) = (terminal::line(name(loaded)), terminal::line(&outcome.name));
                 let result = if outcome.ok() { "ok" } else { "FAILED" };
                 writeln!(table, "{rule}\t{test}\t{:?}\t{got}\t{result}", outcome.expected)?;
@@ -125,10 +109,8 @@ fn print_table(results: &[(&Loaded, Vec<TestOutcome>)], out: &mut dyn Write) -> 
         table.flush()?;
     }
     for (loaded, outcomes) in results {
-        for (outcome, test) in outcomes
-            .iter()
-            .zip(&loaded.object.spec.tests)
-            .filter(|(outcome, _)| !outcome.ok())
+        for (outcome, test) in
+            outcomes.iter().zip(&loaded.object.spec.tests).filter(|(outcome, _)| !outcome.ok())
         {
             let (rule, name) = (terminal::line(name(loaded)), terminal::line(&outcome.name));
             writeln!(out, "\n{rule}: {name}")?;

@@ -52,13 +52,7 @@ enum Problem {
 
 impl Finding {
     fn spec(message: String, help: &str) -> Self {
-        Self {
-            part: Part::Spec,
-            problem: Problem::Spec {
-                message,
-                help: help.to_owned(),
-            },
-        }
+        Self { part: Part::Spec, problem: Problem::Spec { message, help: help.to_owned() } }
     }
 
     fn of(found: detect::Finding, source: &RuleSource) -> Self {
@@ -66,23 +60,13 @@ impl Finding {
             detect::Part::Query => (Part::Query, source.query.clone()),
             detect::Part::Exception(name) => {
                 let exception = source.exceptions.iter().find(|exception| exception.name == name);
-                (
-                    Part::Exception(name),
-                    exception.map_or(String::new(), |exception| exception.query.clone()),
-                )
+                (Part::Exception(name), exception.map_or(String::new(), |exception| exception.query.clone()))
             }
-            detect::Part::GroupBy(index) => (
-                Part::GroupBy(index),
-                source.group_by.get(index).cloned().unwrap_or_default(),
-            ),
+            detect::Part::GroupBy(index) => {
+                (Part::GroupBy(index), source.group_by.get(index).cloned().unwrap_or_default())
+            }
         };
-        Self {
-            part,
-            problem: Problem::Query {
-                diagnostic: found.diagnostic,
-                text,
-            },
-        }
+        Self { part, problem: Problem::Query { diagnostic: found.diagnostic, text } }
     }
 
     /// The part of the spec it is about.
@@ -212,18 +196,13 @@ pub fn compile(rule: &DetectionRule) -> Result<Compiled, Vec<Finding>> {
     });
     match (detect::Rule::compile(source.clone()), too_large) {
         (Ok((rule, warnings)), None) => {
-            let warnings = warnings
-                .into_iter()
-                .map(|finding| Finding::of(finding, &source))
-                .collect();
+            let warnings = warnings.into_iter().map(|finding| Finding::of(finding, &source)).collect();
             Ok(Compiled { rule, warnings })
         }
         (Ok(_), Some(too_large)) => Err(vec![too_large]),
-        (Err(found), too_large) => Err(found
-            .into_iter()
-            .map(|finding| Finding::of(finding, &source))
-            .chain(too_large)
-            .collect()),
+        (Err(found), too_large) => {
+            Err(found.into_iter().map(|finding| Finding::of(finding, &source)).chain(too_large).collect())
+        }
     }
 }
 
@@ -279,16 +258,9 @@ pub fn run_tests(
     tests
         .iter()
         .map(|test| {
-            let got = if in_time() {
-                judge(rule, test, &context, &mut tape)
-            } else {
-                Err(NotJudged::OutOfTime)
-            };
-            TestOutcome {
-                name: test.name.clone(),
-                expected: test.expect,
-                got,
-            }
+            let got =
+                if in_time() { judge(rule, test, &context, &mut tape) } else { Err(NotJudged::OutOfTime) };
+            TestOutcome { name: test.name.clone(), expected: test.expect, got }
         })
         .collect()
 }
@@ -340,16 +312,10 @@ mod tests {
     fn an_error_says_where_it_is_and_shows_it() {
         let found = errors(&json!({"query": "verb: create and\n  level: )"}));
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            (found[0].part(), found[0].reason()),
-            (&Part::Query, reason::INVALID_QUERY)
-        );
+        assert_eq!((found[0].part(), found[0].reason()), (&Part::Query, reason::INVALID_QUERY));
         assert_eq!(found[0].line_column(), Some((2, 10)));
         let text = found[0].to_string();
-        assert!(
-            text.starts_with("line 2, column 10: ") && text.contains('^'),
-            "{text}"
-        );
+        assert!(text.starts_with("line 2, column 10: ") && text.contains('^'), "{text}");
     }
 
     #[test]
@@ -360,15 +326,8 @@ mod tests {
             "grouping": {"by": ["verb", "user.*"]},
         }));
         let parts: Vec<_> = found.iter().map(|finding| finding.part().clone()).collect();
-        assert_eq!(
-            parts,
-            [Part::Query, Part::Exception("bad".to_owned()), Part::GroupBy(1)]
-        );
-        assert!(
-            found[1].to_string().starts_with("exception bad: "),
-            "{}",
-            found[1]
-        );
+        assert_eq!(parts, [Part::Query, Part::Exception("bad".to_owned()), Part::GroupBy(1)]);
+        assert!(found[1].to_string().starts_with("exception bad: "), "{}", found[1]);
         assert_eq!(found[2].reason(), reason::INVALID_SPEC);
     }
 
@@ -378,10 +337,7 @@ mod tests {
             .map(|number| json!({"name": format!("e{number}"), "query": format!("verb: {}", "(".repeat(60))}))
             .collect();
         let text = describe(&errors(&json!({"exceptions": exceptions})));
-        assert!(
-            text.len() < 5000 && text.starts_with("exception e0: line 1"),
-            "{text}"
-        );
+        assert!(text.len() < 5000 && text.starts_with("exception e0: line 1"), "{text}");
         assert!(text.lines().last().unwrap().ends_with(" more"), "{text}");
     }
 
@@ -389,10 +345,7 @@ mod tests {
     fn a_rule_is_bounded_as_a_whole() {
         let event = json!({"userAgent": "x".repeat(MOST_BYTES)});
         let found = errors(&json!({"tests": [{"name": "a", "event": event, "expect": "Match"}]}));
-        assert_eq!(
-            (found.len(), found[0].part(), found[0].is_error()),
-            (1, &Part::Spec, true)
-        );
+        assert_eq!((found.len(), found[0].part(), found[0].is_error()), (1, &Part::Spec, true));
     }
 
     #[test]
@@ -415,10 +368,7 @@ mod tests {
             left -= 1;
             left >= 0
         });
-        let ok: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| (outcome.name.as_str(), outcome.ok()))
-            .collect();
+        let ok: Vec<_> = outcomes.iter().map(|outcome| (outcome.name.as_str(), outcome.ok())).collect();
         assert_eq!(ok, [("right", true), ("wrong", false), ("late", false)]);
         assert_eq!(outcomes[2].got, Err(NotJudged::OutOfTime));
     }

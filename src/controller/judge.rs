@@ -109,10 +109,7 @@ impl Judge<'_> {
     /// Counts lines that were too long to be read.
     pub(super) fn long_lines(&mut self, skipped: u64) {
         if skipped > 0 {
-            warn!(
-                source = self.settings.name,
-                skipped, "records longer than 16 MiB were passed over"
-            );
+            warn!(source = self.settings.name, skipped, "records longer than 16 MiB were passed over");
             self.count_malformed("too_long", skipped);
         }
     }
@@ -123,14 +120,8 @@ impl Judge<'_> {
 
     fn count_malformed(&mut self, reason: &'static str, lines: u64) {
         self.tally.malformed += i64::try_from(lines).unwrap_or(i64::MAX);
-        let labels = MalformedLabels {
-            source: self.settings.name.clone(),
-            reason,
-        };
-        self.metrics()
-            .malformed_lines
-            .get_or_create(&labels)
-            .inc_by(lines);
+        let labels = MalformedLabels { source: self.settings.name.clone(), reason };
+        self.metrics().malformed_lines.get_or_create(&labels).inc_by(lines);
     }
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
@@ -147,19 +138,13 @@ impl Judge<'_> {
             }
         };
         let time = event.stage_time().or_else(|| event.request_received_time());
-        if self
-            .not_before
-            .is_some_and(|start| time.is_some_and(|time| time < start))
-        {
+        if self.not_before.is_some_and(|start| time.is_some_and(|time| time < start)) {
             return Ok(());
         }
         self.note(&event, time);
         if let Some(why) = self.around.ignored.ignores(&event) {
             self.tally.ignored += 1;
-            let labels = IgnoredLabels {
-                source: self.settings.name.clone(),
-                reason: why.as_str(),
-            };
+            let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
             self.metrics().ignored_events.get_or_create(&labels).inc();
             return Ok(());
         }
@@ -179,10 +164,7 @@ impl Judge<'_> {
         self.events.inc();
         self.tally.last_event_time = self.tally.last_event_time.max(time);
         // Both are among few known words, or the client's nonsense, which is not worth keeping.
-        if let Some(level) = event
-            .level()
-            .filter(|l| !self.tally.levels.contains(&**l) && is_level(l))
-        {
+        if let Some(level) = event.level().filter(|l| !self.tally.levels.contains(&**l) && is_level(l)) {
             self.tally.levels.insert(level.into_owned());
         }
         if let Some(stage) = event.stage().filter(|s| !self.tally.stages.contains(s.as_str())) {
@@ -198,29 +180,18 @@ impl Judge<'_> {
         position: Position,
         time: Option<Timestamp>,
     ) -> Result<(), Stopped> {
-        let (Some(facts), Some(mode)) = (
-            self.rules.facts.get(outcome.rule),
-            self.rules.modes.get(outcome.rule),
-        ) else {
+        let (Some(facts), Some(mode)) =
+            (self.rules.facts.get(outcome.rule), self.rules.modes.get(outcome.rule))
+        else {
             return Ok(());
         };
-        let more = match &outcome.what {
+        let counts = match &outcome.what {
             Judgement::Passing => return Ok(()),
-            Judgement::Undecidable => RuleCounts {
-                undecidable: 1,
-                ..RuleCounts::default()
-            },
-            Judgement::Suppressed { .. } => RuleCounts {
-                matches: 1,
-                suppressed: 1,
-                last_match_time: time,
-                ..RuleCounts::default()
-            },
-            Judgement::Detection => RuleCounts {
-                matches: 1,
-                last_match_time: time,
-                ..RuleCounts::default()
-            },
+            Judgement::Undecidable => RuleCounts { undecidable: 1, ..RuleCounts::default() },
+            Judgement::Suppressed { .. } => {
+                RuleCounts { matches: 1, suppressed: 1, last_match_time: time, ..RuleCounts::default() }
+            }
+            Judgement::Detection => RuleCounts { matches: 1, last_match_time: time, ..RuleCounts::default() },
         };
         if matches!(outcome.what, Judgement::Detection) && *mode == Mode::Alert {
             // A full ledger stops reading: the log is the queue, and nothing is lost.
@@ -238,27 +209,19 @@ impl Judge<'_> {
             };
             // An API server stamps every record; where one does not, only this moment is left.
             let time = time.unwrap_or_else(Timestamp::now);
-            self.around.ledger.enter(&Match {
-                rule: facts,
-                group: &group,
-                event,
-                place: &place,
-                time,
-            });
+            self.around.ledger.enter(&Match { rule: facts, group: &group, event, place: &place, time });
         }
-        self.count_rule(facts, &more);
+        self.count_rule(facts, &counts);
         Ok(())
     }
 
-    fn count_rule(&mut self, facts: &Arc<crate::alert::RuleFacts>, more: &RuleCounts) {
-        let labels = RuleLabels {
-            rule: facts.name.clone(),
-        };
+    fn count_rule(&mut self, facts: &Arc<crate::alert::RuleFacts>, counts: &RuleCounts) {
+        let labels = RuleLabels { rule: facts.name.clone() };
         let metrics = self.metrics();
-        metrics.matches.get_or_create(&labels).inc_by(more.matches.unsigned_abs());
-        metrics.suppressed.get_or_create(&labels).inc_by(more.suppressed.unsigned_abs());
-        metrics.undecidable.get_or_create(&labels).inc_by(more.undecidable.unsigned_abs());
-        self.tally.rules.entry(facts.uid.clone()).or_default().add(more);
+        metrics.matches.get_or_create(&labels).inc_by(counts.matches.unsigned_abs());
+        metrics.suppressed.get_or_create(&labels).inc_by(counts.suppressed.unsigned_abs());
+        metrics.undecidable.get_or_create(&labels).inc_by(counts.undecidable.unsigned_abs());
+        self.tally.rules.entry(facts.uid.clone()).or_default().add(counts);
     }
 }
 

@@ -8,21 +8,9 @@ use crate::event::Event;
 
 /// What a process of Tripline's asks of the API server: API group, resource, and the verbs.
 const OWN_REQUESTS: &[(&str, &str, &[&str])] = &[
-    (
-        "tripline.dev",
-        "detectionrules",
-        &["get", "list", "watch", "update", "patch"],
-    ),
-    (
-        "tripline.dev",
-        "auditsources",
-        &["get", "list", "watch", "update", "patch"],
-    ),
-    (
-        "tripline.dev",
-        "securityalerts",
-        &["get", "list", "create", "update"],
-    ),
+    ("tripline.dev", "detectionrules", &["get", "list", "watch", "update", "patch"]),
+    ("tripline.dev", "auditsources", &["get", "list", "watch", "update", "patch"]),
+    ("tripline.dev", "securityalerts", &["get", "list", "create", "update"]),
     ("events.k8s.io", "events", &["create"]),
     ("apiextensions.k8s.io", "customresourcedefinitions", &["get"]),
     ("authentication.k8s.io", "selfsubjectreviews", &["create"]),
@@ -78,7 +66,5 @@ fn is_own_request(event: &Event<'_>) -> bool {
     let resource = object.resource().unwrap_or_default();
     let subresource = object.subresource().unwrap_or_default();
     matches!(&*subresource, "" | "status")
-        && OWN_REQUESTS
-            .iter()
-            .any(|(g, r, verbs)| *g == group && *r == resource && verbs.contains(&&*verb))
+        && OWN_REQUESTS.iter().any(|(g, r, verbs)| *g == group && *r == resource && verbs.contains(&&*verb))
 }

@@ -62,21 +62,15 @@ pub async fn wait_until_ready(client: &Client, health: &Health, stop: &Cancellat
 
 async fn check(client: &Client) -> Result<String, NotReady> {
     let review: Api<SelfSubjectReview> = Api::all(client.clone());
-    let answer = call(
-        "who this is",
-        review.create(&PostParams::default(), &SelfSubjectReview::default()),
-    )
-    .await?;
+    let answer =
+        call("who this is", review.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
     let installed: Api<CustomResourceDefinition> = Api::all(client.clone());
     for wanted in crds() {
         let name = wanted.name_any();
         let Some(found) = call("the definition of a kind", installed.get_metadata_opt(&name)).await? else {
             return Err(NotReady::Missing { name });
         };
-        let revision = found
-            .annotations()
-            .get(SCHEMA_REVISION_ANNOTATION)
-            .and_then(|text| text.parse().ok());
+        let revision = found.annotations().get(SCHEMA_REVISION_ANNOTATION).and_then(|text| text.parse().ok());
         match revision.unwrap_or(0) {
             found if found < SCHEMA_REVISION => return Err(NotReady::Older { name, found }),
             _ => {}

@@ -91,9 +91,7 @@ impl Reader {
         stop: Arc<AtomicBool>,
         report: SharedReport,
     ) -> Result<Self, CheckpointError> {
-        let labels = SourceLabels {
-            source: settings.name.clone(),
-        };
+        let labels = SourceLabels { source: settings.name.clone() };
         let checkpoints = CheckpointWriter::start(Arc::clone(&around.state), &settings.name, &settings.path)?;
         let work = Workspace::default();
         let events = around.metrics.start_source(&settings.name);
@@ -116,6 +114,7 @@ impl Reader {
     }
 
     /// Reads until told to stop, then returns itself for [`finish`](Self::finish).
+    #[must_use]
     pub fn run(mut self) -> Self {
         while !self.stop.load(Ordering::Acquire) {
             match self.turn() {
@@ -187,10 +186,7 @@ impl Reader {
         self.unsaved |= !tally.is_empty() || gap.is_some();
         tally.add_to(&mut report.counts);
         if let Some(what) = gap {
-            warn!(
-                source = self.settings.name,
-                what, "a part of the log could not be read"
-            );
+            warn!(source = self.settings.name, what, "a part of the log could not be read");
             self.around.metrics.source_gaps.get_or_create(&self.labels).inc();
             report.counts.gaps += 1;
             report.counts.last_gap = what;
@@ -204,9 +200,7 @@ impl Reader {
         }
         report.lag_bytes = i64::try_from(lag).unwrap_or(i64::MAX);
         let newest = report.counts.last_event_time.filter(|_| lag > 0);
-        let age = newest.map_or(0.0, |time| {
-            Timestamp::now().duration_since(time).as_secs_f64().max(0.0)
-        });
+        let age = newest.map_or(0.0, |time| Timestamp::now().duration_since(time).as_secs_f64().max(0.0));
         #[allow(clippy::cast_possible_truncation)] // whole seconds are wanted, and an age fits
         let seconds = age as i64;
         report.lag_seconds = seconds;
@@ -216,29 +210,16 @@ impl Reader {
             .source_lag_bytes
             .get_or_create(&self.labels)
             .set(i64::try_from(lag).unwrap_or(i64::MAX));
-        self.around
-            .metrics
-            .source_lag_seconds
-            .get_or_create(&self.labels)
-            .set(age);
+        self.around.metrics.source_lag_seconds.get_or_create(&self.labels).set(age);
     }
 
     fn report_trouble(&self, error: &SourceError) {
         let category = error.category();
-        self.around
-            .metrics
-            .source_read_errors
-            .get_or_create(&CategoryLabels { category })
-            .inc();
+        self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
         let trouble = trouble(error);
         let mut report = self.report.lock();
         if report.trouble.as_ref() != Some(&trouble) {
-            warn!(
-                source = self.settings.name,
-                category,
-                message = trouble.message,
-                "the log cannot be read"
-            );
+            warn!(source = self.settings.name, category, message = trouble.message, "the log cannot be read");
             report.trouble = Some(trouble);
         }
     }
@@ -266,10 +247,7 @@ impl Reader {
         // Writing happens on a thread of its own: what failed there since the last time is noticed here.
         let failures = self.checkpoints.failures();
         if failures > self.failures {
-            self.around
-                .metrics
-                .checkpoint_errors
-                .inc_by(failures - self.failures);
+            self.around.metrics.checkpoint_errors.inc_by(failures - self.failures);
             self.failures = failures;
             warn!(
                 source = self.settings.name,
@@ -305,10 +283,7 @@ enum Turn {
 
 /// What a source's status says of an error.
 pub(super) fn trouble(error: &SourceError) -> Trouble {
-    Trouble {
-        reason: reason_of(error),
-        message: format!("{}; {}", Chain(error), remedy(error)),
-    }
+    Trouble { reason: reason_of(error), message: format!("{}; {}", Chain(error), remedy(error)) }
 }
 
 fn reason_of(error: &SourceError) -> &'static str {

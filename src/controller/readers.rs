@@ -95,9 +95,7 @@ impl Readers {
     pub fn reports(&self) -> Vec<(String, SharedReport)> {
         let sources = self.lock();
         let selected = sources.iter().filter(|(_, source)| source.selected);
-        selected
-            .map(|(name, source)| (name.clone(), source.report.clone()))
-            .collect()
+        selected.map(|(name, source)| (name.clone(), source.report.clone())).collect()
     }
 
     /// Notes the object as the API server has it now, after its status was written.
@@ -135,12 +133,8 @@ impl Readers {
                     self.take(&client, source).await;
                 }
                 Some(Ok(Event::InitDone)) => {
-                    let gone: Vec<_> = self
-                        .lock()
-                        .keys()
-                        .filter(|name| !relisted.contains(*name))
-                        .cloned()
-                        .collect();
+                    let gone: Vec<_> =
+                        self.lock().keys().filter(|name| !relisted.contains(*name)).cloned().collect();
                     for name in gone {
                         self.remove(&name).await;
                     }
@@ -153,11 +147,7 @@ impl Readers {
                 Some(Err(error)) => warn!(%error, "the sources cannot be watched and are tried again"),
             }
         }
-        let threads: Vec<_> = self
-            .lock()
-            .values_mut()
-            .filter_map(|source| source.thread.take())
-            .collect();
+        let threads: Vec<_> = self.lock().values_mut().filter_map(|source| source.thread.take()).collect();
         let mut readers = Vec::new();
         for thread in threads {
             readers.extend(stop_thread(thread).await);
@@ -183,10 +173,7 @@ impl Readers {
         let settings = self.settings(&object);
         let running = self.lock().get_mut(&name).and_then(|source| {
             let wanted = matches!(selection, Ok(true));
-            let keep = source
-                .thread
-                .as_ref()
-                .is_some_and(|t| wanted && t.settings == settings);
+            let keep = source.thread.as_ref().is_some_and(|t| wanted && t.settings == settings);
             if keep {
                 source.object = object.clone();
                 None
@@ -195,11 +182,7 @@ impl Readers {
             }
         });
         match running {
-            None if self
-                .lock()
-                .get(&name)
-                .is_some_and(|source| source.thread.is_some()) =>
-            {
+            None if self.lock().get(&name).is_some_and(|source| source.thread.is_some()) => {
                 return;
             }
             Some(Some(thread)) => drop(stop_thread(thread).await),
@@ -212,22 +195,11 @@ impl Readers {
             Ok(false) => None,
             Err(error) => {
                 let message = format!("the labels of this node could not be read: {}", Chain(&error));
-                report.lock().trouble = Some(Trouble {
-                    reason: reason::UNREADABLE,
-                    message,
-                });
+                report.lock().trouble = Some(Trouble { reason: reason::UNREADABLE, message });
                 None
             }
         };
-        self.lock().insert(
-            name,
-            Source {
-                object,
-                selected,
-                report,
-                thread,
-            },
-        );
+        self.lock().insert(name, Source { object, selected, report, thread });
         self.changed.notify_one();
     }
 
@@ -238,11 +210,7 @@ impl Readers {
             return Ok(true);
         }
         let nodes: Api<Node> = Api::all(client.clone());
-        let node = call(
-            "this node's labels",
-            nodes.get_metadata_opt(self.around.ledger.node()),
-        )
-        .await?;
+        let node = call("this node's labels", nodes.get_metadata_opt(self.around.ledger.node())).await?;
         let labels = node.map(|node| node.labels().clone()).unwrap_or_default();
         Ok(selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
     }
@@ -251,11 +219,7 @@ impl Readers {
         let spec = &object.spec;
         SourceSettings {
             name: object.name_any(),
-            path: spec
-                .file
-                .as_ref()
-                .map(|file| file.path.clone())
-                .unwrap_or_default(),
+            path: spec.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
             cluster: spec.cluster.clone().or_else(|| self.cluster.clone()),
             omitted_stages: spec.omit_stages.iter().map(|stage| stage_of(*stage)).collect(),
         }
@@ -278,12 +242,7 @@ impl Readers {
             );
             report.lock().trouble = Some(trouble);
         };
-        let unreadable = |message: String| {
-            trouble(Trouble {
-                reason: reason::UNREADABLE,
-                message,
-            })
-        };
+        let unreadable = |message: String| trouble(Trouble { reason: reason::UNREADABLE, message });
         let root = match LogRoot::open(&self.log_root) {
             Ok(root) => root,
             Err(error) => {
@@ -341,14 +300,7 @@ impl Readers {
         let wakeup = Wakeup::new(folder);
         let waker = wakeup.waker();
         let around = self.around.clone();
-        let reader = Reader::new(
-            settings.clone(),
-            around,
-            file,
-            wakeup,
-            Arc::clone(&stop),
-            report.clone(),
-        );
+        let reader = Reader::new(settings.clone(), around, file, wakeup, Arc::clone(&stop), report.clone());
         let reader = match reader {
             Ok(reader) => reader,
             Err(error) => {
@@ -356,18 +308,11 @@ impl Readers {
                 return None;
             }
         };
-        let spawned = std::thread::Builder::new()
-            .name(format!("read-{name}"))
-            .spawn(move || reader.run());
+        let spawned = std::thread::Builder::new().name(format!("read-{name}")).spawn(move || reader.run());
         match spawned {
             Ok(handle) => {
                 info!(source = name, path, "reading");
-                Some(ReaderThread {
-                    settings,
-                    stop,
-                    waker,
-                    handle,
-                })
+                Some(ReaderThread { settings, stop, waker, handle })
             }
             Err(error) => {
                 unreadable(format!("no thread could be started: {error}"));
@@ -383,9 +328,7 @@ impl Readers {
             let selected = sources.values_mut().filter(|source| source.selected);
             let ended =
                 selected.filter(|source| source.thread.as_ref().is_none_or(|t| t.handle.is_finished()));
-            ended
-                .map(|source| (source.object.clone(), source.thread.take()))
-                .collect()
+            ended.map(|source| (source.object.clone(), source.thread.take())).collect()
         };
         for (object, thread) in ended {
             if let Some(thread) = thread {

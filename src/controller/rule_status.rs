@@ -70,10 +70,7 @@ impl RuleStatuses {
             if wanted == present {
                 continue;
             }
-            let due = last
-                || counted_at
-                    .get(&name)
-                    .is_none_or(|at| at.elapsed() >= COUNT_INTERVAL);
+            let due = last || counted_at.get(&name).is_none_or(|at| at.elapsed() >= COUNT_INTERVAL);
             if wanted.conditions == present.conditions
                 && wanted.observed_generation == present.observed_generation
                 && !due
@@ -83,10 +80,7 @@ impl RuleStatuses {
             counted_at.insert(name.clone(), Instant::now());
             let mut object = entry.object;
             object.status = Some(wanted);
-            let params = PostParams {
-                field_manager: Some("tripline".to_owned()),
-                ..PostParams::default()
-            };
+            let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
             match call("the rule's status", api.replace_status(&name, &params, &object)).await {
                 Ok(written) => self.rules.note_written(written),
                 Err(error) => self.failed(&name, &error),
@@ -100,12 +94,7 @@ impl RuleStatuses {
             debug!(rule = name, "the rule changed while its status was written");
             return;
         }
-        self.metrics
-            .write_errors
-            .get_or_create(&CategoryLabels {
-                category: error.category(),
-            })
-            .inc();
+        self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
         warn!(rule = name, error = %Chain(error), "the rule's status could not be written");
     }
 
@@ -146,18 +135,10 @@ impl RuleStatuses {
                 ready: evaluated && report.trouble.is_none(),
             };
             drop(report);
-            match status
-                .agents
-                .iter_mut()
-                .find(|a| a.name == node && a.source == source)
-            {
+            match status.agents.iter_mut().find(|a| a.name == node && a.source == source) {
                 Some(old) => {
                     // A position that moved over events this rule said nothing of is no news.
-                    let quiet = RuleAgent {
-                        stream: old.stream.clone(),
-                        offset: old.offset,
-                        ..agent.clone()
-                    };
+                    let quiet = RuleAgent { stream: old.stream.clone(), offset: old.offset, ..agent.clone() };
                     if quiet == *old {
                         agent = quiet;
                     }
@@ -171,11 +152,8 @@ impl RuleStatuses {
         status.alerts = sum(|a| a.alerts);
         status.suppressed = sum(|a| a.suppressed);
         status.undecidable = sum(|a| a.undecidable);
-        status.last_match_time = status
-            .agents
-            .iter()
-            .filter_map(|a| a.last_match_time.clone())
-            .max_by_key(|time| time.0);
+        status.last_match_time =
+            status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
     }
 
     /// Says of stored objects that do not fit the kind what is wrong with them. They cannot be read as rules, so their
@@ -200,12 +178,7 @@ impl RuleStatuses {
             }
             let patch = serde_json::json!({ "status": { "conditions": list } });
             let params = PatchParams::default();
-            match call(
-                "the rule's status",
-                api.patch_status(&name, &params, &Patch::Merge(&patch)),
-            )
-            .await
-            {
+            match call("the rule's status", api.patch_status(&name, &params, &Patch::Merge(&patch))).await {
                 Ok(_) => {
                     reported.insert(name, why);
                 }
@@ -219,27 +192,18 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5]
     let bounded = |text: String| text::cut(&text, MESSAGE_MAX);
     let (ready, accepted, needs_body) = match &entry.compiled {
         Err(refusal) => {
-            let message = bounded(format!(
-                "{}\nthe rule is not running",
-                refusal.findings.join("\n")
-            ));
+            let message = bounded(format!("{}\nthe rule is not running", refusal.findings.join("\n")));
             let said = |type_| Condition::new(type_, false, refusal.reason, message.clone());
             (said(condition_type::READY), said(condition_type::ACCEPTED), false)
         }
         Ok(compiled) => {
             let warned = match compiled.warnings.len() {
                 0 => "the rule compiles".to_owned(),
-                _ => bounded(format!(
-                    "the rule compiles, with warnings\n{}",
-                    compiled.warnings.join("\n")
-                )),
+                _ => bounded(format!("the rule compiles, with warnings\n{}", compiled.warnings.join("\n"))),
             };
             let (reason, message) = match entry.object.spec.mode {
                 Mode::Disabled => (reason::DISABLED, "the rule is disabled by its spec"),
-                Mode::DryRun => (
-                    reason::COMPILED,
-                    "the rule is evaluated and counted; it writes no alert",
-                ),
+                Mode::DryRun => (reason::COMPILED, "the rule is evaluated and counted; it writes no alert"),
                 Mode::Alert => (reason::COMPILED, "the rule is evaluated"),
             };
             let ready = Condition::new(condition_type::READY, true, reason, message);
@@ -250,48 +214,25 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5]
             )
         }
     };
-    [
-        ready,
-        accepted,
-        tested(entry),
-        observable(needs_body, status),
-        limited(),
-    ]
+    [ready, accepted, tested(entry), observable(needs_body, status), limited()]
 }
 
 fn tested(entry: &RuleEntry) -> Condition {
     let say = |status: ConditionStatus, reason, message: String| {
-        Condition::new(
-            condition_type::TESTED,
-            status,
-            reason,
-            text::cut(&message, MESSAGE_MAX),
-        )
+        Condition::new(condition_type::TESTED, status, reason, text::cut(&message, MESSAGE_MAX))
     };
     match &entry.tests {
-        _ if entry.compiled.is_err() => say(
-            ConditionStatus::Unknown,
-            reason::INVALID_QUERY,
-            "the rule does not compile".to_owned(),
-        ),
-        None => say(
-            ConditionStatus::Unknown,
-            reason::PENDING,
-            "the tests are running".to_owned(),
-        ),
-        Some(outcomes) if outcomes.is_empty() => say(
-            ConditionStatus::Unknown,
-            reason::NO_TESTS,
-            "the rule has no tests".to_owned(),
-        ),
+        _ if entry.compiled.is_err() => {
+            say(ConditionStatus::Unknown, reason::INVALID_QUERY, "the rule does not compile".to_owned())
+        }
+        None => say(ConditionStatus::Unknown, reason::PENDING, "the tests are running".to_owned()),
+        Some(outcomes) if outcomes.is_empty() => {
+            say(ConditionStatus::Unknown, reason::NO_TESTS, "the rule has no tests".to_owned())
+        }
         Some(outcomes) => {
             let failed: Vec<_> = outcomes.iter().filter(|o| !o.ok()).map(failure).collect();
             if failed.is_empty() {
-                say(
-                    ConditionStatus::True,
-                    reason::PASSED,
-                    format!("{} of {0} tests pass", outcomes.len()),
-                )
+                say(ConditionStatus::True, reason::PASSED, format!("{} of {0} tests pass", outcomes.len()))
             } else {
                 let head = format!("{} of {} tests fail: ", failed.len(), outcomes.len());
                 say(ConditionStatus::False, reason::FAILED, head + &failed.join("; "))
@@ -314,37 +255,20 @@ fn observable(needs_body: bool, status: &DetectionRuleStatus) -> Condition {
         Condition::new(condition_type::OBSERVABLE, status, reason, message)
     };
     if !needs_body {
-        return say(
-            ConditionStatus::True,
-            reason::DECIDED,
-            "every audit level holds what the query needs",
-        );
+        return say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs");
     }
     match (status.matches, status.undecidable) {
-        (0, 0) => say(
-            ConditionStatus::Unknown,
-            reason::PENDING,
-            "no request has called for a body yet",
-        ),
+        (0, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
         (0, _) => say(
             ConditionStatus::False,
             reason::BODIES_NOT_LOGGED,
             "requests could not be decided, because the query looks into bodies that the audit policy does not log; \
              raise the level for these resources to Request or RequestResponse",
         ),
-        _ => say(
-            ConditionStatus::True,
-            reason::DECIDED,
-            "requests were decided by what the log holds",
-        ),
+        _ => say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds"),
     }
 }
 
 fn limited() -> Condition {
-    Condition::new(
-        condition_type::LIMITED,
-        false,
-        reason::WITHIN_BOUNDS,
-        "every match is in an alert",
-    )
+    Condition::new(condition_type::LIMITED, false, reason::WITHIN_BOUNDS, "every match is in an alert")
 }

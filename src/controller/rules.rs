@@ -84,10 +84,7 @@ impl Rules {
 
     /// The rule objects that do not fit the kind, by name, with what is wrong.
     pub fn malformed(&self) -> BTreeMap<String, String> {
-        self.malformed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, RuleEntry>> {
@@ -104,10 +101,7 @@ impl Rules {
 
     fn apply(self: &Arc<Self>, mut rule: DetectionRule) -> bool {
         let name = rule.name_any();
-        self.malformed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&name);
+        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&name)
             && entry.object.metadata.uid == rule.metadata.uid
@@ -121,22 +115,11 @@ impl Rules {
         let tests = std::mem::take(&mut rule.spec.tests);
         let compiled = compile_entry(&rule);
         if let Err(refusal) = &compiled {
-            info!(
-                rule = name,
-                findings = refusal.findings.join("; "),
-                "the rule cannot be evaluated"
-            );
+            info!(rule = name, findings = refusal.findings.join("; "), "the rule cannot be evaluated");
         }
         let loaded = compiled.as_ref().ok().map(|c| Arc::clone(&c.loaded.rule));
         let generation = (rule.metadata.uid.clone(), rule.metadata.generation);
-        self.lock().insert(
-            name.clone(),
-            RuleEntry {
-                object: without_bulk(rule),
-                compiled,
-                tests: None,
-            },
-        );
+        self.lock().insert(name.clone(), RuleEntry { object: without_bulk(rule), compiled, tests: None });
         if let Some(loaded) = loaded {
             self.test_aside(name, generation, loaded, tests);
         }
@@ -156,10 +139,7 @@ impl Rules {
             let deadline = Instant::now() + TEST_BUDGET;
             let outcomes = run_tests(&rule, &tests, || Instant::now() < deadline);
             if let Some(entry) = rules.lock().get_mut(&name)
-                && (
-                    entry.object.metadata.uid.clone(),
-                    entry.object.metadata.generation,
-                ) == generation
+                && (entry.object.metadata.uid.clone(), entry.object.metadata.generation) == generation
             {
                 entry.tests = Some(outcomes);
             }
@@ -231,15 +211,12 @@ impl Rules {
                     let name = rule.name_any();
                     metrics.end_rule(&name);
                     self.lock().remove(&name);
-                    self.malformed
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .remove(&name);
+                    self.malformed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
                     self.swap(&metrics);
                 }
                 // An expired watch is part of normal life; the stream lists anew by itself.
                 Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-                    debug!("the watch of rules expired")
+                    debug!("the watch of rules expired");
                 }
                 Err(error) => warn!(%error, "the rules cannot be watched and are tried again"),
             }

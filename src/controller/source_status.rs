@@ -75,11 +75,7 @@ impl SourceStatuses {
             }
             let others = report.counts.events - report.counts.ignored;
             let due = written.get(&name).is_none_or(|before| {
-                let interval = if before.others == others {
-                    OWN_INTERVAL
-                } else {
-                    FIGURE_INTERVAL
-                };
+                let interval = if before.others == others { OWN_INTERVAL } else { FIGURE_INTERVAL };
                 before.at.elapsed() >= interval
             });
             let news = wanted.conditions != present.conditions
@@ -87,19 +83,10 @@ impl SourceStatuses {
             if !(news || due || last) {
                 continue;
             }
-            written.insert(
-                name.clone(),
-                Written {
-                    at: Instant::now(),
-                    others,
-                },
-            );
+            written.insert(name.clone(), Written { at: Instant::now(), others });
             let mut object = entry.object;
             object.status = Some(wanted);
-            let params = PostParams {
-                field_manager: Some("tripline".to_owned()),
-                ..PostParams::default()
-            };
+            let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
             match call("the source's status", api.replace_status(&name, &params, &object)).await {
                 Ok(object) => self.readers.note_written(object),
                 Err(error) if error.is_conflict() || error.category() == "not_found" => {
@@ -108,9 +95,7 @@ impl SourceStatuses {
                 Err(error) => {
                     self.metrics
                         .write_errors
-                        .get_or_create(&CategoryLabels {
-                            category: error.category(),
-                        })
+                        .get_or_create(&CategoryLabels { category: error.category() })
                         .inc();
                     warn!(source = name, error = %Chain(&error), "the source's status could not be written");
                 }
@@ -132,11 +117,8 @@ impl SourceStatuses {
             status.agents.retain(|a| a.name != self.node);
         }
         status.events = status.agents.iter().map(|a| a.events).sum();
-        status.last_event_time = status
-            .agents
-            .iter()
-            .filter_map(|a| a.last_event_time.clone())
-            .max_by_key(|t| t.0);
+        status.last_event_time =
+            status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
         for condition in conditions(&status, now) {
             condition.set(&mut status.conditions, generation, now);
         }
@@ -159,16 +141,8 @@ fn agent(node: &str, report: &Report) -> SourceAgent {
         last_event_time: counts.last_event_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
-        reason: report
-            .trouble
-            .as_ref()
-            .map(|t| t.reason.to_owned())
-            .unwrap_or_default(),
-        message: report
-            .trouble
-            .as_ref()
-            .map(|t| text::cut(&t.message, 2048))
-            .unwrap_or_default(),
+        reason: report.trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
+        message: report.trouble.as_ref().map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
     }
 }
 
@@ -183,31 +157,17 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
             reason::NOT_SELECTED,
             "no process reads this source; `spec.nodeSelector` must fit a node that Tripline runs on",
         ),
-        Some(agent) => Condition::new(
-            type_,
-            false,
-            &agent.reason,
-            format!("{}: {}", agent.name, agent.message),
-        ),
+        Some(agent) => {
+            Condition::new(type_, false, &agent.reason, format!("{}: {}", agent.name, agent.message))
+        }
         None if started => Condition::new(type_, true, reason::TAILING, "the log is read as it is written"),
-        None => Condition::new(
-            type_,
-            ConditionStatus::Unknown,
-            reason::PENDING,
-            "the log is being opened",
-        ),
+        None => Condition::new(type_, ConditionStatus::Unknown, reason::PENDING, "the log is being opened"),
     };
-    let age = status
-        .last_event_time
-        .as_ref()
-        .map(|time| now.as_second() - time.0.as_second());
+    let age = status.last_event_time.as_ref().map(|time| now.as_second() - time.0.as_second());
     let receiving = match age {
-        Some(age) if age <= RECEIVING_SECONDS => Condition::new(
-            condition_type::RECEIVING,
-            true,
-            reason::EVENTS_ARRIVE,
-            "audit events arrive",
-        ),
+        Some(age) if age <= RECEIVING_SECONDS => {
+            Condition::new(condition_type::RECEIVING, true, reason::EVENTS_ARRIVE, "audit events arrive")
+        }
         Some(_) => Condition::new(
             condition_type::RECEIVING,
             false,
@@ -224,10 +184,7 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
     };
     let gap = match agents.iter().find(|a| a.gaps > 0) {
         Some(agent) => {
-            let message = format!(
-                "{}: {} gaps, the newest: {}",
-                agent.name, agent.gaps, agent.last_gap
-            );
+            let message = format!("{}: {} gaps, the newest: {}", agent.name, agent.gaps, agent.last_gap);
             Condition::new(condition_type::GAP_DETECTED, true, reason::POSITION_LOST, message)
         }
         None => Condition::new(
@@ -237,10 +194,5 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
             "every byte since reading began has been read",
         ),
     };
-    [
-        state(condition_type::READY),
-        state(condition_type::READING),
-        receiving,
-        gap,
-    ]
+    [state(condition_type::READY), state(condition_type::READING), receiving, gap]
 }

@@ -84,9 +84,9 @@ impl Target {
                     (Some(net), Ok(address)) => net.contains(&address),
                     _ => false,
                 },
-                Type::Date => self.compare_date(value, |date, at| {
-                    Some(date.first(now)? <= at && at <= date.last(now)?)
-                }),
+                Type::Date => {
+                    self.compare_date(value, |date, at| Some(date.first(now)? <= at && at <= date.last(now)?))
+                }
             },
         }
     }
@@ -138,9 +138,7 @@ impl Test {
 
     /// Of `field < value`.
     pub(super) fn of_range(operator: Operator, value: &Literal) -> Test {
-        value
-            .plain()
-            .map_or(Test::Never, |text| Test::Range(operator, Target::new(text)))
+        value.plain().map_or(Test::Never, |text| Test::Range(operator, Target::new(text)))
     }
 
     /// Whether one value passes. `now` is the event's time.
@@ -165,10 +163,7 @@ impl Test {
 
 /// An address, or a network in CIDR notation.
 fn parse_net(text: &str) -> Option<IpNet> {
-    text.parse::<IpAddr>()
-        .map(IpNet::from)
-        .or_else(|_| text.parse::<IpNet>())
-        .ok()
+    text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse::<IpNet>()).ok()
 }
 
 /// As Elasticsearch orders them: an IPv4 address as the IPv6 address that maps it.

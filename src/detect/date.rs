@@ -42,17 +42,11 @@ impl DateMath {
     /// `None` if the text is no date.
     pub(super) fn parse(text: &str) -> Option<DateMath> {
         if let Some(steps) = text.strip_prefix("now") {
-            return Some(DateMath {
-                anchor: Anchor::Now,
-                steps: parse_steps(steps)?,
-            });
+            return Some(DateMath { anchor: Anchor::Now, steps: parse_steps(steps)? });
         }
         let (written, steps) = text.split_once("||").unwrap_or((text, ""));
         let (first, last) = iso(written).or_else(|| epoch(written))?;
-        Some(DateMath {
-            anchor: Anchor::Unit(first, last),
-            steps: parse_steps(steps)?,
-        })
+        Some(DateMath { anchor: Anchor::Unit(first, last), steps: parse_steps(steps)? })
     }
 
     /// The first instant; `None` if it needs a `now` that is not there, or leaves the calendar.
@@ -80,10 +74,7 @@ impl DateMath {
             };
         }
         // A unit at the calendar's end may last longer than timestamps reach.
-        Offset::UTC
-            .to_timestamp(at)
-            .ok()
-            .or(last.then_some(Timestamp::MAX))
+        Offset::UTC.to_timestamp(at).ok().or(last.then_some(Timestamp::MAX))
     }
 }
 
@@ -118,19 +109,15 @@ impl Unit {
 
     fn start(self, at: DateTime) -> Option<DateTime> {
         let (day, time) = (at.date(), at.time());
-        let at_time = |hour, minute, second| {
-            Time::new(hour, minute, second, 0)
-                .ok()
-                .map(|time| day.to_datetime(time))
-        };
+        let at_time =
+            |hour, minute, second| Time::new(hour, minute, second, 0).ok().map(|time| day.to_datetime(time));
         let at_day = |day: Date| Some(day.to_datetime(Time::midnight()));
         match self {
             Unit::Year => at_day(day.first_of_year()),
             Unit::Month => at_day(day.first_of_month()),
-            Unit::Week => at_day(
-                day.checked_sub(i64::from(day.weekday().to_monday_zero_offset()).days())
-                    .ok()?,
-            ),
+            Unit::Week => {
+                at_day(day.checked_sub(i64::from(day.weekday().to_monday_zero_offset()).days()).ok()?)
+            }
             Unit::Day => at_day(day),
             Unit::Hour => at_time(time.hour(), 0, 0),
             Unit::Minute => at_time(time.hour(), time.minute(), 0),
@@ -158,11 +145,7 @@ fn parse_steps(mut text: &str) -> Option<Vec<Step>> {
         let mut after = rest.chars();
         let unit = Unit::of(after.next()?)?;
         text = after.as_str();
-        let count = if count.is_empty() {
-            Some(1)
-        } else {
-            count.parse::<i64>().ok()
-        };
+        let count = if count.is_empty() { Some(1) } else { count.parse::<i64>().ok() };
         steps.push(match sign {
             '/' if digits == 0 => Step::Round(unit),
             '+' => Step::Add(count?, unit),
@@ -178,10 +161,7 @@ fn epoch(text: &str) -> Option<(Timestamp, Timestamp)> {
         return None;
     }
     let first = Timestamp::from_millisecond(text.parse().ok()?).ok()?;
-    Some((
-        first,
-        first.checked_add(SignedDuration::from_nanos(999_999)).ok()?,
-    ))
+    Some((first, first.checked_add(SignedDuration::from_nanos(999_999)).ok()?))
 }
 
 /// `2026`, `2026-01`, … `2026-01-02T03:04:05.678+01:00`: first and last instant.
@@ -206,15 +186,10 @@ fn iso(text: &str) -> Option<(Timestamp, Timestamp)> {
     }
     let first = Date::new(year, month, day).ok()?.to_datetime(clock.0);
     let last = match clock.1 {
-        Some(width) => first
-            .checked_add(Span::new().try_nanoseconds(width - 1).ok()?)
-            .ok()?,
+        Some(width) => first.checked_add(Span::new().try_nanoseconds(width - 1).ok()?).ok()?,
         None => last_instant(first, unit)?,
     };
-    Some((
-        offset.to_timestamp(first).ok()?,
-        offset.to_timestamp(last).unwrap_or(Timestamp::MAX),
-    ))
+    Some((offset.to_timestamp(first).ok()?, offset.to_timestamp(last).unwrap_or(Timestamp::MAX)))
 }
 
 /// After the `T`: the time, the nanoseconds that its last digit stands for if it has a fraction, and its unit.
@@ -255,11 +230,7 @@ fn zone(rest: &mut Digits<'_>) -> Option<Offset> {
     rest.0 = &rest.0[1..];
     let hours = i32::from(rest.small()?);
     rest.eat(':');
-    let minutes = if rest.0.is_empty() {
-        0
-    } else {
-        i32::from(rest.small()?)
-    };
+    let minutes = if rest.0.is_empty() { 0 } else { i32::from(rest.small()?) };
     Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
 }
 

@@ -20,20 +20,11 @@ pub(super) struct Evaluator<'e> {
 
 impl<'e> Evaluator<'e> {
     pub(super) fn new(event: &Event<'e>, context: &Context<'e>) -> Evaluator<'e> {
-        Evaluator {
-            event: *event,
-            cluster: context.cluster,
-            unlogged: OnceCell::new(),
-            now: OnceCell::new(),
-        }
+        Evaluator { event: *event, cluster: context.cluster, unlogged: OnceCell::new(), now: OnceCell::new() }
     }
 
     pub(super) fn look(&self) -> Look<'e> {
-        Look {
-            event: self.event,
-            cluster: self.cluster,
-            element: None,
-        }
+        Look { event: self.event, cluster: self.cluster, element: None }
     }
 
     fn unlogged(&self, missing: MissingBody) -> Parts {
@@ -58,10 +49,7 @@ impl<'e> Evaluator<'e> {
             Plan::Nested(field, inner) => {
                 let mut open = false;
                 let found = field.elements(look, &mut |value, scope| {
-                    let element = Look {
-                        element: Some((value, scope)),
-                        ..*look
-                    };
+                    let element = Look { element: Some((value, scope)), ..*look };
                     match self.verdict(inner, &element, missing) {
                         Verdict::Match => return ControlFlow::Break(()),
                         Verdict::Unknown => open = true,

@@ -36,11 +36,7 @@ pub struct Explanation {
 pub fn explain(rule: &Rule, event: &Event<'_>, context: &Context<'_>) -> Explanation {
     let evaluator = Evaluator::new(event, context);
     let look = evaluator.look();
-    Explainer {
-        evaluator,
-        missing: rule.missing_body,
-    }
-    .plan(&rule.query, &look)
+    Explainer { evaluator, missing: rule.missing_body }.plan(&rule.query, &look)
 }
 
 struct Explainer<'e> {
@@ -58,23 +54,11 @@ impl<'e> Explainer<'e> {
             has_more: false,
             parts,
         };
-        let all = |parts: &[Plan]| {
-            parts
-                .iter()
-                .take(PARTS)
-                .map(|part| self.plan(part, look))
-                .collect()
-        };
+        let all = |parts: &[Plan]| parts.iter().take(PARTS).map(|part| self.plan(part, look)).collect();
         match plan {
             Plan::Everything => node("*", Vec::new()),
-            Plan::And(parts) => Explanation {
-                has_more: parts.len() > PARTS,
-                ..node("and", all(parts))
-            },
-            Plan::Or(parts) => Explanation {
-                has_more: parts.len() > PARTS,
-                ..node("or", all(parts))
-            },
+            Plan::And(parts) => Explanation { has_more: parts.len() > PARTS, ..node("and", all(parts)) },
+            Plan::Or(parts) => Explanation { has_more: parts.len() > PARTS, ..node("or", all(parts)) },
             Plan::Not(inner) => node("not", vec![self.plan(inner, look)]),
             Plan::Leaf(leaf) => explain_leaf(leaf, look, verdict),
             Plan::Nested(field, inner) => {
@@ -83,20 +67,14 @@ impl<'e> Explainer<'e> {
                     if elements.len() == ELEMENTS {
                         return ControlFlow::Break(());
                     }
-                    let element = Look {
-                        element: Some((value, scope)),
-                        ..*look
-                    };
+                    let element = Look { element: Some((value, scope)), ..*look };
                     let mut explained = self.plan(inner, &element);
                     explained.text = format!("element {}: {}", elements.len(), explained.text);
                     elements.push(explained);
                     ControlFlow::Continue(())
                 });
                 let text = format!("{}:{{ … }}", shown(field.name(), VALUE_LENGTH));
-                Explanation {
-                    has_more: cut.is_break(),
-                    ..node(&text, elements)
-                }
+                Explanation { has_more: cut.is_break(), ..node(&text, elements) }
             }
         }
     }
@@ -123,13 +101,7 @@ fn explain_leaf(leaf: &Leaf, look: &Look<'_>, verdict: Verdict) -> Explanation {
         Some(operator) => format!("{field} {} {value}", operator.as_str()),
         None => format!("{field}:{value}"),
     };
-    Explanation {
-        text,
-        verdict,
-        values,
-        has_more,
-        parts: Vec::new(),
-    }
+    Explanation { text, verdict, values, has_more, parts: Vec::new() }
 }
 
 impl Explanation {

@@ -24,28 +24,16 @@ impl<'t> Decimal<'t> {
         if !are_digits || mantissa.len() == usize::from(mantissa.contains('.')) {
             return None;
         }
-        Some(Decimal {
-            is_negative,
-            whole,
-            fraction,
-            exponent,
-        })
+        Some(Decimal { is_negative, whole, fraction, exponent })
     }
 
     /// The digits without leading zeros, and the power of ten of the first one; no digits for zero.
     fn significant(&self) -> (impl Iterator<Item = u8> + 't, i64) {
         let (whole, fraction) = (self.whole.bytes(), self.fraction.bytes());
-        let zeros = whole
-            .clone()
-            .chain(fraction.clone())
-            .take_while(|b| *b == b'0')
-            .count();
+        let zeros = whole.clone().chain(fraction.clone()).take_while(|b| *b == b'0').count();
         let shift =
             i64::try_from(self.whole.len()).unwrap_or(i64::MAX) - i64::try_from(zeros).unwrap_or(i64::MAX);
-        (
-            whole.chain(fraction).skip(zeros),
-            self.exponent.saturating_add(shift),
-        )
+        (whole.chain(fraction).skip(zeros), self.exponent.saturating_add(shift))
     }
 
     fn is_zero(&self) -> bool {
@@ -59,11 +47,7 @@ fn parse_exponent(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    Some(text.parse().unwrap_or(if text.starts_with('-') {
-        i64::MIN / 2
-    } else {
-        i64::MAX / 2
-    }))
+    Some(text.parse().unwrap_or(if text.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 }))
 }
 
 /// Whether the text is a number.
@@ -84,14 +68,8 @@ pub(super) fn compare(left: &str, right: &str) -> Option<Ordering> {
         return Some(by_sign);
     }
     let ((left_digits, left_power), (right_digits, right_power)) = (left.significant(), right.significant());
-    let by_size = left_power
-        .cmp(&right_power)
-        .then_with(|| compare_digits(left_digits, right_digits));
-    Some(if left.is_negative {
-        by_size.reverse()
-    } else {
-        by_size
-    })
+    let by_size = left_power.cmp(&right_power).then_with(|| compare_digits(left_digits, right_digits));
+    Some(if left.is_negative { by_size.reverse() } else { by_size })
 }
 
 /// Digit by digit, with zeros behind the shorter.
@@ -135,9 +113,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_numbers() {
-        for text in [
-            "", "-", ".", "1e", "0x10", "1_000", "١", "1 ", "1.2.3", "e5", "--1", "Infinity", "NaN", "1e+-2",
-        ] {
+        for text in
+            ["", "-", ".", "1e", "0x10", "1_000", "١", "1 ", "1.2.3", "e5", "--1", "Infinity", "NaN", "1e+-2"]
+        {
             assert!(!is_number(text), "{text:?}");
         }
     }

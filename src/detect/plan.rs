@@ -85,19 +85,16 @@ fn compile(expr: &Expr, outer: Option<&Field>, errors: &mut Vec<Diagnostic>) -> 
         Expr::And(parts) => Plan::And(all(parts)),
         Expr::Or(parts) => Plan::Or(all(parts)),
         Expr::Not(inner) => Plan::Not(Box::new(compile(inner, outer, errors))),
-        Expr::Field {
-            field,
-            values: Values::One(value),
-        } if outer.is_none() && field.is_star() && !field.quoted && value.is_star() => Plan::Everything,
+        Expr::Field { field, values: Values::One(value) }
+            if outer.is_none() && field.is_star() && !field.quoted && value.is_star() =>
+        {
+            Plan::Everything
+        }
         Expr::Field { field, values } => {
             let field = Arc::new(resolve(field, outer, errors));
             compile_values(&field, values)
         }
-        Expr::Range {
-            field,
-            operator,
-            value,
-        } => Plan::Leaf(Leaf {
+        Expr::Range { field, operator, value } => Plan::Leaf(Leaf {
             field: Arc::new(resolve(field, outer, errors)),
             test: Test::of_range(*operator, value),
             operator: Some(*operator),

@@ -118,34 +118,17 @@ impl Rule {
         for (index, name) in source.group_by.iter().enumerate() {
             let mut remarks = Vec::new();
             group_by.extend(compile_group_field(name, &mut remarks));
-            findings.extend(remarks.into_iter().map(|diagnostic| Finding {
-                part: Part::GroupBy(index),
-                diagnostic,
-            }));
+            findings.extend(
+                remarks.into_iter().map(|diagnostic| Finding { part: Part::GroupBy(index), diagnostic }),
+            );
         }
-        let is_broken = findings
-            .iter()
-            .any(|finding| finding.diagnostic.severity == Severity::Error);
+        let is_broken = findings.iter().any(|finding| finding.diagnostic.severity == Severity::Error);
         match query {
             Some(query) if !is_broken => {
                 let names_stage = query.names_stage();
-                let RuleSource {
-                    name,
-                    uid,
-                    generation,
-                    missing_body,
-                    ..
-                } = source;
-                let rule = Rule {
-                    name,
-                    uid,
-                    generation,
-                    query,
-                    missing_body,
-                    exceptions,
-                    group_by,
-                    names_stage,
-                };
+                let RuleSource { name, uid, generation, missing_body, .. } = source;
+                let rule =
+                    Rule { name, uid, generation, query, missing_body, exceptions, group_by, names_stage };
                 Ok((rule, findings))
             }
             _ => Err(findings),
@@ -169,9 +152,7 @@ impl Rule {
 
     /// The name of the exception at this index of the source.
     pub fn exception_name(&self, index: usize) -> Option<&str> {
-        self.exceptions
-            .get(index)
-            .map(|exception| exception.name.as_str())
+        self.exceptions.get(index).map(|exception| exception.name.as_str())
     }
 
     /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.
@@ -186,21 +167,11 @@ impl Rule {
 
     /// The group that a match on this event belongs to, a value a field of the rule's grouping.
     pub fn group(&self, event: &Event<'_>, context: &Context<'_>) -> Vec<GroupValue> {
-        let look = Look {
-            event: *event,
-            cluster: context.cluster,
-            element: None,
-        };
+        let look = Look { event: *event, cluster: context.cluster, element: None };
         let value = |field: &Field| {
-            let values: Vec<String> = field
-                .values(&look)
-                .into_iter()
-                .map(|value| value.into_text().into_owned())
-                .collect();
-            GroupValue {
-                field: field.name().to_owned(),
-                values: (!values.is_empty()).then_some(values),
-            }
+            let values: Vec<String> =
+                field.values(&look).into_iter().map(|value| value.into_text().into_owned()).collect();
+            GroupValue { field: field.name().to_owned(), values: (!values.is_empty()).then_some(values) }
         };
         self.group_by.iter().map(value).collect()
     }
@@ -208,10 +179,7 @@ impl Rule {
 
 fn compile_query(text: &str, part: &Part, findings: &mut Vec<Finding>) -> Option<Plan> {
     let mut report = |diagnostic| {
-        findings.push(Finding {
-            part: part.clone(),
-            diagnostic,
-        });
+        findings.push(Finding { part: part.clone(), diagnostic });
     };
     let parsed = match parse(text) {
         Ok(parsed) => parsed,

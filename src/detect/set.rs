@@ -90,9 +90,7 @@ impl Rule {
     /// nothing; one with an end covers no event without a time.
     fn covering_exception(&self, evaluator: &Evaluator<'_>) -> Option<usize> {
         self.exceptions.iter().position(|exception| {
-            let is_in_force = exception
-                .expire
-                .is_none_or(|end| evaluator.now().is_some_and(|now| now < end));
+            let is_in_force = exception.expire.is_none_or(|end| evaluator.now().is_some_and(|now| now < end));
             is_in_force
                 && evaluator.verdict(&exception.query, &evaluator.look(), self.missing_body) == Verdict::Match
         })

@@ -19,9 +19,6 @@ pub fn is_decisive(event: &Event<'_>, context: &Context<'_>) -> bool {
 }
 
 fn is_unauthenticated(event: &Event<'_>) -> bool {
-    let has_user = event
-        .user()
-        .and_then(|user| user.username())
-        .is_some_and(|name| !name.is_empty());
+    let has_user = event.user().and_then(|user| user.username()).is_some_and(|name| !name.is_empty());
     event.response_code() == Some(401) && !has_user
 }

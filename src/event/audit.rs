@@ -50,12 +50,8 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 4] = [
-        Stage::RequestReceived,
-        Stage::ResponseStarted,
-        Stage::ResponseComplete,
-        Stage::Panic,
-    ];
+    pub const ALL: [Stage; 4] =
+        [Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic];
 
     /// As the log writes it.
     pub fn as_str(self) -> &'static str {
@@ -82,9 +78,8 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// Reads a line of the log: an object of kind `Event` in `audit.k8s.io/v1` or `v1beta1`.
     pub fn decode(line: &'a [u8], tape: &'a mut Tape) -> Result<Event<'a>, DecodeError> {
-        let text = std::str::from_utf8(line).map_err(|error| DecodeError::NotUtf8 {
-            valid: error.valid_up_to(),
-        })?;
+        let text =
+            std::str::from_utf8(line).map_err(|error| DecodeError::NotUtf8 { valid: error.valid_up_to() })?;
         let event = Event::from_object(text, tape)?;
         if event.string("kind").as_deref() != Some("Event") {
             return Err(DecodeError::NotAnEvent("its kind is not Event"));
@@ -143,18 +138,12 @@ impl<'a> Event<'a> {
 
     /// `user`: who authenticated.
     pub fn user(&self) -> Option<User<'a>> {
-        self.root
-            .get("user")
-            .filter(|user| user.kind() == Kind::Object)
-            .map(User)
+        self.root.get("user").filter(|user| user.kind() == Kind::Object).map(User)
     }
 
     /// `impersonatedUser`: whom that user acted as.
     pub fn impersonated_user(&self) -> Option<User<'a>> {
-        self.root
-            .get("impersonatedUser")
-            .filter(|user| user.kind() == Kind::Object)
-            .map(User)
+        self.root.get("impersonatedUser").filter(|user| user.kind() == Kind::Object).map(User)
     }
 
     /// `sourceIPs`: every string among them, address or not.
@@ -169,20 +158,13 @@ impl<'a> Event<'a> {
 
     /// `objectRef`
     pub fn object_ref(&self) -> Option<ObjectRef<'a>> {
-        self.root
-            .get("objectRef")
-            .filter(|object| object.kind() == Kind::Object)
-            .map(ObjectRef)
+        self.root.get("objectRef").filter(|object| object.kind() == Kind::Object).map(ObjectRef)
     }
 
     /// `responseStatus.code`
     pub fn response_code(&self) -> Option<i64> {
         let code = self.root.get("responseStatus")?.get("code")?;
-        if code.kind() == Kind::Number {
-            code.raw().parse().ok()
-        } else {
-            None
-        }
+        if code.kind() == Kind::Number { code.raw().parse().ok() } else { None }
     }
 
     /// The annotation of this name.
@@ -212,18 +194,12 @@ impl<'a> Event<'a> {
             return true;
         }
         let subresource = self.object_ref().and_then(|object| object.subresource());
-        matches!(
-            subresource.as_deref(),
-            Some("exec" | "attach" | "portforward" | "proxy" | "log")
-        )
+        matches!(subresource.as_deref(), Some("exec" | "attach" | "portforward" | "proxy" | "log"))
     }
 }
 
 fn strings(value: Option<Value<'_>>) -> impl Iterator<Item = Cow<'_, str>> {
-    value
-        .into_iter()
-        .flat_map(|list| list.elements())
-        .filter_map(|element| element.text())
+    value.into_iter().flat_map(|list| list.elements()).filter_map(|element| element.text())
 }
 
 /// `user` or `impersonatedUser` of an event.

@@ -25,10 +25,7 @@ pub(super) fn exec_argv(event: &Event<'_>) -> Vec<String> {
     if !path.ends_with("/exec") {
         return Vec::new();
     }
-    query_pairs(&uri)
-        .filter(|(name, _)| name == "command")
-        .map(|(_, value)| value.into_owned())
-        .collect()
+    query_pairs(&uri).filter(|(name, _)| name == "command").map(|(_, value)| value.into_owned()).collect()
 }
 
 fn query_pairs(uri: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
@@ -50,21 +47,16 @@ impl PodPath {
         let rests: Vec<String> = match rest {
             None => vec![String::new()],
             Some(rest) => match rest.strip_prefix("allContainers") {
-                Some(below) if below.is_empty() || below.starts_with('.') => ALL_CONTAINERS
-                    .iter()
-                    .map(|list| format!(".{list}{below}"))
-                    .collect(),
+                Some(below) if below.is_empty() || below.starts_with('.') => {
+                    ALL_CONTAINERS.iter().map(|list| format!(".{list}{below}")).collect()
+                }
                 _ => vec![format!(".{rest}")],
             },
         };
         let under = |specs: &[&str]| {
             specs
                 .iter()
-                .flat_map(|spec| {
-                    rests
-                        .iter()
-                        .map(move |rest| format!("requestObject.{spec}{rest}"))
-                })
+                .flat_map(|spec| rests.iter().map(move |rest| format!("requestObject.{spec}{rest}")))
                 .collect()
         };
         PodPath {
@@ -126,9 +118,7 @@ pub(super) fn pod_leaves<'a>(
     visit: &mut dyn FnMut(&str, Value<'a>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let whole = PodPath::new(None);
-    whole.visit(event, false, &mut |spec, scope| {
-        leaves(spec, scope, "podSpec", Some(glob), visit)
-    })?;
+    whole.visit(event, false, &mut |spec, scope| leaves(spec, scope, "podSpec", Some(glob), visit))?;
     if glob.can_begin_with("podSpec.allContainers.") {
         let containers = PodPath::new(Some("allContainers"));
         containers.visit(event, false, &mut |container, scope| {

@@ -28,10 +28,7 @@ pub(super) enum Ecs {
 pub(super) const TABLE: [(&str, Ecs); 22] = [
     ("@timestamp", Ecs::Own("stageTimestamp")),
     ("client.ip", Ecs::SourceAddresses),
-    (
-        "container.image.name",
-        Ecs::Own("requestObject.spec.containers.image"),
-    ),
+    ("container.image.name", Ecs::Own("requestObject.spec.containers.image")),
     ("data_stream.dataset", Ecs::Constant("kubernetes.audit_logs")),
     ("event.action", Ecs::Own("verb")),
     ("event.dataset", Ecs::Constant("kubernetes.audit_logs")),
@@ -56,10 +53,7 @@ pub(super) const TABLE: [(&str, Ecs); 22] = [
 
 /// The field of exactly this name.
 pub(super) fn named(name: &str) -> Option<Ecs> {
-    TABLE
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, field)| *field)
+    TABLE.iter().find(|(known, _)| *known == name).map(|(_, field)| *field)
 }
 
 impl Ecs {
@@ -97,22 +91,18 @@ impl Ecs {
                 _ => ControlFlow::Continue(()),
             },
             Ecs::SourceAddresses if !all_addresses(event) => ControlFlow::Continue(()),
-            Ecs::SourceAddresses | Ecs::RelatedAddresses => event
-                .source_ips()
-                .filter(|ip| is_address(ip))
-                .try_for_each(|ip| visit(Scalar::Text(ip))),
+            Ecs::SourceAddresses | Ecs::RelatedAddresses => {
+                event.source_ips().filter(|ip| is_address(ip)).try_for_each(|ip| visit(Scalar::Text(ip)))
+            }
             Ecs::RelatedUsers => {
-                let (uid, name) = event
-                    .user()
-                    .map(|user| (user.uid(), user.username()))
-                    .unwrap_or_default();
+                let (uid, name) = event.user().map(|user| (user.uid(), user.username())).unwrap_or_default();
                 let name = name.filter(|name| uid.as_ref() != Some(name));
                 let users = [uid, name].into_iter().flatten().filter(|text| !text.is_empty());
                 users.map(Scalar::Text).try_for_each(visit)
             }
-            Ecs::Cluster => look.cluster.map_or(ControlFlow::Continue(()), |cluster| {
-                visit(Scalar::Text(Cow::Borrowed(cluster)))
-            }),
+            Ecs::Cluster => look
+                .cluster
+                .map_or(ControlFlow::Continue(()), |cluster| visit(Scalar::Text(Cow::Borrowed(cluster)))),
         }
     }
 }
@@ -126,6 +116,5 @@ fn all_addresses(event: &Event<'_>) -> bool {
     let Some(list) = event.root().get("sourceIPs") else {
         return false;
     };
-    list.elements()
-        .all(|element| element.text().is_some_and(|text| is_address(&text)))
+    list.elements().all(|element| element.text().is_some_and(|text| is_address(&text)))
 }

@@ -88,10 +88,7 @@ impl Field {
         }
         let mut kind = Type::of_path(name);
         let (reader, parts) = if let Some(path) = below(name, VIEW) {
-            (
-                Reader::Path(Scope::View, some(path).map(str::to_owned)),
-                Parts::of_path(path),
-            )
+            (Reader::Path(Scope::View, some(path).map(str::to_owned)), Parts::of_path(path))
         } else if let Some(field) = ecs::named(name) {
             kind = field.kind();
             (Reader::Ecs(field), field.parts())
@@ -104,18 +101,10 @@ impl Field {
                 "exec.argv" => (Reader::ExecArgv, Parts::NONE),
                 // `user` is the event's own, and has more below it than the schema's.
                 _ if name != "user" && is_above_ecs(name) => (Reader::AboveEcs, Parts::NONE),
-                _ => (
-                    Reader::Path(Scope::Own, Some(name.to_owned())),
-                    Parts::of_path(name),
-                ),
+                _ => (Reader::Path(Scope::Own, Some(name.to_owned())), Parts::of_path(name)),
             }
         };
-        Ok(Field {
-            name: name.to_owned(),
-            reader,
-            kind,
-            parts,
-        })
+        Ok(Field { name: name.to_owned(), reader, kind, parts })
     }
 
     /// Resolves a name with wildcards, given as the pieces around its stars joined by `*` and as its pattern.
@@ -127,11 +116,9 @@ impl Field {
             (Scope::Own, "")
         };
         let begins = |with: &str| {
-            with.split('.').next().is_some_and(|first| {
-                start
-                    .strip_prefix(first)
-                    .is_some_and(|rest| rest.starts_with('.'))
-            })
+            with.split('.')
+                .next()
+                .is_some_and(|first| start.strip_prefix(first).is_some_and(|rest| rest.starts_with('.')))
         };
         let ecs = ecs::TABLE.iter().any(|(name, _)| begins(name));
         let derived = begins("podSpec") || begins("exec") || begins("request");
@@ -142,18 +129,8 @@ impl Field {
         if glob.matches("event.outcome") && ecs {
             parts = parts.with(Parts::ANNOTATIONS);
         }
-        let reader = Reader::Pattern {
-            glob,
-            scope,
-            ecs,
-            derived,
-        };
-        Field {
-            name: name.to_owned(),
-            reader,
-            kind: Type::Plain,
-            parts,
-        }
+        let reader = Reader::Pattern { glob, scope, ecs, derived };
+        Field { name: name.to_owned(), reader, kind: Type::Plain, parts }
     }
 
     /// Any value of the event.
@@ -176,18 +153,9 @@ impl Field {
             Some(_) if matches!(self.reader, Reader::Path(_, None)) => Parts::all_that(|_| true),
             Some(_) => self.parts,
         };
-        let kind = if glob.is_none() {
-            Type::of_path(full)
-        } else {
-            Type::Plain
-        };
+        let kind = if glob.is_none() { Type::of_path(full) } else { Type::Plain };
         let reader = glob.map_or_else(|| Reader::Inner(inner.to_owned()), Reader::InnerPattern);
-        Field {
-            name,
-            reader,
-            kind,
-            parts,
-        }
+        Field { name, reader, kind, parts }
     }
 
     /// The full name: inside a nested group, with the group's in front.
@@ -207,18 +175,12 @@ impl Field {
 
     /// Whether a nested group can be evaluated on it: its values may be objects.
     pub fn has_elements(&self) -> bool {
-        matches!(
-            self.reader,
-            Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_)
-        )
+        matches!(self.reader, Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_))
     }
 
     /// Whether its name is one plain name, and not a pattern or any field.
     pub fn is_plain(&self) -> bool {
-        !matches!(
-            self.reader,
-            Reader::Pattern { .. } | Reader::Any | Reader::InnerPattern(_)
-        )
+        !matches!(self.reader, Reader::Pattern { .. } | Reader::Any | Reader::InnerPattern(_))
     }
 
     /// Calls `visit` with each value, in the order of the event.
@@ -243,12 +205,7 @@ impl Field {
             Reader::ExecArgv => exec_argv(event)
                 .into_iter()
                 .try_for_each(|arg| visit(Scalar::Text(Cow::Owned(arg)), self.kind)),
-            Reader::Pattern {
-                glob,
-                scope,
-                ecs,
-                derived,
-            } => {
+            Reader::Pattern { glob, scope, ecs, derived } => {
                 let start = if *scope == Scope::View { VIEW } else { "" };
                 leaves(event.root(), *scope, start, Some(glob), &mut |path, value| {
                     Scalar::of(value).map_or(go_on, |scalar| visit(scalar, Type::of_path(path)))
@@ -259,25 +216,13 @@ impl Field {
                         .map(|(_, field)| field)
                         .try_for_each(|field| field.visit(look, &mut |scalar| visit(scalar, field.kind())))?;
                 }
-                if *derived {
-                    visit_derived(look, glob, visit)
-                } else {
-                    go_on
-                }
+                if *derived { visit_derived(look, glob, visit) } else { go_on }
             }
             Reader::Any | Reader::InnerPattern(_) => {
                 let (value, scope) = look.element.unwrap_or((event.root(), Scope::Own));
-                let glob = if let Reader::InnerPattern(glob) = &self.reader {
-                    Some(glob)
-                } else {
-                    None
-                };
+                let glob = if let Reader::InnerPattern(glob) = &self.reader { Some(glob) } else { None };
                 leaves(value, scope, "", glob, &mut |path, value| {
-                    let kind = if look.element.is_none() {
-                        Type::of_path(path)
-                    } else {
-                        Type::Plain
-                    };
+                    let kind = if look.element.is_none() { Type::of_path(path) } else { Type::Plain };
                     Scalar::of(value).map_or(go_on, |scalar| visit(scalar, kind))
                 })
             }
@@ -292,11 +237,7 @@ impl Field {
             ControlFlow::Continue(())
         };
         // The walk is never stopped, so how it ended says nothing.
-        if self.visit(look, &mut keep).is_continue() {
-            values
-        } else {
-            Vec::new()
-        }
+        if self.visit(look, &mut keep).is_continue() { values } else { Vec::new() }
     }
 
     /// Calls `visit` with each object or scalar that the name leads to: the elements of a nested group.
@@ -327,20 +268,16 @@ impl Field {
     /// Whether it has a value, or an object with a value somewhere below.
     pub fn exists(&self, look: &Look<'_>) -> bool {
         let found = |is_found: bool| {
-            if is_found {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         match &self.reader {
             Reader::AboveEcs => ecs::TABLE
                 .iter()
                 .filter(|(name, _)| below(name, &self.name).is_some())
                 .any(|(_, field)| field.visit(look, &mut |_| ControlFlow::Break(())).is_break()),
-            _ if self.has_elements() => self
-                .reach(look, true, &mut |value, scope| found(walk::exists(value, scope)))
-                .is_break(),
+            _ if self.has_elements() => {
+                self.reach(look, true, &mut |value, scope| found(walk::exists(value, scope))).is_break()
+            }
             _ => self.visit(look, &mut |_, _| ControlFlow::Break(())).is_break(),
         }
     }
@@ -357,12 +294,7 @@ fn visit_derived<'a>(
         ("exec.argv", Reader::ExecArgv),
     ] {
         if glob.matches(name) {
-            let field = Field {
-                name: name.to_owned(),
-                reader,
-                kind: Type::Plain,
-                parts: Parts::NONE,
-            };
+            let field = Field { name: name.to_owned(), reader, kind: Type::Plain, parts: Parts::NONE };
             field.visit(look, visit)?;
         }
     }
@@ -374,11 +306,7 @@ fn visit_derived<'a>(
 /// What of a name is below `above`: nothing for `above` itself, `None` for a name elsewhere.
 fn below<'n>(name: &'n str, above: &str) -> Option<&'n str> {
     let rest = name.strip_prefix(above)?;
-    if rest.is_empty() {
-        Some(rest)
-    } else {
-        rest.strip_prefix('.')
-    }
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
 }
 
 /// The path, unless it is empty.
@@ -387,7 +315,5 @@ fn some(path: &str) -> Option<&str> {
 }
 
 fn is_above_ecs(name: &str) -> bool {
-    ecs::TABLE
-        .iter()
-        .any(|(known, _)| below(known, name).and_then(some).is_some())
+    ecs::TABLE.iter().any(|(known, _)| below(known, name).and_then(some).is_some())
 }

@@ -117,11 +117,7 @@ mod tests {
             for end in 0..=text.len() {
                 progress = glob.advance(&text[..end], progress);
                 let whole = std::str::from_utf8(&text[..end]).unwrap();
-                assert_eq!(
-                    glob.is_met(&text[..end], progress),
-                    glob.matches(whole),
-                    "{pattern} on {whole}"
-                );
+                assert_eq!(glob.is_met(&text[..end], progress), glob.matches(whole), "{pattern} on {whole}");
             }
         }
     }

@@ -151,11 +151,7 @@ impl Tape {
             loop {
                 at = skip_space(bytes, at);
                 let Some(open) = self.open.last().copied() else {
-                    return if at == bytes.len() {
-                        Ok(())
-                    } else {
-                        Err(syntax(at, "the end of the text"))
-                    };
+                    return if at == bytes.len() { Ok(()) } else { Err(syntax(at, "the end of the text")) };
                 };
                 match (bytes.get(at), open.keys) {
                     (Some(b','), Some(_)) => {
@@ -203,10 +199,7 @@ impl Tape {
             return Err(JsonError::TooDeep { offset: at });
         }
         let keys = (kind == Kind::Object).then_some(self.keys.len());
-        self.open.push(Open {
-            container: narrow(self.nodes.len()),
-            keys,
-        });
+        self.open.push(Open { container: narrow(self.nodes.len()), keys });
         self.push(kind, at, at);
         Ok(())
     }
@@ -262,10 +255,7 @@ impl Tape {
         let keys = &mut self.keys[first..];
         if keys.len() <= FEW_MEMBERS {
             for (i, &earlier) in keys.iter().enumerate() {
-                if keys[i + 1..]
-                    .iter()
-                    .any(|&later| same_key(text, nodes, earlier, later))
-                {
+                if keys[i + 1..].iter().any(|&later| same_key(text, nodes, earlier, later)) {
                     nodes[earlier as usize].shadowed = true;
                 }
             }

@@ -36,17 +36,12 @@ impl Parts {
     /// The part that an own path lies in.
     pub(super) fn of_path(path: &str) -> Parts {
         let first = path.split('.').next().unwrap_or_default();
-        Parts::NAMES
-            .iter()
-            .find(|(name, _)| *name == first)
-            .map_or(Parts::NONE, |(_, part)| *part)
+        Parts::NAMES.iter().find(|(name, _)| *name == first).map_or(Parts::NONE, |(_, part)| *part)
     }
 
     /// The parts for whose name (with its dot) `can_hold` says so.
     pub(super) fn all_that(can_hold: impl Fn(&str) -> bool) -> Parts {
-        let reached = Parts::NAMES
-            .iter()
-            .filter(|(name, _)| can_hold(&format!("{name}.")));
+        let reached = Parts::NAMES.iter().filter(|(name, _)| can_hold(&format!("{name}.")));
         reached.fold(Parts::NONE, |all, (_, part)| all.with(*part))
     }
 
@@ -73,10 +68,7 @@ impl Event<'_> {
     pub fn unlogged(&self) -> Parts {
         let mut parts = self.unlogged_bodies();
         if self.stage() == Some(Stage::RequestReceived) {
-            parts = parts
-                .with(Parts::ANNOTATIONS)
-                .with(Parts::STATUS)
-                .with(Parts::IMPERSONATED);
+            parts = parts.with(Parts::ANNOTATIONS).with(Parts::STATUS).with(Parts::IMPERSONATED);
         }
         for (name, part) in Parts::NAMES {
             if parts.meets(part) && self.root().get(name).is_some() {
@@ -99,9 +91,7 @@ impl Event<'_> {
             _ => Parts::NONE,
         };
         let cut = self.annotation("audit.k8s.io/truncated").is_some() || self.was_refused_unread();
-        by_level
-            .with(by_stage)
-            .with(if cut { Parts::BODIES } else { Parts::NONE })
+        by_level.with(by_stage).with(if cut { Parts::BODIES } else { Parts::NONE })
     }
 
     /// A write that was refused before its body was read.

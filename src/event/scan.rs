@@ -13,9 +13,7 @@ pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Result<(usize, bool), J
                 at += match bytes.get(at + 1) {
                     Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
                     Some(b'u')
-                        if bytes
-                            .get(at + 2..at + 6)
-                            .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) =>
+                        if bytes.get(at + 2..at + 6).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) =>
                     {
                         6
                     }
@@ -46,10 +44,7 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    while bytes
-        .get(at)
-        .is_some_and(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f))
-    {
+    while bytes.get(at).is_some_and(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)) {
         at += 1;
     }
     at
@@ -68,11 +63,7 @@ pub(super) fn number_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
         _ => Err(syntax(at, "a digit")),
     };
     let start = if bytes.get(at) == Some(&b'-') { at + 1 } else { at };
-    let mut end = if bytes.get(start) == Some(&b'0') {
-        start + 1
-    } else {
-        some_digits(start)?
-    };
+    let mut end = if bytes.get(start) == Some(&b'0') { start + 1 } else { some_digits(start)? };
     if bytes.get(end) == Some(&b'.') {
         end = some_digits(end + 1)?;
     }
@@ -123,8 +114,5 @@ fn decode_escape(escape: &str) -> (char, usize) {
 }
 
 fn code_unit(escape: &str) -> u16 {
-    escape
-        .get(2..6)
-        .and_then(|digits| u16::from_str_radix(digits, 16).ok())
-        .unwrap_or(0xFFFD)
+    escape.get(2..6).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or(0xFFFD)
 }

@@ -49,11 +49,7 @@ const DERIVED: [&str; 4] = ["request.dryRun", "exec.command", "exec.argv", "podS
 
 /// All names; under `kubernetes.audit` only the event's own.
 fn names(is_view: bool) -> impl Iterator<Item = &'static str> {
-    let others = TABLE
-        .iter()
-        .map(|(known, _)| *known)
-        .chain(DERIVED)
-        .filter(move |_| !is_view);
+    let others = TABLE.iter().map(|(known, _)| *known).chain(DERIVED).filter(move |_| !is_view);
     OWN.into_iter().chain(others)
 }
 

@@ -13,10 +13,9 @@ fn to_json(value: Value<'_>) -> Json {
         Kind::Number => serde_json::from_str(value.raw()).unwrap(),
         Kind::Text | Kind::EscapedText => Json::String(value.text().unwrap().into_owned()),
         Kind::Array => value.elements().map(to_json).collect(),
-        Kind::Object => value
-            .members()
-            .map(|(key, value)| (key.text().into_owned(), to_json(value)))
-            .collect(),
+        Kind::Object => {
+            value.members().map(|(key, value)| (key.text().into_owned(), to_json(value))).collect()
+        }
     }
 }
 
@@ -74,9 +73,7 @@ fn read_kind(text: &str) -> Result<(), JsonError> {
 
 /// serde_json refuses numbers that no float holds; we keep their text.
 fn is_out_of_range(other: &serde_json::Result<Json>) -> bool {
-    other
-        .as_ref()
-        .is_err_and(|error| error.to_string().contains("out of range"))
+    other.as_ref().is_err_and(|error| error.to_string().contains("out of range"))
 }
 
 #[test]
@@ -167,10 +164,7 @@ fn numbers_keep_their_text() {
 #[test]
 fn the_last_of_equal_keys_counts_at_every_level() {
     for many in [0, 20] {
-        let filler = (0..many)
-            .map(|n| format!("\"k{n}\":{n},"))
-            .collect::<Vec<_>>()
-            .concat();
+        let filler = (0..many).map(|n| format!("\"k{n}\":{n},")).collect::<Vec<_>>().concat();
         let text = format!(r#"{{{filler}"a":{{"x":1}},"b":{{"c":1,"\u0063":2,"c":3}},"a":4,"\u0061":5}}"#);
         let mut tape = Tape::new();
         let root = tape.read(&text).unwrap();
@@ -197,35 +191,20 @@ fn depth_has_an_end_and_no_stack() {
 fn a_tape_is_used_again() {
     let mut tape = Tape::new();
     assert!(tape.read("{\"a\":[1,{\"b\":").is_err());
-    assert_eq!(
-        to_json(tape.read("{\"b\":[2]}").unwrap()),
-        serde_json::json!({ "b": [2] })
-    );
+    assert_eq!(to_json(tape.read("{\"b\":[2]}").unwrap()), serde_json::json!({ "b": [2] }));
 }
 
 #[test]
 fn only_an_audit_event_is_one() {
-    let category = |line: &[u8]| {
-        Event::decode(line, &mut Tape::new())
-            .map_err(|error| error.category())
-            .err()
-    };
+    let category =
+        |line: &[u8]| Event::decode(line, &mut Tape::new()).map_err(|error| error.category()).err();
     for (line, expected) in [
         (&br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1"}"#[..], None),
         (br#" {"kind":"Event","apiVersion":"audit.k8s.io/v1beta1"} "#, None),
-        (
-            br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1alpha1"}"#,
-            Some("not_an_event"),
-        ),
+        (br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1alpha1"}"#, Some("not_an_event")),
         (br#"{"kind":"Event","apiVersion":"v1"}"#, Some("not_an_event")),
-        (
-            br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1"}"#,
-            Some("not_an_event"),
-        ),
-        (
-            br#"{"kind":1,"apiVersion":"audit.k8s.io/v1"}"#,
-            Some("not_an_event"),
-        ),
+        (br#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1"}"#, Some("not_an_event")),
+        (br#"{"kind":1,"apiVersion":"audit.k8s.io/v1"}"#, Some("not_an_event")),
         (br#"["Event"]"#, Some("not_an_event")),
         (b"null", Some("not_an_event")),
         (b"{\"kind\":\"Ev", Some("not_json")),
@@ -252,15 +231,9 @@ fn an_event_is_read_by_name() {
     assert_eq!(event.verb().as_deref(), Some("get"));
     assert_eq!(event.request_uri().as_deref(), Some("/x?a=&"));
     let user = event.user().unwrap();
-    assert_eq!(
-        (user.username().as_deref(), user.uid().as_deref()),
-        (Some("u"), Some("1"))
-    );
+    assert_eq!((user.username().as_deref(), user.uid().as_deref()), (Some("u"), Some("1")));
     assert_eq!(user.groups().collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(
-        event.impersonated_user().unwrap().username().as_deref(),
-        Some("i")
-    );
+    assert_eq!(event.impersonated_user().unwrap().username().as_deref(), Some("i"));
     assert_eq!(event.source_ips().collect::<Vec<_>>(), ["10.0.0.1", "x"]);
     assert_eq!(event.user_agent().as_deref(), Some("curl"));
     let object = event.object_ref().unwrap();
@@ -277,10 +250,7 @@ fn an_event_is_read_by_name() {
     assert_eq!(names, ["pods", "exec", "n", "p", "2", "", "v1"]);
     assert_eq!(event.response_code(), Some(101));
     assert_eq!(event.decision().as_deref(), Some("allow"));
-    assert_eq!(
-        event.request_received_time().unwrap().to_string(),
-        "2026-01-02T03:04:05.000001Z"
-    );
+    assert_eq!(event.request_received_time().unwrap().to_string(), "2026-01-02T03:04:05.000001Z");
     assert_eq!(event.stage_time().unwrap().as_second(), 1_767_323_046);
     assert!(event.is_long_running());
 }

@@ -70,11 +70,7 @@ impl<'a> Value<'a> {
     /// The members of an object in their order, without those that a later equal key replaces; of anything else, none.
     pub fn members(&self) -> impl Iterator<Item = (Key<'a>, Value<'a>)> + use<'a> {
         let whole = *self;
-        let (first, end) = if self.kind() == Kind::Object {
-            self.inside()
-        } else {
-            (0, 0)
-        };
+        let (first, end) = if self.kind() == Kind::Object { self.inside() } else { (0, 0) };
         let mut at = first;
         std::iter::from_fn(move || {
             while at < end {
@@ -91,11 +87,7 @@ impl<'a> Value<'a> {
     /// The elements of an array; of anything else, none.
     pub fn elements(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let whole = *self;
-        let (first, end) = if self.kind() == Kind::Array {
-            self.inside()
-        } else {
-            (0, 0)
-        };
+        let (first, end) = if self.kind() == Kind::Array { self.inside() } else { (0, 0) };
         let mut at = first;
         std::iter::from_fn(move || {
             (at < end).then(|| {
@@ -124,11 +116,7 @@ impl<'a> Key<'a> {
     /// anything is sliced or decoded. A dot may be shown as an underscore, and an escape be anything.
     pub(super) fn may_begin(&self, path: &str) -> bool {
         let Node { start, end, .. } = *self.0.node();
-        let first = if start < end {
-            self.0.text.as_bytes().get(start as usize)
-        } else {
-            None
-        };
+        let first = if start < end { self.0.text.as_bytes().get(start as usize) } else { None };
         matches!(first, None | Some(b'\\' | b'.')) || first == path.as_bytes().first()
     }
 

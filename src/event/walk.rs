@@ -40,11 +40,7 @@ impl Scope {
     }
 
     fn in_array(self) -> Scope {
-        if self == Scope::Own {
-            Scope::Own
-        } else {
-            Scope::Pruned
-        }
+        if self == Scope::Own { Scope::Own } else { Scope::Pruned }
     }
 
     /// The key as this place shows it, or `None` where it is hidden.
@@ -80,13 +76,7 @@ impl<R: Copy> Frame<R> {
     fn over(value: Value<'_>, scope: Scope, state: R) -> Frame<R> {
         let (at, end) = value.inside();
         let is_object = value.kind() == Kind::Object;
-        Frame {
-            at,
-            end,
-            is_object,
-            scope: if is_object { scope } else { scope.in_array() },
-            state,
-        }
+        Frame { at, end, is_object, scope: if is_object { scope } else { scope.in_array() }, state }
     }
 
     /// The next element, or the next member that counts.
@@ -143,11 +133,7 @@ pub(super) fn reach<'a>(
                         None
                     } else {
                         let after = rest.strip_prefix(&*name)?;
-                        if after.is_empty() {
-                            None
-                        } else {
-                            Some(after.strip_prefix('.')?)
-                        }
+                        if after.is_empty() { None } else { Some(after.strip_prefix('.')?) }
                     };
                     Some((value, frame.scope.below(&name), rest))
                 });

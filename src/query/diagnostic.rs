@@ -29,22 +29,12 @@ const SHOWN: usize = 100;
 impl Diagnostic {
     /// An error.
     pub fn error(span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic {
-            severity: Severity::Error,
-            message: message.into(),
-            span,
-            help: None,
-        }
+        Diagnostic { severity: Severity::Error, message: message.into(), span, help: None }
     }
 
     /// A warning.
     pub fn warning(span: Range<usize>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic {
-            severity: Severity::Warning,
-            message: message.into(),
-            span,
-            help: None,
-        }
+        Diagnostic { severity: Severity::Warning, message: message.into(), span, help: None }
     }
 
     /// The same with advice.
@@ -66,10 +56,7 @@ impl Diagnostic {
     pub fn line_column(&self, query: &str) -> (usize, usize) {
         let before = before(query, self.span.start);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
     /// As text: line, column and message; the line of the query; a caret under the place; the help.
@@ -79,12 +66,7 @@ impl Diagnostic {
         let (line, column) = self.line_column(query);
         let start = before(query, self.span.start).rfind('\n').map_or(0, |at| at + 1);
         let text = query[start..].split('\n').next().unwrap_or_default();
-        let marked = query
-            .get(self.span.clone())
-            .unwrap_or_default()
-            .split('\n')
-            .next()
-            .unwrap_or_default();
+        let marked = query.get(self.span.clone()).unwrap_or_default().split('\n').next().unwrap_or_default();
         let first = (column - 1).saturating_sub(SHOWN / 2);
         let (mut shown, mut caret) = (String::new(), String::new());
         if first > 0 {
@@ -97,10 +79,8 @@ impl Diagnostic {
             push_shown(&mut shown, c);
             let width = shown.chars().count() - from;
             if at < marked_columns.end {
-                caret.extend(std::iter::repeat_n(
-                    if marked_columns.contains(&at) { '^' } else { ' ' },
-                    width,
-                ));
+                caret
+                    .extend(std::iter::repeat_n(if marked_columns.contains(&at) { '^' } else { ' ' }, width));
             }
         }
         if text.chars().nth(first + SHOWN).is_some() {
@@ -109,10 +89,7 @@ impl Diagnostic {
         if !caret.ends_with('^') {
             caret.push('^');
         }
-        let mut rendered = format!(
-            "line {line}, column {column}: {}\n  {shown}\n  {caret}",
-            self.message
-        );
+        let mut rendered = format!("line {line}, column {column}: {}\n  {shown}\n  {caret}", self.message);
         if let Some(help) = &self.help {
             rendered.push_str("\nhelp: ");
             rendered.push_str(help);

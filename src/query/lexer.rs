@@ -37,11 +37,8 @@ impl Text<'_> {
     /// need white space on both sides, `not` after it.
     pub(super) fn keyword(&self, at: usize) -> Option<(Keyword, usize)> {
         let word = self.skip_space(at);
-        let keywords: &[(&str, Keyword)] = if word > at {
-            &[("and", Keyword::And), ("or", Keyword::Or)]
-        } else {
-            &[("not", Keyword::Not)]
-        };
+        let keywords: &[(&str, Keyword)] =
+            if word > at { &[("and", Keyword::And), ("or", Keyword::Or)] } else { &[("not", Keyword::Not)] };
         keywords.iter().find_map(|(name, keyword)| {
             let end = word + name.len();
             let found = self.0.get(word..end)?.eq_ignore_ascii_case(name);
@@ -52,11 +49,7 @@ impl Text<'_> {
 
     /// The literal at `at` and where it ends, or `None` if nothing that could be one stands there.
     pub(super) fn literal(&self, at: usize) -> Result<Option<(Literal, usize)>, Diagnostic> {
-        if self.char_at(at) == Some('"') {
-            self.quoted(at).map(Some)
-        } else {
-            self.unquoted(at)
-        }
+        if self.char_at(at) == Some('"') { self.quoted(at).map(Some) } else { self.unquoted(at) }
     }
 
     fn quoted(&self, start: usize) -> Result<(Literal, usize), Diagnostic> {
@@ -64,11 +57,7 @@ impl Text<'_> {
         while let Some(c) = self.char_at(at) {
             match (c, self.char_at(at + 1)) {
                 ('"', _) => {
-                    let literal = Literal {
-                        pieces: vec![text],
-                        quoted: true,
-                        span: start..at + 1,
-                    };
+                    let literal = Literal { pieces: vec![text], quoted: true, span: start..at + 1 };
                     return Ok((literal, at + 1));
                 }
                 ('\\', Some(next @ ('\\' | '"' | 't' | 'r' | 'n'))) => {
@@ -87,10 +76,7 @@ impl Text<'_> {
                 }
             }
         }
-        Err(Diagnostic::error(
-            start..start + 1,
-            "expected a closing `\"` for this one",
-        ))
+        Err(Diagnostic::error(start..start + 1, "expected a closing `\"` for this one"))
     }
 
     fn unquoted(&self, start: usize) -> Result<Option<(Literal, usize)>, Diagnostic> {
@@ -131,14 +117,7 @@ impl Text<'_> {
         }
         piece.truncate(kept);
         pieces.push(piece);
-        Ok(Some((
-            Literal {
-                pieces,
-                quoted: false,
-                span: start..end,
-            },
-            at,
-        )))
+        Ok(Some((Literal { pieces, quoted: false, span: start..end }, at)))
     }
 
     /// The escape at `at` outside quotes: what it stands for and its length.
@@ -146,9 +125,7 @@ impl Text<'_> {
         let rest = &self.0[at + 1..];
         for word in ["and", "or", "not"] {
             // `\not` begins like `\n`: it is the word where the word ends, else a newline and `ot…`.
-            let is_word = rest
-                .get(..word.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(word))
+            let is_word = rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
                 && !(word == "not" && rest[word.len()..].starts_with(|c: char| c.is_alphanumeric()));
             if is_word {
                 return Ok((rest[..word.len()].to_owned(), 1 + word.len()));
@@ -157,9 +134,9 @@ impl Text<'_> {
         match rest.chars().next() {
             Some(c) if whitespace_escape(c).is_some() => Ok((whitespace_escape(c).into_iter().collect(), 2)),
             Some(c) if is_special(c) => Ok((c.to_string(), 2)),
-            Some('u') if self.unicode_escape(at).is_some() => Ok(self
-                .unicode_escape(at)
-                .map_or_else(Default::default, |(c, used)| (c.to_string(), used))),
+            Some('u') if self.unicode_escape(at).is_some() => {
+                Ok(self.unicode_escape(at).map_or_else(Default::default, |(c, used)| (c.to_string(), used)))
+            }
             Some(c) => Err(Diagnostic::error(
                 at..at + 1 + c.len_utf8(),
                 format!(
@@ -178,18 +155,10 @@ impl Text<'_> {
         let unit = |at: usize| {
             let digits = self.0.get(at..at + 6)?.strip_prefix("\\u")?;
             let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-            if is_hex {
-                u16::from_str_radix(digits, 16).ok()
-            } else {
-                None
-            }
+            if is_hex { u16::from_str_radix(digits, 16).ok() } else { None }
         };
         let first = unit(at)?;
-        let second = if (0xD800..0xDC00).contains(&first) {
-            unit(at + 6)
-        } else {
-            None
-        };
+        let second = if (0xD800..0xDC00).contains(&first) { unit(at + 6) } else { None };
         match char::decode_utf16([first, second.unwrap_or(0)]).next() {
             Some(Ok(c)) => Some((c, if c.len_utf16() == 2 { 12 } else { 6 })),
             _ => Some((char::REPLACEMENT_CHARACTER, 6)),

@@ -29,23 +29,13 @@ pub struct Parsed {
 pub fn parse(query: &str) -> Result<Parsed, Diagnostic> {
     if query.len() > MAX_LENGTH {
         let span = query.floor_char_boundary(MAX_LENGTH)..query.len();
-        return Err(
-            Diagnostic::error(span, format!("a query has at most {MAX_LENGTH} bytes"))
-                .help("split it into several rules"),
-        );
+        return Err(Diagnostic::error(span, format!("a query has at most {MAX_LENGTH} bytes"))
+            .help("split it into several rules"));
     }
-    let mut parser = Parser {
-        text: Text(query),
-        at: 0,
-        depth: 0,
-        last: None,
-    };
+    let mut parser = Parser { text: Text(query), at: 0, depth: 0, last: None };
     parser.skip_space();
     if parser.at == query.len() {
-        return Ok(Parsed {
-            expr: Expr::Everything,
-            warnings: Vec::new(),
-        });
+        return Ok(Parsed { expr: Expr::Everything, warnings: Vec::new() });
     }
     let expr = parser.or_query("a condition such as `verb:create`")?;
     parser.skip_space();
@@ -127,11 +117,10 @@ impl Parser<'_> {
 
     fn refuse_second_not(&self) -> Result<(), Diagnostic> {
         match self.text.keyword(self.at) {
-            Some((Keyword::Not, after)) => Err(Diagnostic::error(
-                self.at..after,
-                "expected a condition after `not`",
-            )
-            .help("`not not x` is no KQL: write `x`, or `not (not x)`")),
+            Some((Keyword::Not, after)) => {
+                Err(Diagnostic::error(self.at..after, "expected a condition after `not`")
+                    .help("`not not x` is no KQL: write `x`, or `not (not x)`"))
+            }
             _ => Ok(()),
         }
     }
@@ -155,10 +144,7 @@ impl Parser<'_> {
                     let open = self.at;
                     let inner = self.group('{', |parser| parser.or_query("a condition after `{`"))?;
                     self.close(open, '}')?;
-                    return Ok(Expr::Nested {
-                        field: name,
-                        query: Box::new(inner),
-                    });
+                    return Ok(Expr::Nested { field: name, query: Box::new(inner) });
                 }
                 let values = self.list_of_values(&name, "a value after \":\"")?;
                 Ok(Expr::Field { field: name, values })
@@ -195,20 +181,14 @@ impl Parser<'_> {
                     Diagnostic::error(start..self.at + 1, error.message)
                         .help("`<>` is no KQL: write `not field:value`")
                 }
-                Some('(') => error.help(format!(
-                    "a range takes one value: write `field {sign} value or …`"
-                )),
+                Some('(') => error.help(format!("a range takes one value: write `field {sign} value or …`")),
                 _ => error,
             });
         };
         if value.is_null() {
             return Err(null_value(&value, Some(&field)));
         }
-        Ok(Expr::Range {
-            field,
-            operator,
-            value,
-        })
+        Ok(Expr::Range { field, operator, value })
     }
 
     fn list_of_values(&mut self, field: &Literal, expected: &str) -> Result<Values, Diagnostic> {
@@ -246,9 +226,7 @@ impl Parser<'_> {
             return self.list_of_values(field, expected);
         }
         self.refuse_second_not()?;
-        Ok(Values::Not(Box::new(
-            self.list_of_values(field, "a value after `not`")?,
-        )))
+        Ok(Values::Not(Box::new(self.list_of_values(field, "a value after `not`")?)))
     }
 
     /// What stands between brackets, of which the first is here; the last is for [`Parser::close`].
@@ -277,10 +255,7 @@ impl Parser<'_> {
         self.skip_space();
         Err(if self.peek().is_none() {
             let opening = if closing == ')' { '(' } else { '{' };
-            Diagnostic::error(
-                open..open + 1,
-                format!("expected a closing `{closing}` for this `{opening}`"),
-            )
+            Diagnostic::error(open..open + 1, format!("expected a closing `{closing}` for this `{opening}`"))
         } else {
             self.left_over(&format!("`{closing}`"))
         })
@@ -306,16 +281,11 @@ impl Parser<'_> {
         let name = shown(&field.name(), 60);
         let rest = &self.text.0[self.at..];
         if let Some((Keyword::Not, _)) = self.text.keyword(self.at) {
-            return error.help(format!(
-                "`not` in front of a value needs parentheses: `{name}:(not …)`"
-            ));
+            return error.help(format!("`not` in front of a value needs parentheses: `{name}:(not …)`"));
         }
         match self.peek() {
             Some('<' | '>') => {
-                let operator: String = rest
-                    .chars()
-                    .take_while(|c| matches!(c, '<' | '>' | '='))
-                    .collect();
+                let operator: String = rest.chars().take_while(|c| matches!(c, '<' | '>' | '=')).collect();
                 error.help(format!("a range has no colon: `{name} {operator} value`"))
             }
             Some(':') => {
@@ -331,9 +301,7 @@ impl Parser<'_> {
         let error = Diagnostic::error(self.here(), format!("expected `and`, `or` or {end}"));
         let rest = &self.text.0[self.at..];
         let last = self.last.as_ref().filter(|literal| !literal.quoted);
-        let written = last
-            .and_then(|literal| self.text.0.get(literal.span.clone()))
-            .unwrap_or_default();
+        let written = last.and_then(|literal| self.text.0.get(literal.span.clone())).unwrap_or_default();
         for (sign, word) in [("&&", "and"), ("||", "or")] {
             if written.contains(sign) || rest.starts_with(sign) {
                 return error.help(format!("`{sign}` is no KQL: write `{word}`"));
@@ -364,18 +332,11 @@ impl Parser<'_> {
 fn null_value(value: &Literal, field: Option<&Literal>) -> Diagnostic {
     let error = Diagnostic::error(value.span.clone(), "`null` is not a value that an event can have");
     match field {
-        Some(field) => error.help(format!(
-            "for a missing field write `not {}:*`",
-            shown(&field.name(), 60)
-        )),
+        Some(field) => error.help(format!("for a missing field write `not {}:*`", shown(&field.name(), 60))),
         None => error.help("for the word write `\"null\"`"),
     }
 }
 
 fn single_or<T>(mut parts: Vec<T>, join: impl FnOnce(Vec<T>) -> T) -> T {
-    if parts.len() == 1 {
-        parts.remove(0)
-    } else {
-        join(parts)
-    }
+    if parts.len() == 1 { parts.remove(0) } else { join(parts) }
 }

@@ -17,12 +17,12 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Everything => Ok(()),
-            Expr::And(parts) => join(f, parts, " and ", |f, part| {
-                grouped(f, part, binding(part) > Binding::And)
-            }),
-            Expr::Or(parts) => join(f, parts, " or ", |f, part| {
-                grouped(f, part, binding(part) > Binding::Or)
-            }),
+            Expr::And(parts) => {
+                join(f, parts, " and ", |f, part| grouped(f, part, binding(part) > Binding::And))
+            }
+            Expr::Or(parts) => {
+                join(f, parts, " or ", |f, part| grouped(f, part, binding(part) > Binding::Or))
+            }
             Expr::Not(inner) => {
                 f.write_str("not ")?;
                 grouped(f, &**inner, binding(inner) > Binding::Not)
@@ -31,11 +31,7 @@ impl Display for Expr {
                 write!(f, "{field}:")?;
                 grouped(f, values, matches!(values, Values::One(_)))
             }
-            Expr::Range {
-                field,
-                operator,
-                value,
-            } => write!(f, "{field} {} {value}", operator.as_str()),
+            Expr::Range { field, operator, value } => write!(f, "{field} {} {value}", operator.as_str()),
             Expr::Nested { field, query } => write!(f, "{field}:{{ {query} }}"),
             Expr::Bare(value) => write!(f, "{value}"),
         }
@@ -83,11 +79,7 @@ fn join<T>(
 }
 
 fn grouped(f: &mut Formatter<'_>, inner: &impl Display, fits: bool) -> fmt::Result {
-    if fits {
-        write!(f, "{inner}")
-    } else {
-        write!(f, "({inner})")
-    }
+    if fits { write!(f, "{inner}") } else { write!(f, "({inner})") }
 }
 
 impl Display for Literal {
@@ -114,9 +106,7 @@ fn is_simple(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(plain)
         && !text.to_ascii_lowercase().ends_with("not")
-        && !["and", "or", "true", "false", "null"]
-            .iter()
-            .any(|word| is_word(word))
+        && !["and", "or", "true", "false", "null"].iter().any(|word| is_word(word))
 }
 
 fn write_quoted(f: &mut Formatter<'_>, text: &str) -> fmt::Result {

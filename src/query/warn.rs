@@ -6,10 +6,7 @@ use super::diagnostic::{Diagnostic, shown};
 const MAX_WARNINGS: usize = 50;
 
 pub(super) fn warnings(query: &str, expr: &Expr) -> Vec<Diagnostic> {
-    let mut found = Warnings {
-        query,
-        list: Vec::new(),
-    };
+    let mut found = Warnings { query, list: Vec::new() };
     found.expr(expr, None);
     found.list.truncate(MAX_WARNINGS);
     found.list
@@ -37,10 +34,7 @@ impl Warnings<'_> {
                 self.name(field);
                 self.value(value);
                 if value.plain().is_none() {
-                    self.add(
-                        value,
-                        "a range takes a plain value: with a wildcard it matches nothing",
-                    );
+                    self.add(value, "a range takes a plain value: with a wildcard it matches nothing");
                 }
             }
             Expr::Nested { field, query } => {
@@ -85,11 +79,8 @@ impl Warnings<'_> {
         let name = self.written(field);
         if let Some(rest) = name.strip_prefix(['-', '!']).filter(|_| !field.quoted) {
             let help = format!("to exclude, write `not {rest}:…`");
-            self.add(
-                field,
-                format!("`{name}` is a field of its own: `-` and `!` do not negate"),
-            )
-            .help = Some(help);
+            self.add(field, format!("`{name}` is a field of its own: `-` and `!` do not negate")).help =
+                Some(help);
         }
     }
 
@@ -99,23 +90,14 @@ impl Warnings<'_> {
         }
         let written = self.written(value);
         let help = match before {
-            Some((
-                Expr::Field {
-                    field,
-                    values: Values::One(first),
-                },
-                word,
-            )) => {
+            Some((Expr::Field { field, values: Values::One(first) }, word)) => {
                 let (field, first) = (self.written(field), self.written(first));
                 format!("write `{field}:({first} {word} {written})`")
             }
             _ => "name the field: `field:value`".to_owned(),
         };
-        self.add(
-            value,
-            format!("`{written}` has no field: any field of the event may have it"),
-        )
-        .help = Some(help);
+        self.add(value, format!("`{written}` has no field: any field of the event may have it")).help =
+            Some(help);
         self.value(value);
     }
 
@@ -125,28 +107,20 @@ impl Warnings<'_> {
         }
         let written = self.written(value);
         let text = value.name();
-        let ending = text
-            .rsplit([' ', '\t', '\n', '\r', '\u{a0}'])
-            .next()
-            .unwrap_or_default();
+        let ending = text.rsplit([' ', '\t', '\n', '\r', '\u{a0}']).next().unwrap_or_default();
         if ending.len() < text.len()
-            && ["and", "or", "not"]
-                .iter()
-                .any(|word| ending.eq_ignore_ascii_case(word))
+            && ["and", "or", "not"].iter().any(|word| ending.eq_ignore_ascii_case(word))
         {
-            self.add(
-                value,
-                format!("`{written}` is one value: nothing follows its `{ending}`"),
-            )
-            .help = Some(format!("remove `{ending}`, or put the value in double quotes"));
+            self.add(value, format!("`{written}` is one value: nothing follows its `{ending}`")).help =
+                Some(format!("remove `{ending}`, or put the value in double quotes"));
         }
         let comment = text.char_indices().find(|(at, _)| {
             let is_word = text[..*at].ends_with([' ', '\t', '\n', '\r', '\u{a0}']);
             is_word && (text[*at..].starts_with('#') || text[*at..].starts_with("//"))
         });
         if comment.is_some() {
-            self.add(value, format!("`{written}` is one value: KQL has no comments"))
-                .help = Some("put notes into the rule's description".to_owned());
+            self.add(value, format!("`{written}` is one value: KQL has no comments")).help =
+                Some("put notes into the rule's description".to_owned());
         }
         if text.len() > 1 && text.starts_with('\'') && text.ends_with('\'') {
             let inner = shown(&text[1..text.len() - 1], 60);

@@ -41,23 +41,15 @@ impl<P> Checkpoint<P> {
         position: Option<FilePosition>,
         found: P,
     ) -> Self {
-        Self {
-            version: VERSION,
-            source: source.into(),
-            path: path.into(),
-            position,
-            found,
-        }
+        Self { version: VERSION, source: source.into(), path: path.into(), position, found }
     }
 }
 
 impl<P: Serialize> Checkpoint<P> {
     /// The checkpoint as it is written.
     pub fn encode(&self) -> Result<Vec<u8>, CheckpointError> {
-        serde_json::to_vec(self).map_err(|error| CheckpointError::Encode {
-            name: self.source.clone(),
-            source: error,
-        })
+        serde_json::to_vec(self)
+            .map_err(|error| CheckpointError::Encode { name: self.source.clone(), source: error })
     }
 }
 
@@ -92,12 +84,7 @@ impl StateFolder {
         let create = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         create.map_err(failed("create", &path))?;
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&lock_path);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
         let lock = lock.map_err(failed("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
@@ -121,19 +108,13 @@ impl StateFolder {
         };
         match decode(&bytes, source, path) {
             Ok(checkpoint) => Ok(Loaded::Found(Box::new(checkpoint))),
-            Err(why) => Ok(Loaded::Unreadable {
-                why,
-                kept_as: self.set_aside(&file)?,
-            }),
+            Err(why) => Ok(Loaded::Unreadable { why, kept_as: self.set_aside(&file)? }),
         }
     }
 
     /// Replaces the checkpoint of `source` and the checkpoint's path; durable on return.
     pub fn save<P: Serialize>(&self, checkpoint: &Checkpoint<P>) -> Result<(), CheckpointError> {
-        self.replace(
-            &self.file_of(&checkpoint.source, &checkpoint.path),
-            &checkpoint.encode()?,
-        )
+        self.replace(&self.file_of(&checkpoint.source, &checkpoint.path), &checkpoint.encode()?)
     }
 
     /// The file of a checkpoint. Both names are somebody's text, so only their hash is part of a file name.
@@ -143,22 +124,15 @@ impl StateFolder {
         hash.update((source.len() as u64).to_be_bytes());
         hash.update(source);
         hash.update(path);
-        self.path.join(format!(
-            "checkpoint-{}.json",
-            &HEXLOWER.encode(&hash.finalize())[..32]
-        ))
+        self.path.join(format!("checkpoint-{}.json", &HEXLOWER.encode(&hash.finalize())[..32]))
     }
 
     /// Replaces a file of the folder in one step; durable on return.
     pub(super) fn replace(&self, file: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
         let new = file.with_extension("new");
         let write = || {
-            let mut open = OpenOptions::new()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut open =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
             open.write_all(bytes)?;
             open.sync_all()
         };
@@ -177,9 +151,7 @@ impl StateFolder {
     }
 
     fn sync(&self) -> Result<(), CheckpointError> {
-        File::open(&self.path)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed("sync", &self.path))
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(failed("sync", &self.path))
     }
 }
 
@@ -191,17 +163,12 @@ fn decode<P: DeserializeOwned>(bytes: &[u8], source: &str, path: &str) -> Result
     let Version { version } =
         serde_json::from_slice(bytes).map_err(|error| format!("it is no checkpoint: {error}"))?;
     if version != VERSION {
-        return Err(format!(
-            "it has version {version}, and this program knows version {VERSION}"
-        ));
+        return Err(format!("it has version {version}, and this program knows version {VERSION}"));
     }
     let checkpoint: Checkpoint<P> =
         serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))?;
     if (checkpoint.source.as_str(), checkpoint.path.as_str()) != (source, path) {
-        return Err(format!(
-            "it belongs to source {:?} and path {:?}",
-            checkpoint.source, checkpoint.path
-        ));
+        return Err(format!("it belongs to source {:?} and path {:?}", checkpoint.source, checkpoint.path));
     }
     Ok(checkpoint)
 }
@@ -249,22 +216,8 @@ mod tests {
     #[test]
     fn a_checkpoint_belongs_to_a_source_and_a_path_whatever_their_names() {
         let (_temp, folder) = folder();
-        let names = [
-            "",
-            "a",
-            "ab",
-            "../../etc/passwd",
-            "/",
-            "a/b",
-            "nul\0",
-            "ü\n",
-            &"x".repeat(5000),
-        ];
-        let pairs = || {
-            names
-                .iter()
-                .flat_map(|source| names.iter().map(move |path| (*source, *path)))
-        };
+        let names = ["", "a", "ab", "../../etc/passwd", "/", "a/b", "nul\0", "ü\n", &"x".repeat(5000)];
+        let pairs = || names.iter().flat_map(|source| names.iter().map(move |path| (*source, *path)));
         for (number, (source, path)) in (0..).zip(pairs()) {
             folder.save(&checkpoint(source, path, number)).unwrap();
         }
@@ -272,10 +225,7 @@ mod tests {
             assert_eq!(found(folder.load::<u32>(source, path).unwrap()).found, number);
         }
         // Those, and the lock.
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            names.len() * names.len() + 1
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), names.len() * names.len() + 1);
     }
 
     #[test]
@@ -288,10 +238,7 @@ mod tests {
 
         let second = StateFolder::open(folder.path()).unwrap_err();
         assert_eq!(second.category(), "in_use");
-        assert!(
-            second.to_string().ends_with("is in use by another process"),
-            "{second}"
-        );
+        assert!(second.to_string().ends_with("is in use by another process"), "{second}");
         let path = folder.path().to_owned();
         drop(folder);
         StateFolder::open(path).unwrap();
@@ -305,40 +252,24 @@ mod tests {
         let cases: [(&[u8], &str); 7] = [
             (b"", "it is no checkpoint: EOF while parsing"),
             (b"\xff\xfe", "it is no checkpoint: "),
-            (
-                &whole[..whole.len() / 2],
-                "it is no checkpoint: EOF while parsing",
-            ),
-            (
-                b"{\"version\":2}",
-                "it has version 2, and this program knows version 1",
-            ),
+            (&whole[..whole.len() / 2], "it is no checkpoint: EOF while parsing"),
+            (b"{\"version\":2}", "it has version 2, and this program knows version 1"),
             (b"{\"version\":1}", "it is damaged: missing field `source`"),
             (
                 &checkpoint("node", "other.log", 1).encode().unwrap(),
                 "it belongs to source \"node\" and path \"other.log\"",
             ),
             (
-                &Checkpoint::new("node", "audit.log", None, "text")
-                    .encode()
-                    .unwrap(),
+                &Checkpoint::new("node", "audit.log", None, "text").encode().unwrap(),
                 "it is damaged: invalid type",
             ),
         ];
         for (number, (bytes, reason)) in (1..).zip(cases) {
             fs::write(&file, bytes).unwrap();
             let loaded = folder.load::<u32>("node", "audit.log").unwrap();
-            let Loaded::Unreadable { why, kept_as } = loaded else {
-                panic!("{loaded:?}")
-            };
+            let Loaded::Unreadable { why, kept_as } = loaded else { panic!("{loaded:?}") };
             assert!(why.starts_with(reason), "{why}");
-            assert!(
-                kept_as
-                    .to_str()
-                    .unwrap()
-                    .ends_with(&format!(".unreadable-{number}")),
-                "{kept_as:?}"
-            );
+            assert!(kept_as.to_str().unwrap().ends_with(&format!(".unreadable-{number}")), "{kept_as:?}");
             assert_eq!(fs::read(kept_as).unwrap(), bytes);
             assert_eq!(folder.load::<u32>("node", "audit.log").unwrap(), Loaded::None);
         }

@@ -78,24 +78,13 @@ impl FileSource {
             Some(position) => State::Resuming(Box::new(position)),
             None => State::Starting(start_at),
         };
-        Self {
-            root,
-            path: path.into(),
-            files: None,
-            not_before,
-            state,
-            limits: Limits::DEFAULT,
-            skipped: 0,
-        }
+        Self { root, path: path.into(), files: None, not_before, state, limits: Limits::DEFAULT, skipped: 0 }
     }
 
     /// With other limits.
     #[cfg(test)]
     pub(super) fn with_limits(self, chunk: usize, max_line: usize) -> Self {
-        Self {
-            limits: Limits { chunk, max_line },
-            ..self
-        }
+        Self { limits: Limits { chunk, max_line }, ..self }
     }
 
     /// The log's path, as given.
@@ -149,11 +138,7 @@ impl FileSource {
         };
         let file = tail.and_then(|tail| {
             let OpenFile { device, inode, .. } = tail.open;
-            tail.first_record.map(|first_record| FileIdentity {
-                device,
-                inode,
-                first_record,
-            })
+            tail.first_record.map(|first_record| FileIdentity { device, inode, first_record })
         });
         let (done, before) = match (tail, file) {
             (Some(tail), Some(_)) => (tail.lines.done(), tail.lines.before()),
@@ -183,11 +168,7 @@ impl FileSource {
         let look = files.settled_look().ok()??;
         let live = look.live.as_ref().map_or(Ok(0), OpenFile::size).ok()?;
         let newer = look.newer_than(tail.own_stamp(&look).or(tail.place.after.as_ref()));
-        let rotated: u64 = newer
-            .iter()
-            .filter_map(|file| file.plain)
-            .map(|plain| plain.size)
-            .sum();
+        let rotated: u64 = newer.iter().filter_map(|file| file.plain).map(|plain| plain.size).sum();
         Some(behind + live + rotated)
     }
 
@@ -216,10 +197,7 @@ impl FileSource {
             State::Reading(tail) => {
                 let turn = tail.turn(files)?;
                 self.skipped += tail.lines.take_skipped();
-                let at = |offset| Position {
-                    stream: tail.place.stream,
-                    offset: tail.place.base + offset,
-                };
+                let at = |offset| Position { stream: tail.place.stream, offset: tail.place.base + offset };
                 let past = tail.place.after.clone();
                 match turn {
                     TailTurn::Idle => Ok(Turn::Idle),
@@ -247,11 +225,7 @@ impl FileSource {
         let Some(look) = files.settled_look()? else {
             return Ok(Turn::Idle);
         };
-        let place = Place {
-            stream: new_stream()?,
-            base: 0,
-            after: look.newest().cloned(),
-        };
+        let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned() };
         if start_at != StartAt::End {
             // Nothing was promised yet, so what is compressed already or older than wanted is no gap.
             let wanted = self.not_before.map(Stamp::at);
@@ -275,11 +249,7 @@ impl FileSource {
     /// Finds the file of a position among those that are there, by what it says.
     fn resume(&mut self, files: &LogFiles, position: &FilePosition) -> Result<Turn, SourceError> {
         let (stream, base) = (position.stream, position.base);
-        let place = Place {
-            stream,
-            base,
-            after: position.rotated_after.clone(),
-        };
+        let place = Place { stream, base, after: position.rotated_after.clone() };
         let Some(identity) = position.file else {
             self.state = State::Between(place);
             return Ok(Turn::Again);
@@ -336,10 +306,7 @@ impl FileSource {
         let next = match look.newer_than(place.after.as_ref()).first() {
             None => look.live.ok_or_else(|| files.not_found())?,
             Some(Rotated { plain: None, .. }) => {
-                let after = Position {
-                    stream: place.stream,
-                    offset: place.base,
-                };
+                let after = Position { stream: place.stream, offset: place.base };
                 let past = look.compressed_after(place.after.as_ref());
                 return self.gap(files, after, GapReason::Compressed, past);
             }
@@ -362,17 +329,8 @@ impl FileSource {
         past: Option<Stamp>,
     ) -> Result<Turn, SourceError> {
         let stream = new_stream()?;
-        self.state = State::Between(Place {
-            stream,
-            base: 0,
-            after: past,
-        });
-        Ok(Turn::Gap(Gap {
-            path: files.path(),
-            after,
-            reason,
-            stream,
-        }))
+        self.state = State::Between(Place { stream, base: 0, after: past });
+        Ok(Turn::Gap(Gap { path: files.path(), after, reason, stream }))
     }
 }
 

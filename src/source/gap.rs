@@ -52,9 +52,6 @@ impl fmt::Display for Gap {
             GapReason::Compressed => "the next rotated file is compressed",
         };
         let (path, Position { stream, offset }) = (self.path.display(), self.after);
-        write!(
-            f,
-            "{path}: events after offset {offset} of stream {stream} may be lost: {what}"
-        )
+        write!(f, "{path}: events after offset {offset} of stream {stream} may be lost: {what}")
     }
 }

@@ -21,10 +21,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) const DEFAULT: Self = Self {
-        chunk: CHUNK,
-        max_line: MAX_LINE,
-    };
+    pub(super) const DEFAULT: Self = Self { chunk: CHUNK, max_line: MAX_LINE };
 }
 
 /// A buffer over one file: reads on where it stopped, and knows which whole lines are there.
@@ -233,10 +230,7 @@ impl<'a> Batch<'a> {
     pub(super) fn empty() -> Self {
         Self {
             bytes: &[],
-            start: Position {
-                stream: StreamId::from_bytes([0; 16]),
-                offset: 0,
-            },
+            start: Position { stream: StreamId::from_bytes([0; 16]), offset: 0 },
             identified_new_file: false,
             skipped_long_lines: 0,
             gap: None,
@@ -246,11 +240,7 @@ impl<'a> Batch<'a> {
 
     /// The lines, each without its newline, with its position. Empty lines are left out.
     pub fn lines(&self) -> Lines<'a> {
-        Lines {
-            rest: self.bytes,
-            stream: self.start.stream,
-            offset: self.start.offset,
-        }
+        Lines { rest: self.bytes, stream: self.start.stream, offset: self.start.offset }
     }
 
     /// How many bytes the lines are.
@@ -306,13 +296,7 @@ impl<'a> Iterator for Lines<'a> {
             self.rest = &self.rest[length..];
             self.offset += length as u64;
             if !line.is_empty() {
-                return Some((
-                    line,
-                    Position {
-                        stream: self.stream,
-                        offset: self.offset,
-                    },
-                ));
+                return Some((line, Position { stream: self.stream, offset: self.offset }));
             }
         }
         None

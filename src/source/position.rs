@@ -66,9 +66,7 @@ impl Serialize for StreamId {
 
 impl<'de> Deserialize<'de> for StreamId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -115,10 +113,7 @@ impl fmt::Debug for Fingerprint {
 impl Fingerprint {
     /// The fingerprint of these bytes.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        Self {
-            length: bytes.len() as u64,
-            sha256: Sha256::digest(bytes).into(),
-        }
+        Self { length: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
     }
 
     /// The fingerprint of the first line of `file`, of at most `limit` bytes of it. `None` while the line has no
@@ -136,10 +131,7 @@ impl Fingerprint {
             !ended
         })?;
         let known = ended || length == limit || (closed && length > 0);
-        Ok(known.then(|| Self {
-            length,
-            sha256: hash.finalize().into(),
-        }))
+        Ok(known.then(|| Self { length, sha256: hash.finalize().into() }))
     }
 
     /// Whether `file` has these bytes at `offset`.
@@ -218,10 +210,7 @@ pub struct FilePosition {
 impl FilePosition {
     /// The position of the last event that was handed out.
     pub fn position(&self) -> Position {
-        Position {
-            stream: self.stream,
-            offset: self.offset,
-        }
+        Position { stream: self.stream, offset: self.offset }
     }
 }
 
@@ -271,15 +260,9 @@ mod tests {
         assert_eq!(of(b"one", 100, false), None);
         assert_eq!(of(b"one", 100, true), Some(Fingerprint::of(b"one")));
         assert_eq!(of(b"one\ntwo", 100, false), Some(Fingerprint::of(b"one")));
-        assert_eq!(
-            of(b"longer than the limit", 6, false),
-            Some(Fingerprint::of(b"longer"))
-        );
+        assert_eq!(of(b"longer than the limit", 6, false), Some(Fingerprint::of(b"longer")));
         let long = vec![b'x'; 40_000];
-        assert_eq!(
-            of(&[&long[..], b"\n"].concat(), 50_000, false),
-            Some(Fingerprint::of(&long))
-        );
+        assert_eq!(of(&[&long[..], b"\n"].concat(), 50_000, false), Some(Fingerprint::of(&long)));
     }
 
     #[test]

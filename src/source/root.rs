@@ -60,10 +60,7 @@ impl LogRoot {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
         let path = path.into();
         match Dir::open_ambient_dir(&path, ambient_authority()) {
-            Ok(dir) => Ok(Self {
-                dir: Arc::new(dir),
-                path,
-            }),
+            Ok(dir) => Ok(Self { dir: Arc::new(dir), path }),
             Err(source) => Err(failed("open", path, source)),
         }
     }
@@ -76,15 +73,9 @@ impl LogRoot {
     /// The path of a log relative to the root; an absolute one must lie beneath it.
     pub fn resolve(&self, path: &str) -> Result<PathBuf, SourceError> {
         let given = Path::new(path);
-        let outside = || SourceError::OutsideLogRoot {
-            path: given.to_owned(),
-            root: self.path.clone(),
-        };
-        let inside = if given.is_absolute() {
-            given.strip_prefix(&self.path).map_err(|_| outside())?
-        } else {
-            given
-        };
+        let outside = || SourceError::OutsideLogRoot { path: given.to_owned(), root: self.path.clone() };
+        let inside =
+            if given.is_absolute() { given.strip_prefix(&self.path).map_err(|_| outside())? } else { given };
         let mut resolved = PathBuf::new();
         for component in inside.components() {
             match component {
@@ -97,9 +88,7 @@ impl LogRoot {
         }
         // "" and "x/" name folders.
         if resolved.as_os_str().is_empty() || path.ends_with('/') {
-            return Err(SourceError::NotAFile {
-                path: given.to_owned(),
-            });
+            return Err(SourceError::NotAFile { path: given.to_owned() });
         }
         Ok(resolved)
     }
@@ -121,15 +110,9 @@ impl LogRoot {
         let file = self.dir.open_with(path, &options).map_err(fail)?.into_std();
         let metadata = file.metadata().map_err(fail)?;
         if !metadata.is_file() {
-            return Err(SourceError::NotAFile {
-                path: self.path.join(path),
-            });
+            return Err(SourceError::NotAFile { path: self.path.join(path) });
         }
-        Ok(OpenFile {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            file,
-        })
+        Ok(OpenFile { device: metadata.dev(), inode: metadata.ino(), file })
     }
 
     /// Device and inode of a resolved path, or nothing where there is nothing.
@@ -152,10 +135,7 @@ impl LogRoot {
     ) -> Result<Vec<T>, SourceError> {
         #[cfg(test)]
         super::tests::meanwhile();
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let fail = |source| self.failed("list", folder, source);
         let mut found = Vec::new();
         for item in self.dir.read_dir(folder).map_err(fail)? {
@@ -172,10 +152,7 @@ impl LogRoot {
     pub(super) fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> SourceError {
         // cap-std reports an escape as a refusal of its own, which no error number of the system stands behind.
         if source.kind() == io::ErrorKind::PermissionDenied && source.raw_os_error().is_none() {
-            return SourceError::OutsideLogRoot {
-                path: self.path.join(path),
-                root: self.path.clone(),
-            };
+            return SourceError::OutsideLogRoot { path: self.path.join(path), root: self.path.clone() };
         }
         failed(action, self.path.join(path), source)
     }
@@ -205,14 +182,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = LogRoot::open(folder.path()).unwrap();
         let absolute = folder.path().join("kubernetes/audit.log");
-        assert_eq!(
-            root.resolve(absolute.to_str().unwrap()).unwrap(),
-            Path::new("kubernetes/audit.log")
-        );
-        assert_eq!(
-            root.resolve("./kubernetes//audit.log").unwrap(),
-            Path::new("kubernetes/audit.log")
-        );
+        assert_eq!(root.resolve(absolute.to_str().unwrap()).unwrap(), Path::new("kubernetes/audit.log"));
+        assert_eq!(root.resolve("./kubernetes//audit.log").unwrap(), Path::new("kubernetes/audit.log"));
         for outside in ["/etc/shadow", "../etc/shadow", "a/../b", "/", "/var/logs/x"] {
             assert_eq!(category(root.resolve(outside)), "outside_log_root", "{outside}");
         }
@@ -237,31 +208,17 @@ mod tests {
         let root = LogRoot::open(&inner).unwrap();
         assert_eq!(category(root.open_file(Path::new("within.log"))), "ok");
         for outside in ["relative.log", "absolute.log", "folder/secret"] {
-            assert_eq!(
-                category(root.open_file(Path::new(outside))),
-                "outside_log_root",
-                "{outside}"
-            );
-            assert_eq!(
-                category(root.stat(Path::new(outside))),
-                "outside_log_root",
-                "{outside}"
-            );
+            assert_eq!(category(root.open_file(Path::new(outside))), "outside_log_root", "{outside}");
+            assert_eq!(category(root.stat(Path::new(outside))), "outside_log_root", "{outside}");
         }
-        assert_eq!(
-            category(root.list(Path::new("folder/x"), |_, _| Ok(Some(())))),
-            "outside_log_root"
-        );
+        assert_eq!(category(root.list(Path::new("folder/x"), |_, _| Ok(Some(())))), "outside_log_root");
     }
 
     #[test]
     fn what_is_no_file_says_so_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("dir.log")).unwrap();
-        let made = std::process::Command::new("mkfifo")
-            .arg(folder.path().join("pipe.log"))
-            .status()
-            .unwrap();
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe.log")).status().unwrap();
         assert!(made.success());
         let root = LogRoot::open(folder.path()).unwrap();
         assert_eq!(category(root.open_file(Path::new("dir.log"))), "not_a_file");

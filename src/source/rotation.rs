@@ -22,25 +22,18 @@ pub struct Stamp(String);
 impl Stamp {
     /// The stamp of a file rotated at this time.
     pub fn at(time: Timestamp) -> Self {
-        Self(
-            tz::TimeZone::UTC
-                .to_datetime(time)
-                .strftime("%Y-%m-%dT%H-%M-%S.%3f")
-                .to_string(),
-        )
+        Self(tz::TimeZone::UTC.to_datetime(time).strftime("%Y-%m-%dT%H-%M-%S.%3f").to_string())
     }
 
     /// Whatever else lies beside a log and begins like it (another log, a copy made by hand) has no such name.
     fn parse(text: &str) -> Option<Self> {
         const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
         let fits = text.len() == SHAPE.len()
-            && text.bytes().zip(SHAPE).all(|(byte, &shape)| {
-                if shape == b'0' {
-                    byte.is_ascii_digit()
-                } else {
-                    byte == shape
-                }
-            });
+            && text.bytes().zip(SHAPE).all(
+                |(byte, &shape)| {
+                    if shape == b'0' { byte.is_ascii_digit() } else { byte == shape }
+                },
+            );
         fits.then(|| Self(text.to_owned()))
     }
 }
@@ -72,8 +65,7 @@ pub(super) struct Plain {
 
 impl Rotated {
     pub(super) fn is(&self, device: u64, inode: u64) -> bool {
-        self.plain
-            .is_some_and(|plain| plain.device == device && plain.inode == inode)
+        self.plain.is_some_and(|plain| plain.device == device && plain.inode == inode)
     }
 }
 
@@ -95,10 +87,7 @@ impl Look {
 
     /// The last of the files after `stamp` that are compressed before one comes that is not; else `stamp`.
     pub(super) fn compressed_after(&self, stamp: Option<&Stamp>) -> Option<Stamp> {
-        let compressed = self
-            .newer_than(stamp)
-            .iter()
-            .take_while(|file| file.plain.is_none());
+        let compressed = self.newer_than(stamp).iter().take_while(|file| file.plain.is_none());
         compressed.last().map(|file| &file.stamp).or(stamp).cloned()
     }
 
@@ -121,19 +110,11 @@ impl LogFiles {
     pub(super) fn new(root: &LogRoot, path: &str) -> Result<Self, SourceError> {
         let live = root.resolve(path)?;
         // `path` is UTF-8, so its last component is.
-        let name = live
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = live.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // As Go's filepath.Ext has it: the last dot counts even where it is the first character.
         let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
         let (prefix, extension) = (format!("{stem}-"), extension.to_owned());
-        Ok(Self {
-            root: root.clone(),
-            live,
-            prefix,
-            extension,
-        })
+        Ok(Self { root: root.clone(), live, prefix, extension })
     }
 
     /// The path of the live file.
@@ -148,10 +129,7 @@ impl LogFiles {
 
     /// That there is nothing to read.
     pub(super) fn not_found(&self) -> SourceError {
-        SourceError::NotFound {
-            path: self.path(),
-            source: io::ErrorKind::NotFound.into(),
-        }
+        SourceError::NotFound { path: self.path(), source: io::ErrorKind::NotFound.into() }
     }
 
     /// Device and inode of the live file.
@@ -206,11 +184,7 @@ impl LogFiles {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let plain = Plain {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-                size: metadata.len(),
-            };
+            let plain = Plain { device: metadata.dev(), inode: metadata.ino(), size: metadata.len() };
             Ok(metadata.is_file().then_some((stamp, Some(plain))))
         });
         let listed = match listed {
@@ -223,10 +197,7 @@ impl LogFiles {
             let kept = files.entry(stamp).or_insert(None);
             *kept = kept.or(plain);
         }
-        Ok(files
-            .into_iter()
-            .map(|(stamp, plain)| Rotated { stamp, plain })
-            .collect())
+        Ok(files.into_iter().map(|(stamp, plain)| Rotated { stamp, plain }).collect())
     }
 
     fn stamp_of(&self, name: &str) -> Option<(Stamp, bool)> {
@@ -263,13 +234,7 @@ mod tests {
         let time = "2026-11-24T05:52:29.1239Z".parse().unwrap();
         assert_eq!(Stamp::at(time).to_string(), FIRST);
         assert_eq!(Stamp::parse(FIRST).unwrap(), Stamp::at(time));
-        for wrong in [
-            "",
-            "2026-11-24",
-            "2026-11-24T05-52-29.12x",
-            "2026-11-24T05:52:29.123",
-            "policy",
-        ] {
+        for wrong in ["", "2026-11-24", "2026-11-24T05-52-29.12x", "2026-11-24T05:52:29.123", "policy"] {
             assert_eq!(Stamp::parse(wrong), None, "{wrong}");
         }
     }
@@ -294,15 +259,9 @@ mod tests {
 
         let look = files(folder.path(), "audit.log").look().unwrap().unwrap();
         assert!(look.live.is_some());
-        let found: Vec<_> = look
-            .rotated
-            .iter()
-            .map(|file| (file.stamp.0.as_str(), file.plain.is_some()))
-            .collect();
-        assert_eq!(
-            found,
-            [("2026-11-24T05-52-28.999", false), (FIRST, true), (SECOND, true)]
-        );
+        let found: Vec<_> =
+            look.rotated.iter().map(|file| (file.stamp.0.as_str(), file.plain.is_some())).collect();
+        assert_eq!(found, [("2026-11-24T05-52-28.999", false), (FIRST, true), (SECOND, true)]);
         assert_eq!(look.newest().unwrap().0, SECOND);
         assert_eq!(look.newer_than(Stamp::parse(FIRST).as_ref()).len(), 1);
         assert_eq!(look.newer_than(None).len(), 3);
@@ -319,15 +278,8 @@ mod tests {
             let files = files(&std::env::temp_dir(), path);
             let stamp = Stamp::parse(FIRST).unwrap();
             assert_eq!(files.stamp_of(&rotated), Some((stamp.clone(), false)), "{path}");
-            assert_eq!(
-                files.stamp_of(&format!("{rotated}.gz")),
-                Some((stamp.clone(), true)),
-                "{path}"
-            );
-            assert_eq!(
-                files.path_of(&stamp).file_name().unwrap().to_str(),
-                Some(rotated.as_str())
-            );
+            assert_eq!(files.stamp_of(&format!("{rotated}.gz")), Some((stamp.clone(), true)), "{path}");
+            assert_eq!(files.path_of(&stamp).file_name().unwrap().to_str(), Some(rotated.as_str()));
         }
     }
 

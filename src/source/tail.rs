@@ -60,14 +60,7 @@ impl Tail {
     ) -> Result<Self, SourceError> {
         let lines =
             LineBuffer::at(&open.file, offset, limits).map_err(|source| files.failed("read", source))?;
-        Ok(Self {
-            place,
-            open,
-            first_record: None,
-            lines,
-            paused: false,
-            complete: false,
-        })
+        Ok(Self { place, open, first_record: None, lines, paused: false, complete: false })
     }
 
     pub(super) fn turn(&mut self, files: &LogFiles) -> Result<TailTurn, SourceError> {
@@ -113,16 +106,10 @@ impl Tail {
 
     /// The file's own rotation, if it was rotated.
     pub(super) fn own_stamp<'a>(&self, look: &'a Look) -> Option<&'a Stamp> {
-        let by_inode = look
-            .rotated
-            .iter()
-            .find(|file| file.is(self.open.device, self.open.inode));
+        let by_inode = look.rotated.iter().find(|file| file.is(self.open.device, self.open.inode));
         // The oldest file after the place is this one, so if that was compressed, it is this one that was.
-        let compressed = || {
-            look.newer_than(self.place.after.as_ref())
-                .first()
-                .filter(|file| file.plain.is_none())
-        };
+        let compressed =
+            || look.newer_than(self.place.after.as_ref()).first().filter(|file| file.plain.is_none());
         by_inode.or_else(compressed).map(|file| &file.stamp)
     }
 
@@ -143,10 +130,7 @@ impl Tail {
             return Ok(false);
         };
         // The live path may name this file again by now, or nothing: between renaming and creation.
-        let live = look
-            .live
-            .as_ref()
-            .is_some_and(|live| !self.open.is_at(Some((live.device, live.inode))));
+        let live = look.live.as_ref().is_some_and(|live| !self.open.is_at(Some((live.device, live.inode))));
         let own = self.own_stamp(&look).or(self.place.after.as_ref());
         Ok(live || !look.newer_than(own).is_empty())
     }
@@ -159,11 +143,7 @@ impl Tail {
             return Ok(TailTurn::Deleted);
         };
         let base = self.place.base + self.lines.read();
-        Ok(TailTurn::Left(Place {
-            stream: self.place.stream,
-            base,
-            after: Some(own.clone()),
-        }))
+        Ok(TailTurn::Left(Place { stream: self.place.stream, base, after: Some(own.clone()) }))
     }
 }
 

@@ -44,10 +44,7 @@ impl Waker {
 
     fn wait(&self, longest: Duration) -> bool {
         let raised = self.0.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .0
-            .changed
-            .wait_timeout_while(raised, longest, |raised| !*raised);
+        let waited = self.0.changed.wait_timeout_while(raised, longest, |raised| !*raised);
         let (mut raised, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut raised)
     }
@@ -59,11 +56,7 @@ impl Wakeup {
 
     /// Watches a folder, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        let mut wakeup = Self {
-            folder: folder.into(),
-            signal: Waker::default(),
-            watch: None,
-        };
+        let mut wakeup = Self { folder: folder.into(), signal: Waker::default(), watch: None };
         wakeup.arm();
         wakeup
     }
@@ -86,9 +79,7 @@ impl Wakeup {
     }
 
     fn arm(&mut self) {
-        let folder = std::fs::metadata(&self.folder)
-            .ok()
-            .map(|metadata| (metadata.dev(), metadata.ino()));
+        let folder = std::fs::metadata(&self.folder).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         let present = self.watch.as_ref().map(|watch| (watch.device, watch.inode));
         if folder == present {
             return;
@@ -97,13 +88,7 @@ impl Wakeup {
             let signal = self.signal.clone();
             let woken = move |event: notify::Result<Event>| {
                 // Our own opening and closing of files is an event as well.
-                if !matches!(
-                    event,
-                    Ok(Event {
-                        kind: EventKind::Access(_),
-                        ..
-                    })
-                ) {
+                if !matches!(event, Ok(Event { kind: EventKind::Access(_), .. })) {
                     signal.wake();
                 }
             };
@@ -111,11 +96,7 @@ impl Wakeup {
             watcher.watch(&self.folder, RecursiveMode::NonRecursive).ok()?;
             // What happened before the watch was set is not lost: look once more.
             self.signal.wake();
-            Some(Watch {
-                device,
-                inode,
-                _watcher: watcher,
-            })
+            Some(Watch { device, inode, _watcher: watcher })
         });
     }
 }

@@ -38,9 +38,7 @@ impl Shared {
     }
 
     fn wait_while(&self, condition: impl FnMut(&mut Slot) -> bool) -> MutexGuard<'_, Slot> {
-        self.changed
-            .wait_while(self.slot(), condition)
-            .unwrap_or_else(PoisonError::into_inner)
+        self.changed.wait_while(self.slot(), condition).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,20 +56,13 @@ impl CheckpointWriter {
     ) -> Result<Self, CheckpointError> {
         let shared = Arc::new(Shared::default());
         let stopped = Stopped(Arc::clone(&shared));
-        let thread = thread::Builder::new()
-            .name("checkpoint".to_owned())
-            .spawn(move || run(&stopped.0, write));
+        let thread =
+            thread::Builder::new().name("checkpoint".to_owned()).spawn(move || run(&stopped.0, write));
         match thread {
-            Ok(thread) => Ok(Self {
-                shared,
-                file,
-                thread: Some(thread),
-            }),
-            Err(source) => Err(CheckpointError::Io {
-                action: "start the thread that writes",
-                path: file,
-                source,
-            }),
+            Ok(thread) => Ok(Self { shared, file, thread: Some(thread) }),
+            Err(source) => {
+                Err(CheckpointError::Io { action: "start the thread that writes", path: file, source })
+            }
         }
     }
 
@@ -85,14 +76,11 @@ impl CheckpointWriter {
     ///
     /// A snapshot that could not be written is not tried again: the next one holds more.
     pub fn flush(&self) -> Result<(), CheckpointError> {
-        let mut slot = self
-            .shared
-            .wait_while(|slot| !slot.stopped && (slot.writing || slot.waiting.is_some()));
+        let mut slot =
+            self.shared.wait_while(|slot| !slot.stopped && (slot.writing || slot.waiting.is_some()));
         match slot.error.take() {
             Some(error) => Err(error),
-            None if slot.stopped => Err(CheckpointError::WriterGone {
-                path: self.file.clone(),
-            }),
+            None if slot.stopped => Err(CheckpointError::WriterGone { path: self.file.clone() }),
             None => Ok(()),
         }
     }
@@ -164,9 +152,7 @@ mod tests {
             if gate.recv().unwrap() {
                 return Ok(());
             }
-            Err(CheckpointError::WriterGone {
-                path: "a test's error".into(),
-            })
+            Err(CheckpointError::WriterGone { path: "a test's error".into() })
         });
         (writer.unwrap(), go, written)
     }
@@ -178,18 +164,11 @@ mod tests {
         let writer = CheckpointWriter::start(Arc::clone(&folder), "node", "audit.log").unwrap();
         writer.flush().unwrap();
         for number in 0..100 {
-            writer.submit(
-                Checkpoint::new("node", "audit.log", None, number)
-                    .encode()
-                    .unwrap(),
-            );
+            writer.submit(Checkpoint::new("node", "audit.log", None, number).encode().unwrap());
         }
         writer.flush().unwrap();
         let loaded = folder.load::<u32>("node", "audit.log").unwrap();
-        assert_eq!(
-            loaded,
-            Loaded::Found(Box::new(Checkpoint::new("node", "audit.log", None, 99)))
-        );
+        assert_eq!(loaded, Loaded::Found(Box::new(Checkpoint::new("node", "audit.log", None, 99))));
         drop(writer);
         assert_eq!(Arc::strong_count(&folder), 1);
     }

@@ -19,10 +19,7 @@ pub struct Health(Arc<Mutex<BTreeMap<&'static str, String>>>);
 impl Health {
     /// A part is not ready for this reason.
     pub fn not_ready(&self, part: &'static str, why: impl Into<String>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(part, why.into());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part, why.into());
     }
 
     /// A part is ready.
@@ -58,13 +55,8 @@ pub async fn serve(
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Shared {
-            health,
-            registry: Arc::new(registry),
-        });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
+        .with_state(Shared { health, registry: Arc::new(registry) });
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
@@ -72,17 +64,11 @@ async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     if reasons.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready\n{}\n", reasons.join("\n")),
-        )
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", reasons.join("\n")))
     }
 }
 
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, content_type)],
-        super::metrics::encode(&shared.registry),
-    )
+    ([(header::CONTENT_TYPE, content_type)], super::metrics::encode(&shared.registry))
 }

@@ -25,11 +25,7 @@ pub fn init_logging(format: LogFormat, level: &str) -> Result<(), tracing_subscr
         .with_span_events(FmtSpan::NONE);
     // A second start, as in tests, keeps the first.
     let started = match format {
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Text => builder.with_ansi(false).try_init(),
     };
     drop(started);

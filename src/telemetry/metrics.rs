@@ -137,26 +137,10 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tripline");
         let r = &mut registry;
         r.register("events", "Audit events read", self.events.clone());
-        r.register(
-            "malformed_lines",
-            "Lines that are no audit event",
-            self.malformed_lines.clone(),
-        );
-        r.register(
-            "ignored_events",
-            "Audit events that no rule is asked about",
-            self.ignored_events.clone(),
-        );
-        r.register(
-            "matches",
-            "Requests that matched, before exceptions",
-            self.matches.clone(),
-        );
-        r.register(
-            "suppressed",
-            "Matches that an exception let pass",
-            self.suppressed.clone(),
-        );
+        r.register("malformed_lines", "Lines that are no audit event", self.malformed_lines.clone());
+        r.register("ignored_events", "Audit events that no rule is asked about", self.ignored_events.clone());
+        r.register("matches", "Requests that matched, before exceptions", self.matches.clone());
+        r.register("suppressed", "Matches that an exception let pass", self.suppressed.clone());
         r.register(
             "undecidable",
             "Requests whose entry lacks a body the query needs",
@@ -173,52 +157,20 @@ impl Metrics {
             "Age of the newest judged event while there is more to judge",
             self.source_lag_seconds.clone(),
         );
-        r.register(
-            "source_gaps",
-            "Times a part of the log could not be read",
-            self.source_gaps.clone(),
-        );
-        r.register(
-            "source_read_errors",
-            "Failed attempts to read a log",
-            self.source_read_errors.clone(),
-        );
-        r.register(
-            "write_errors",
-            "Failed writes to the API server",
-            self.write_errors.clone(),
-        );
-        r.register(
-            "rejected_alerts",
-            "Alert writes refused for good",
-            self.rejected_alerts.clone(),
-        );
-        r.register(
-            "kubernetes_events",
-            "Kubernetes Events written",
-            self.kubernetes_events.clone(),
-        );
-        r.register(
-            "pending_alerts",
-            "Alert writes that wait",
-            self.pending_alerts.clone(),
-        );
+        r.register("source_gaps", "Times a part of the log could not be read", self.source_gaps.clone());
+        r.register("source_read_errors", "Failed attempts to read a log", self.source_read_errors.clone());
+        r.register("write_errors", "Failed writes to the API server", self.write_errors.clone());
+        r.register("rejected_alerts", "Alert writes refused for good", self.rejected_alerts.clone());
+        r.register("kubernetes_events", "Kubernetes Events written", self.kubernetes_events.clone());
+        r.register("pending_alerts", "Alert writes that wait", self.pending_alerts.clone());
         r.register("rules", "Rules that are evaluated", self.rules.clone());
-        r.register(
-            "invalid_rules",
-            "Rules that cannot be evaluated",
-            self.invalid_rules.clone(),
-        );
+        r.register("invalid_rules", "Rules that cannot be evaluated", self.invalid_rules.clone());
         r.register(
             "checkpoint_errors",
             "Checkpoints that could not be saved",
             self.checkpoint_errors.clone(),
         );
-        r.register(
-            "build",
-            "The program",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        r.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry
     }
 }

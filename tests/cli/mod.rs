@@ -33,12 +33,7 @@ pub(crate) fn tripline_with(arguments: &[&str], variables: &[(&str, &str)], inpu
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(input.as_bytes())
-        .expect("the binary reads");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("the binary reads");
     let output = child.wait_with_output().expect("the binary ends");
     Run {
         code: output.status.code().expect("an exit code"),
@@ -72,11 +67,8 @@ impl Folder {
 
 /// A whole rule with this text for its query, which stands on line 8, or begins there.
 pub(crate) fn rule(query: &str) -> String {
-    let query = if query.starts_with(['|', '>', '"', '\'']) {
-        query.to_owned()
-    } else {
-        format!("'{query}'")
-    };
+    let query =
+        if query.starts_with(['|', '>', '"', '\'']) { query.to_owned() } else { format!("'{query}'") };
     format!(
         "apiVersion: tripline.dev/v1alpha1
 kind: DetectionRule

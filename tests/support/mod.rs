@@ -10,10 +10,7 @@
 //! The programs come from `tests/controlplane/build.sh`, which builds them where they are missing (minutes, once).
 //! Both servers stop when the value is dropped, and when the test's process is killed. The folder with their logs is
 //! deleted unless the test fails, which then says where it is.
-#![allow(
-    dead_code,
-    reason = "every test has a copy of this module, and uses a part of it"
-)]
+#![allow(dead_code, reason = "every test has a copy of this module, and uses a part of it")]
 
 pub(crate) mod operator;
 mod process;
@@ -87,10 +84,7 @@ impl ControlPlane {
         let folder = if let Some(folder) = &options.folder {
             folder.clone()
         } else {
-            temporary
-                .insert(TempDir::with_prefix("tripline-control-plane-")?)
-                .path()
-                .to_owned()
+            temporary.insert(TempDir::with_prefix("tripline-control-plane-")?).path().to_owned()
         };
         fs::create_dir_all(folder.join("audit"))?;
         let folder = folder.canonicalize()?;
@@ -102,16 +96,7 @@ impl ControlPlane {
             temporary.disable_cleanup(true);
         }
         let (etcd, etcd_port, api_server, port) = started?;
-        let mut plane = Self {
-            api_server,
-            etcd,
-            programs,
-            options,
-            etcd_port,
-            port,
-            folder,
-            temporary,
-        };
+        let mut plane = Self { api_server, etcd, programs, options, etcd_port, port, folder, temporary };
         let applied = plane.apply("admin", include_str!("users.yaml"));
         if applied.is_err() {
             plane.keep_logs();
@@ -132,10 +117,7 @@ impl ControlPlane {
     fn keep_logs(&mut self) {
         if let Some(temporary) = &mut self.temporary {
             temporary.disable_cleanup(true);
-            eprintln!(
-                "the logs of the control plane are kept in {}",
-                self.folder.display()
-            );
+            eprintln!("the logs of the control plane are kept in {}", self.folder.display());
         }
     }
 
@@ -173,10 +155,7 @@ impl ControlPlane {
 
     /// Runs kubectl as one of the users, whether it succeeds or not.
     pub(crate) fn kubectl(&self, user: &str, arguments: &[&str]) -> Result<Output> {
-        self.kubectl_command(user)
-            .args(arguments)
-            .output()
-            .context("failed to run kubectl")
+        self.kubectl_command(user).args(arguments).output().context("failed to run kubectl")
     }
 
     /// Runs kubectl as one of the users. Its output, or an error when it fails.
@@ -204,11 +183,7 @@ impl ControlPlane {
         stdin.write_all(manifests.as_bytes())?;
         drop(stdin);
         let output = child.wait_with_output()?;
-        ensure!(
-            output.status.success(),
-            "kubectl apply failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        ensure!(output.status.success(), "kubectl apply failed: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
 
@@ -253,9 +228,7 @@ impl ControlPlane {
 
     /// Waits for an event in the audit log.
     pub(crate) fn wait_for_event(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait_for(what, Duration::from_secs(30), || {
-            self.audit_events().ok()?.into_iter().find(&wanted)
-        })
+        wait_for(what, Duration::from_secs(30), || self.audit_events().ok()?.into_iter().find(&wanted))
     }
 
     /// Kills kube-apiserver, as a crash would.
@@ -266,13 +239,8 @@ impl ControlPlane {
     /// Starts kube-apiserver again, on the same port with the same data.
     pub(crate) fn restart_api_server(&mut self) -> Result<()> {
         self.api_server.stop();
-        self.api_server = start_api_server(
-            &self.programs,
-            &self.folder,
-            &self.options,
-            self.etcd_port,
-            self.port,
-        )?;
+        self.api_server =
+            start_api_server(&self.programs, &self.folder, &self.options, self.etcd_port, self.port)?;
         Ok(())
     }
 }

@@ -19,11 +19,7 @@ fn program() -> PathBuf {
     option_env!("CARGO_BIN_EXE_tripline").map_or_else(
         || {
             let example = std::env::current_exe().unwrap_or_default();
-            example
-                .ancestors()
-                .nth(2)
-                .unwrap_or(Path::new("."))
-                .join("tripline")
+            example.ancestors().nth(2).unwrap_or(Path::new(".")).join("tripline")
         },
         PathBuf::from,
     )
@@ -53,16 +49,7 @@ pub(crate) fn install_kinds(plane: &ControlPlane) -> Result<()> {
     let printed = Command::new(program()).arg("crds").output()?;
     ensure!(printed.status.success(), "tripline crds failed");
     plane.apply("admin", &String::from_utf8(printed.stdout)?)?;
-    plane.run(
-        "admin",
-        &[
-            "wait",
-            "--for=condition=Established",
-            "crd",
-            "--all",
-            "--timeout=30s",
-        ],
-    )?;
+    plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
     Ok(())
 }
 
@@ -92,9 +79,7 @@ impl Operator {
     pub(crate) fn start(plane: &ControlPlane, kubeconfig: &Path) -> Result<Self> {
         let mut operator = Self::launch(plane, kubeconfig)?;
         let port = operator.port;
-        operator.server.wait_until(PATIENCE, || {
-            get(port, "/readyz").is_ok_and(|answer| answer.0 == 200)
-        })?;
+        operator.server.wait_until(PATIENCE, || get(port, "/readyz").is_ok_and(|answer| answer.0 == 200))?;
         Ok(operator)
     }
 
@@ -128,21 +113,20 @@ impl Operator {
 
     /// Waits until a page of the health endpoint says this.
     pub(crate) fn wait_for_page(&self, path: &str, status: u16, text: &str) -> Result<()> {
-        wait_for(
-            &format!("{path} to answer {status} with {text:?}"),
-            PATIENCE,
-            || {
-                let (answered, body) = self.page(path).ok()?;
-                (answered == status && body.contains(text)).then_some(())
-            },
-        )
+        wait_for(&format!("{path} to answer {status} with {text:?}"), PATIENCE, || {
+            let (answered, body) = self.page(path).ok()?;
+            (answered == status && body.contains(text)).then_some(())
+        })
     }
 
     /// Its resident memory, now and at its peak.
     pub(crate) fn memory(&self) -> Result<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
         let wanted = status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
-        Ok(wanted.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", "))
+        Ok(wanted
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+            .join(", "))
     }
 
     /// SIGKILL, at whatever it is doing.
@@ -158,28 +142,16 @@ impl Operator {
 
 /// The alerts, oldest first.
 pub(crate) fn alerts(plane: &ControlPlane) -> Result<Vec<Value>> {
-    let printed = plane.run(
-        "admin",
-        &[
-            "get",
-            "securityalerts",
-            "--output",
-            "json",
-            "--sort-by=.metadata.name",
-        ],
-    )?;
+    let printed =
+        plane.run("admin", &["get", "securityalerts", "--output", "json", "--sort-by=.metadata.name"])?;
     let list: Value = serde_json::from_str(&printed)?;
     Ok(list["items"].as_array().cloned().unwrap_or_default())
 }
 
 /// The sum of the counts of a rule's alerts.
 pub(crate) fn counted(alerts: &[Value], rule: &str) -> i64 {
-    let of_rule = alerts
-        .iter()
-        .filter(|alert| alert["spec"]["detection"]["ruleName"] == rule);
-    of_rule
-        .filter_map(|alert| alert["status"]["count"].as_i64())
-        .sum()
+    let of_rule = alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule);
+    of_rule.filter_map(|alert| alert["status"]["count"].as_i64()).sum()
 }
 
 /// Waits until the alerts are as wanted.
@@ -189,11 +161,11 @@ pub(crate) fn wait_for_alerts(
     wanted: impl Fn(&[Value]) -> bool,
 ) -> Result<Vec<Value>> {
     let mut last = Vec::new();
-    let waited = wait_for(what, PATIENCE, || {
+    let outcome = wait_for(what, PATIENCE, || {
         last = alerts(plane).ok()?;
         wanted(&last).then(|| last.clone())
     });
-    waited.with_context(|| format!("the alerts are {last:#?}"))
+    outcome.with_context(|| format!("the alerts are {last:#?}"))
 }
 
 fn get(port: u16, path: &str) -> Result<(u16, String)> {
@@ -202,14 +174,7 @@ fn get(port: u16, path: &str) -> Result<(u16, String)> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .context("no HTTP answer")?;
-    let body = answer
-        .split_once("\r\n\r\n")
-        .map(|(_, body)| body.to_owned())
-        .unwrap_or_default();
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no HTTP answer")?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
     Ok((status, body))
 }

@@ -20,11 +20,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a program. Its output is appended to `<folder>/<name>.log`.
     pub(crate) fn start(program: &Path, folder: &Path, arguments: &[String]) -> Result<Self> {
-        let name = program
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
         // A process group of its own: an interrupt at the terminal is for the test, and the guard outlives it.
@@ -40,23 +36,14 @@ impl Server {
         // The guard's input ends when this process does, however it ends. Until `child` is waited for, which only
         // `stop` does and after the guard is gone, its number cannot belong to another process.
         let guard = Command::new("sh")
-            .args([
-                "-c",
-                "read -r _; kill -9 \"$0\" 2>/dev/null",
-                &child.id().to_string(),
-            ])
+            .args(["-c", "read -r _; kill -9 \"$0\" 2>/dev/null", &child.id().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn();
         match guard {
-            Ok(guard) => Ok(Self {
-                name,
-                log,
-                child,
-                guard,
-            }),
+            Ok(guard) => Ok(Self { name, log, child, guard }),
             Err(error) => {
                 drop(child.kill());
                 drop(child.wait());
@@ -81,18 +68,10 @@ impl Server {
 
     /// Asks the server to end (SIGTERM) and waits until it did, with success.
     pub(crate) fn terminate(&mut self, longest: Duration) -> Result<()> {
-        Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()?;
-        let status = wait_for(&format!("{} to end", self.name), longest, || {
-            self.child.try_wait().ok().flatten()
-        })?;
-        ensure!(
-            status.success(),
-            "{} ended with {status}; {}",
-            self.name,
-            self.log_end()
-        );
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        let status =
+            wait_for(&format!("{} to end", self.name), longest, || self.child.try_wait().ok().flatten())?;
+        ensure!(status.success(), "{} ended with {status}; {}", self.name, self.log_end());
         Ok(())
     }
 
@@ -102,21 +81,13 @@ impl Server {
         let limit = Instant::now() + longest;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "{} ended with {status} before it was ready; {}",
-                    self.name,
-                    self.log_end()
-                );
+                bail!("{} ended with {status} before it was ready; {}", self.name, self.log_end());
             }
             if ready() {
                 return Ok(());
             }
             if Instant::now() > limit {
-                bail!(
-                    "{} was not ready after {longest:?}; {}",
-                    self.name,
-                    self.log_end()
-                );
+                bail!("{} was not ready after {longest:?}; {}", self.name, self.log_end());
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -44,12 +44,7 @@ pub(super) fn programs() -> Result<PathBuf> {
 pub(super) fn write_files(folder: &Path, options: &Options) -> Result<()> {
     let mut tokens = String::new();
     for (name, user, groups) in USERS {
-        writeln!(
-            tokens,
-            "{},{user},{name},\"{}\"",
-            token_of(name),
-            groups.join(",")
-        )?;
+        writeln!(tokens, "{},{user},{name},\"{}\"", token_of(name), groups.join(","))?;
     }
     fs::write(folder.join("tokens.csv"), tokens)?;
     let mut policy = include_str!("audit-policy.yaml").to_owned();
@@ -82,12 +77,7 @@ pub(super) fn write_kubeconfig(folder: &Path, port: u16, user: &str, token: &str
         "contexts": [{"name": user, "context": {"cluster": "test", "user": user}}],
         "current-context": user,
     });
-    let mut file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)?;
+    let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
     file.write_all(serde_json::to_string_pretty(&config)?.as_bytes())?;
     Ok(path)
 }
@@ -132,10 +122,7 @@ fn on_free_port(start: impl Fn(u16) -> Result<Server>) -> Result<(Server, u16)> 
 }
 
 fn start_etcd(programs: &Path, folder: &Path, port: u16) -> Result<Server> {
-    let (client, peer) = (
-        format!("http://127.0.0.1:{port}"),
-        format!("http://127.0.0.1:{}", free_port()?),
-    );
+    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()?));
     let arguments = [
         format!("--data-dir={}", folder.join("etcd").display()),
         format!("--listen-client-urls={client}"),
@@ -173,10 +160,7 @@ pub(super) fn start_api_server(
         format!("--service-account-signing-key-file={}", key.display()),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/24".to_owned(),
-        format!(
-            "--audit-policy-file={}",
-            folder.join("audit-policy.yaml").display()
-        ),
+        format!("--audit-policy-file={}", folder.join("audit-policy.yaml").display()),
         format!("--audit-log-path={}", folder.join("audit/audit.log").display()),
         format!("--audit-log-maxsize={}", options.audit_log_max_size),
         format!("--audit-log-maxbackup={}", options.audit_log_max_backup),

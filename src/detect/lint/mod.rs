@@ -61,10 +61,7 @@ pub(super) fn unknown_name(name: &str, span: Range<usize>) -> Option<Diagnostic>
             None => warning.help("bodies are below `requestObject` and `responseObject`"),
         });
     }
-    if let Some(key) = name
-        .strip_prefix("kubernetes.audit.annotations.")
-        .filter(|key| key.contains('.'))
-    {
+    if let Some(key) = name.strip_prefix("kubernetes.audit.annotations.").filter(|key| key.contains('.')) {
         let help = shown(&key.replace('.', "_"), 80);
         return Some(
             Diagnostic::warning(
@@ -77,10 +74,7 @@ pub(super) fn unknown_name(name: &str, span: Range<usize>) -> Option<Diagnostic>
             )),
         );
     }
-    if let Some(key) = name
-        .strip_prefix("annotations.")
-        .filter(|key| key.contains("_k8s_io/"))
-    {
+    if let Some(key) = name.strip_prefix("annotations.").filter(|key| key.contains("_k8s_io/")) {
         let help = shown(&key.replace('_', "."), 80);
         return Some(
             Diagnostic::warning(
@@ -94,9 +88,7 @@ pub(super) fn unknown_name(name: &str, span: Range<usize>) -> Option<Diagnostic>
         );
     }
     for body in ["requestObject", "responseObject"] {
-        let hidden = name
-            .strip_prefix("kubernetes.audit.")
-            .and_then(|own| own.strip_prefix(body));
+        let hidden = name.strip_prefix("kubernetes.audit.").and_then(|own| own.strip_prefix(body));
         if hidden.is_some_and(|rest| rest == ".metadata" || rest.starts_with(".metadata.")) {
             let own = shown(name.trim_start_matches("kubernetes.audit."), 80);
             return Some(

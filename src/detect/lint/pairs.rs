@@ -55,11 +55,8 @@ const SUBRESOURCES: [(&str, &[&str]); 36] = [
     ("poddisruptionbudgets", &["status"]),
 ];
 
-const RESOURCE: [&str; 3] = [
-    "objectRef.resource",
-    "kubernetes.audit.objectRef.resource",
-    "orchestrator.resource.type",
-];
+const RESOURCE: [&str; 3] =
+    ["objectRef.resource", "kubernetes.audit.objectRef.resource", "orchestrator.resource.type"];
 const SUBRESOURCE: [&str; 2] = ["objectRef.subresource", "kubernetes.audit.objectRef.subresource"];
 
 /// Adds a warning for each `and` that asks for a resource and a subresource that it does not have.
@@ -113,18 +110,13 @@ fn remark(resources: &[&Literal], subresources: &[&Literal]) -> Option<Diagnosti
     let (first, wrong) = (resources.first()?.plain()?, subresources.first()?);
     let mut known = Vec::new();
     for resource in resources {
-        let (_, has) = SUBRESOURCES
-            .iter()
-            .find(|(name, _)| Some(*name) == resource.plain())?;
+        let (_, has) = SUBRESOURCES.iter().find(|(name, _)| Some(*name) == resource.plain())?;
         // A list of the same resource over and over is not looked through as often.
         if !known.ends_with(has) {
             known.extend_from_slice(has);
         }
     }
-    if subresources
-        .iter()
-        .any(|sub| sub.plain().is_some_and(|sub| known.contains(&sub)))
-    {
+    if subresources.iter().any(|sub| sub.plain().is_some_and(|sub| known.contains(&sub))) {
         return None;
     }
     let written = shown(wrong.plain()?, 60);

@@ -34,23 +34,11 @@ const VERBS: [&str; 23] = [
 const MISTAKEN: [(&str, &str); 8] = [
     ("replace", "a replacement is logged as `update`"),
     ("apply", "an apply is logged as `patch`"),
-    (
-        "exec",
-        "exec is a subresource: `objectRef.subresource:exec`, with verb `get` or `create`",
-    ),
-    (
-        "attach",
-        "attach is a subresource: `objectRef.subresource:attach`",
-    ),
-    (
-        "portforward",
-        "portforward is a subresource: `objectRef.subresource:portforward`",
-    ),
+    ("exec", "exec is a subresource: `objectRef.subresource:exec`, with verb `get` or `create`"),
+    ("attach", "attach is a subresource: `objectRef.subresource:attach`"),
+    ("portforward", "portforward is a subresource: `objectRef.subresource:portforward`"),
     ("read", "reading is logged as `get`, `list` or `watch`"),
-    (
-        "write",
-        "writing is logged as `create`, `update`, `patch` or `delete`",
-    ),
+    ("write", "writing is logged as `create`, `update`, `patch` or `delete`"),
     ("remove", "a removal is logged as `delete`"),
 ];
 
@@ -61,10 +49,7 @@ struct Closed {
 }
 
 const CLOSED: [Closed; 5] = [
-    Closed {
-        names: &["verb", "kubernetes.audit.verb", "event.action"],
-        values: &VERBS,
-    },
+    Closed { names: &["verb", "kubernetes.audit.verb", "event.action"], values: &VERBS },
     Closed {
         names: &["stage", "kubernetes.audit.stage"],
         values: &["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"],
@@ -73,10 +58,7 @@ const CLOSED: [Closed; 5] = [
         names: &["level", "kubernetes.audit.level"],
         values: &["None", "Metadata", "Request", "RequestResponse"],
     },
-    Closed {
-        names: &["event.outcome"],
-        values: &["success", "failure"],
-    },
+    Closed { names: &["event.outcome"], values: &["success", "failure"] },
     Closed {
         names: &[
             "annotations.authorization.k8s.io/decision",
@@ -142,9 +124,7 @@ fn of_plain(
 ) -> Option<Diagnostic> {
     let kind = Field::resolve(name).map_or(Type::Plain, |field| field.kind());
     if is_numeric(name) && !target.is_number() {
-        return Some(warning(format!(
-            "`{written}` is no number, and the field holds one"
-        )));
+        return Some(warning(format!("`{written}` is no number, and the field holds one")));
     }
     if is_boolean(name) && target.boolean().is_none() {
         return Some(warning(format!(
@@ -152,9 +132,9 @@ fn of_plain(
         )));
     }
     match kind {
-        Type::Address if !target.is_address() => Some(warning(format!(
-            "`{written}` is neither an address nor a network such as `10.0.0.0/8`"
-        ))),
+        Type::Address if !target.is_address() => {
+            Some(warning(format!("`{written}` is neither an address nor a network such as `10.0.0.0/8`")))
+        }
         Type::Date if !target.is_date() => Some(
             warning(format!("`{written}` is no date"))
                 .help("write `2026-01-31`, `2026-01-31T12:00:00Z`, or date math such as `now-15m`"),
@@ -175,9 +155,7 @@ fn of_closed(name: &str, value: &Literal) -> Option<Diagnostic> {
     if let Some(known) = closed.values.iter().find(|known| known.to_lowercase() == lower) {
         return Some(warning.help(format!("values are case-sensitive: write `{known}`")));
     }
-    let mistaken = MISTAKEN
-        .iter()
-        .find(|(wrong, _)| closed.values.len() == VERBS.len() && *wrong == lower);
+    let mistaken = MISTAKEN.iter().find(|(wrong, _)| closed.values.len() == VERBS.len() && *wrong == lower);
     if let Some((_, help)) = mistaken {
         return Some(warning.help(*help));
     }

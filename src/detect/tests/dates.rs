@@ -48,10 +48,7 @@ fn ranges_round_as_elasticsearch_does() {
             ("@timestamp > 2026", false),
             ("@timestamp <= 2026", true),
             ("@timestamp >= 2026-03-15 and @timestamp < 2026-03-16", true),
-            (
-                "@timestamp >= 1773570030123 and @timestamp <= 1773570030123",
-                true,
-            ),
+            ("@timestamp >= 1773570030123 and @timestamp <= 1773570030123", true),
             ("@timestamp > 0", true),
             ("@timestamp > yesterday", false),
             ("@timestamp < yesterday", false),
@@ -101,25 +98,15 @@ fn now_is_the_time_of_the_event() {
     );
     check(
         r#"{"requestReceivedTimestamp":"2026-03-15T10:05:00Z"}"#,
-        &[
-            ("requestReceivedTimestamp <= now+1d", false),
-            ("requestReceivedTimestamp <= 2026-04", true),
-        ],
+        &[("requestReceivedTimestamp <= now+1d", false), ("requestReceivedTimestamp <= 2026-04", true)],
     );
     // The 15th of March 2026 is a Sunday: its week began on Monday the 9th.
     check(
         r#"{"stageTimestamp":"2026-03-15T10:00:00Z","requestReceivedTimestamp":"2026-03-09T00:00:00Z"}"#,
-        &[
-            ("requestReceivedTimestamp >= now/w", true),
-            ("requestReceivedTimestamp > 2026-03-08", true),
-        ],
+        &[("requestReceivedTimestamp >= now/w", true), ("requestReceivedTimestamp > 2026-03-08", true)],
     );
     check(
         r#"{"stageTimestamp":"9999-12-30T00:00:00Z"}"#,
-        &[
-            ("@timestamp:now/y", true),
-            ("@timestamp:9999-12", true),
-            ("@timestamp:9999", true),
-        ],
+        &[("@timestamp:now/y", true), ("@timestamp:9999-12", true), ("@timestamp:9999", true)],
     );
 }

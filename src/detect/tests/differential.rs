@@ -22,11 +22,7 @@ enum Condition {
 impl Condition {
     fn kql(&self) -> String {
         let join = |parts: &[Condition], word: &str| {
-            parts
-                .iter()
-                .map(|part| format!("({})", part.kql()))
-                .collect::<Vec<_>>()
-                .join(word)
+            parts.iter().map(|part| format!("({})", part.kql())).collect::<Vec<_>>().join(word)
         };
         match self {
             Condition::Is(field, value) => format!("{field}:\"{value}\""),
@@ -49,9 +45,9 @@ impl Condition {
                 Value::Bool(value) => text == &value.to_string(),
                 _ => false,
             }),
-            Condition::Fits(field, pattern) => any(field, &|leaf| {
-                leaf.as_str().is_some_and(|text| fits(pattern, text))
-            }),
+            Condition::Fits(field, pattern) => {
+                any(field, &|leaf| leaf.as_str().is_some_and(|text| fits(pattern, text)))
+            }
             Condition::Exists(field) => {
                 !leaves(document, field).is_empty() || below(document, &format!("{field}."))
             }
@@ -63,9 +59,9 @@ impl Condition {
             Condition::Not(inner) => !inner.holds(document),
             Condition::And(parts) => parts.iter().all(|part| part.holds(document)),
             Condition::Or(parts) => parts.iter().any(|part| part.holds(document)),
-            Condition::Nested(field, inner) => elements(document, field)
-                .iter()
-                .any(|element| inner.holds(element)),
+            Condition::Nested(field, inner) => {
+                elements(document, field).iter().any(|element| inner.holds(element))
+            }
         }
     }
 }
@@ -77,11 +73,7 @@ fn flatten(value: &Value, name: &str, found: &mut Vec<(String, Value)>) {
         Value::Array(list) => list.iter().for_each(|element| flatten(element, name, found)),
         Value::Object(members) => {
             for (key, value) in members {
-                let name = if name.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{name}.{key}")
-                };
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
                 flatten(value, &name, found);
             }
         }
@@ -92,11 +84,7 @@ fn flatten(value: &Value, name: &str, found: &mut Vec<(String, Value)>) {
 fn leaves(document: &Value, field: &str) -> Vec<Value> {
     let mut found = Vec::new();
     flatten(document, "", &mut found);
-    found
-        .into_iter()
-        .filter(|(name, _)| fits(field, name))
-        .map(|(_, leaf)| leaf)
-        .collect()
+    found.into_iter().filter(|(name, _)| fits(field, name)).map(|(_, leaf)| leaf).collect()
 }
 
 fn below(document: &Value, start: &str) -> bool {
@@ -112,9 +100,7 @@ fn elements(document: &Value, field: &str) -> Vec<Value> {
             .iter()
             .flat_map(|(key, value)| match field.strip_prefix(key.as_str()) {
                 Some("") => spread(value),
-                Some(rest) => rest
-                    .strip_prefix('.')
-                    .map_or(Vec::new(), |rest| elements(value, rest)),
+                Some(rest) => rest.strip_prefix('.').map_or(Vec::new(), |rest| elements(value, rest)),
                 None => Vec::new(),
             })
             .collect(),
@@ -134,9 +120,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
-            (0..=text.len())
-                .filter(|at| text.is_char_boundary(*at))
-                .any(|at| fits(rest, &text[at..]))
+            (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| fits(rest, &text[at..]))
         }),
     }
 }
@@ -172,11 +156,7 @@ fn any_field() -> impl Strategy<Value = String> {
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
-    let value = prop_oneof![
-        "[ab]{0,3}",
-        (0..12i64).prop_map(|n| n.to_string()),
-        Just("true".to_owned())
-    ];
+    let value = prop_oneof!["[ab]{0,3}", (0..12i64).prop_map(|n| n.to_string()), Just("true".to_owned())];
     let leaf = prop_oneof![
         (any_field(), value).prop_map(|(field, value)| Condition::Is(field, value)),
         (any_field(), "[ab]{0,2}\\*[ab]{1,2}").prop_map(|(field, pattern)| Condition::Fits(field, pattern)),
@@ -197,11 +177,8 @@ fn nested() -> impl Strategy<Value = Condition> {
     let names = prop::sample::select(vec!["x", "y", "x.y", "z*"]).prop_map(str::to_owned);
     let leaf = (names, "[ab]{0,2}").prop_map(|(field, value)| Condition::Is(field, value));
     (field(), prop::collection::vec(leaf, 2..4), any::<bool>()).prop_map(|(field, parts, negated)| {
-        let inner = if negated {
-            Condition::Not(Box::new(Condition::Or(parts)))
-        } else {
-            Condition::Or(parts)
-        };
+        let inner =
+            if negated { Condition::Not(Box::new(Condition::Or(parts))) } else { Condition::Or(parts) };
         Condition::Nested(field, Box::new(inner))
     })
 }

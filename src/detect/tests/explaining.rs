@@ -56,9 +56,7 @@ fn a_nested_group_shows_its_elements() {
 
 #[test]
 fn an_explanation_is_bounded() {
-    let values: Vec<String> = (0..100_000)
-        .map(|n| format!("\"{n}{}\"", "x".repeat(300)))
-        .collect();
+    let values: Vec<String> = (0..100_000).map(|n| format!("\"{n}{}\"", "x".repeat(300))).collect();
     let event = format!(r#"{{"user":{{"groups":[{}]}}}}"#, values.join(","));
     assert!(explained("user.groups:z", &event).len() < 2_000);
 }

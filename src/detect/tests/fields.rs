@@ -79,21 +79,12 @@ fn the_elastic_view_hides_renames_and_prunes() {
         EVENT,
         &[
             ("kubernetes.audit.verb:create", true),
-            (
-                "kubernetes.audit.annotations.authorization_k8s_io/decision:allow",
-                true,
-            ),
-            (
-                "kubernetes.audit.annotations.authorization.k8s.io/decision:allow",
-                false,
-            ),
+            ("kubernetes.audit.annotations.authorization_k8s_io/decision:allow", true),
+            ("kubernetes.audit.annotations.authorization.k8s.io/decision:allow", false),
             ("kubernetes.audit.annotations.plain:x", true),
             ("annotations.authorization.k8s.io/decision:allow", true),
             ("annotations.authorization_k8s_io/decision:allow", false),
-            (
-                "kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name:p-1",
-                true,
-            ),
+            ("kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name:p-1", true),
             ("kubernetes.audit.requestObject.metadata.name:*", false),
             ("kubernetes.audit.requestObject.metadata:*", false),
             ("requestObject.metadata.name:web-0", true),
@@ -107,24 +98,15 @@ fn the_elastic_view_hides_renames_and_prunes() {
             ("user.groups:\"\"", true),
             ("kubernetes.audit.requestObject.spec.hostPID:false", true),
             ("kubernetes.audit.responseStatus.metadata:*", false),
-            (
-                "kubernetes.audit.annotations.authorization_k8s_io/reason:*",
-                false,
-            ),
+            ("kubernetes.audit.annotations.authorization_k8s_io/reason:*", false),
             ("kubernetes.audit.responseStatus.code >= 200", true),
             ("kubernetes.audit.sourceIPs:10.0.0.0/8", true),
             ("kubernetes.audit.stageTimestamp:2026-03", true),
             ("kubernetes.audit:*", true),
             ("kubernetes.audit:{ verb:create and objectRef.name:web-0 }", true),
             ("kubernetes.audit:{ requestObject.metadata.name:web-0 }", false),
-            (
-                "kubernetes.audit.annotations:{ authorization_k8s_io/decision:allow }",
-                true,
-            ),
-            (
-                "kubernetes.audit.requestObject:{ kind:Pod and not metadata:* }",
-                true,
-            ),
+            ("kubernetes.audit.annotations:{ authorization_k8s_io/decision:allow }", true),
+            ("kubernetes.audit.requestObject:{ kind:Pod and not metadata:* }", true),
             ("requestObject:{ metadata.name:web-0 }", true),
         ],
     );
@@ -185,10 +167,7 @@ fn the_pod_spec_wherever_it_stands() {
     let pod_spec = r#"{"hostPID":true,"containers":[{"image":"a"}],"ephemeralContainers":[{"image":"e","securityContext":{"privileged":true}}]}"#;
     for (resource, body) in [
         ("pods", format!(r#"{{"spec":{pod_spec}}}"#)),
-        (
-            "deployments",
-            format!(r#"{{"spec":{{"template":{{"spec":{pod_spec}}}}}}}"#),
-        ),
+        ("deployments", format!(r#"{{"spec":{{"template":{{"spec":{pod_spec}}}}}}}"#)),
         (
             "cronjobs",
             format!(r#"{{"spec":{{"jobTemplate":{{"spec":{{"template":{{"spec":{pod_spec}}}}}}}}}}}"#),
@@ -203,14 +182,8 @@ fn the_pod_spec_wherever_it_stands() {
                 ("podSpec.containers.image:a", true),
                 ("podSpec.containers.image:e", false),
                 ("podSpec.allContainers.image:(a and e)", true),
-                (
-                    "podSpec.allContainers:{ image:e and securityContext.privileged:true }",
-                    true,
-                ),
-                (
-                    "podSpec.allContainers:{ image:a and securityContext.privileged:true }",
-                    false,
-                ),
+                ("podSpec.allContainers:{ image:e and securityContext.privileged:true }", true),
+                ("podSpec.allContainers:{ image:a and securityContext.privileged:true }", false),
                 ("podSpec:*", true),
                 ("podSpec:{ hostPID:true }", true),
                 ("podSpec.allContainersX:*", false),
@@ -218,10 +191,7 @@ fn the_pod_spec_wherever_it_stands() {
             ],
         );
     }
-    check(
-        r#"{"requestObject":{"kind":"Pod","spec":{"hostPID":true}}}"#,
-        &[("podSpec.hostPID:true", true)],
-    );
+    check(r#"{"requestObject":{"kind":"Pod","spec":{"hostPID":true}}}"#, &[("podSpec.hostPID:true", true)]);
     check(
         r#"{"objectRef":{"resource":"services"},"requestObject":{"spec":{"type":"NodePort"}}}"#,
         &[("podSpec.type:*", false)],
@@ -250,10 +220,7 @@ fn keys_with_dots_equal_nested_objects() {
         );
     }
     check(r#"{"a":{"b":1},"a.b":2}"#, &[("a.b:(1 and 2)", true)]);
-    check(
-        r#"{"a":1,"a":{"b":2},"\u0061":3}"#,
-        &[("a:3", true), ("a:1", false), ("a.b:2", false)],
-    );
+    check(r#"{"a":1,"a":{"b":2},"\u0061":3}"#, &[("a:3", true), ("a:1", false), ("a.b:2", false)]);
 }
 
 #[test]

@@ -17,11 +17,7 @@ fn a_body_as_deep_as_go_accepts_is_judged() {
         assert_eq!(verdict("requestObject.x:{ nothing }", &event), Verdict::NoMatch);
         assert_eq!(verdict("requestObject.*a.a*q:evil", &event), Verdict::NoMatch);
         let path = format!("requestObject.x{}", ".a".repeat(10_000));
-        let found = if open.contains('a') {
-            Verdict::Match
-        } else {
-            Verdict::NoMatch
-        };
+        let found = if open.contains('a') { Verdict::Match } else { Verdict::NoMatch };
         assert_eq!(verdict(&format!("{path}:evil"), &event), found);
     }
 }
@@ -58,17 +54,11 @@ fn a_long_query_on_a_large_event() {
         "not ".repeat(10_000),
         "*".repeat(60_000) + ":a",
     ] {
-        let source = RuleSource {
-            query,
-            ..RuleSource::default()
-        };
+        let source = RuleSource { query, ..RuleSource::default() };
         drop(Rule::compile(source));
     }
     let stars = format!("a:{}b", "*a".repeat(20_000));
-    assert_eq!(
-        verdict(&stars, &format!(r#"{{"a":"{}"}}"#, "a".repeat(100_000))),
-        Verdict::NoMatch
-    );
+    assert_eq!(verdict(&stars, &format!(r#"{{"a":"{}"}}"#, "a".repeat(100_000))), Verdict::NoMatch);
 }
 
 #[test]
@@ -87,10 +77,7 @@ fn depth_and_size_have_errors_of_their_own() {
             format!("a:{}b{}", "(".repeat(65), ")".repeat(65)),
             Some("a query has at most 64 levels of parentheses and braces"),
         ),
-        (
-            format!("a:{}", "b".repeat(64 * 1024)),
-            Some("a query has at most 65536 bytes"),
-        ),
+        (format!("a:{}", "b".repeat(64 * 1024)), Some("a query has at most 65536 bytes")),
     ] {
         let error = crate::query::parse(&query).err().map(|error| error.message);
         assert_eq!(error.as_deref(), message);
@@ -101,20 +88,11 @@ fn depth_and_size_have_errors_of_their_own() {
 fn numbers_and_addresses_as_long_as_a_line() {
     let digits = "9".repeat(1_000_000);
     let event = format!(r#"{{"n":{digits},"m":1e{digits},"sourceIPs":["{digits}"]}}"#);
-    assert_eq!(
-        verdict(&format!("n:{}", "9".repeat(60_000)), &event),
-        Verdict::NoMatch
-    );
-    assert_eq!(
-        verdict("m > 5 and n > 5 and not sourceIPs:10.0.0.0/8", &event),
-        Verdict::Match
-    );
+    assert_eq!(verdict(&format!("n:{}", "9".repeat(60_000)), &event), Verdict::NoMatch);
+    assert_eq!(verdict("m > 5 and n > 5 and not sourceIPs:10.0.0.0/8", &event), Verdict::Match);
     let mut tape = Tape::new();
     let event = Event::from_object(&event, &mut tape).unwrap();
-    assert_eq!(
-        rule("m < 5").verdict(&event, &Context::default()),
-        Verdict::NoMatch
-    );
+    assert_eq!(rule("m < 5").verdict(&event, &Context::default()), Verdict::NoMatch);
 }
 
 /// A piece of a query that means something, or any text.

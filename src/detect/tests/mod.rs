@@ -14,10 +14,7 @@ use crate::event::{Event, Tape};
 
 /// Compiles a rule of this query alone.
 fn rule(query: &str) -> Rule {
-    let source = RuleSource {
-        query: query.to_owned(),
-        ..RuleSource::default()
-    };
+    let source = RuleSource { query: query.to_owned(), ..RuleSource::default() };
     match Rule::compile(source) {
         Ok((rule, _)) => rule,
         Err(findings) => panic!("{query}: {findings:?}"),
@@ -27,19 +24,9 @@ fn rule(query: &str) -> Rule {
 fn verdict_with(query: &str, event: &str, missing_body: MissingBody) -> Verdict {
     let mut tape = Tape::new();
     let event = Event::from_object(event, &mut tape).unwrap();
-    let source = RuleSource {
-        query: query.to_owned(),
-        missing_body,
-        ..RuleSource::default()
-    };
+    let source = RuleSource { query: query.to_owned(), missing_body, ..RuleSource::default() };
     let (rule, _) = Rule::compile(source).unwrap_or_else(|findings| panic!("{query}: {findings:?}"));
-    rule.verdict(
-        &event,
-        &Context {
-            cluster: Some("prod"),
-            omitted_stages: &[],
-        },
-    )
+    rule.verdict(&event, &Context { cluster: Some("prod"), omitted_stages: &[] })
 }
 
 fn verdict(query: &str, event: &str) -> Verdict {
@@ -49,11 +36,7 @@ fn verdict(query: &str, event: &str) -> Verdict {
 /// Checks rows of (query, whether it matches) on one event.
 fn check(event: &str, rows: &[(&str, bool)]) {
     for (query, matches) in rows {
-        let expected = if *matches {
-            Verdict::Match
-        } else {
-            Verdict::NoMatch
-        };
+        let expected = if *matches { Verdict::Match } else { Verdict::NoMatch };
         assert_eq!(verdict(query, event), expected, "{query} on {event}");
     }
 }

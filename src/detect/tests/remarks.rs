@@ -3,10 +3,7 @@ use crate::detect::{Rule, RuleSource};
 
 /// The remarks on a query, a line each: message, then help.
 fn remarks(query: &str) -> Vec<String> {
-    let source = RuleSource {
-        query: query.to_owned(),
-        ..RuleSource::default()
-    };
+    let source = RuleSource { query: query.to_owned(), ..RuleSource::default() };
     let findings = match Rule::compile(source) {
         Ok((_, findings)) | Err(findings) => findings,
     };
@@ -55,18 +52,9 @@ fn unknown_fields() {
         "kubernetes.audit.Verb:x",
         "no audit event has a field `kubernetes.audit.Verb`; did you mean `kubernetes.audit.verb`?",
     );
-    says(
-        "resource:pods",
-        "no audit event has a field `resource`; did you mean `objectRef.resource`?",
-    );
-    says(
-        "apiGroup:apps",
-        "no audit event has a field `apiGroup`; did you mean `objectRef.apiGroup`?",
-    );
-    says(
-        "username:x",
-        "no audit event has a field `username`; did you mean `user.username`?",
-    );
+    says("resource:pods", "no audit event has a field `resource`; did you mean `objectRef.resource`?");
+    says("apiGroup:apps", "no audit event has a field `apiGroup`; did you mean `objectRef.apiGroup`?");
+    says("username:x", "no audit event has a field `username`; did you mean `user.username`?");
     says(
         "process.executable:x",
         "no audit event has a field `process.executable`; bodies are below `requestObject` and `responseObject`",
@@ -79,10 +67,7 @@ fn unknown_fields() {
         "kubernetes.audit.user.name:x",
         "no audit event has a field `kubernetes.audit.user.name`; did you mean `kubernetes.audit.user.username`?",
     );
-    says(
-        "objectRef:{ nam:x }",
-        "no audit event has a field `objectRef.nam`; did you mean `objectRef.name`?",
-    );
+    says("objectRef:{ nam:x }", "no audit event has a field `objectRef.nam`; did you mean `objectRef.name`?");
     says(
         "-verb:create",
         "`-verb` is a field of its own: `-` and `!` do not negate; to exclude, write `not verb:…`",
@@ -115,15 +100,9 @@ fn names_that_one_spelling_hides() {
 
 #[test]
 fn impossible_values() {
-    says(
-        "verb:Create",
-        "`verb` is never `Create`; values are case-sensitive: write `create`",
-    );
+    says("verb:Create", "`verb` is never `Create`; values are case-sensitive: write `create`");
     says("verb:creat", "`verb` is never `creat`; did you mean `create`?");
-    says(
-        "verb:replace",
-        "`verb` is never `replace`; a replacement is logged as `update`",
-    );
+    says("verb:replace", "`verb` is never `replace`; a replacement is logged as `update`");
     says(
         "event.action:exec",
         "`event.action` is never `exec`; exec is a subresource: `objectRef.subresource:exec`, with verb `get` or `create`",
@@ -141,43 +120,25 @@ fn impossible_values() {
         "level:Everything",
         "`level` is never `Everything`; it is one of None, Metadata, Request, RequestResponse",
     );
-    says(
-        "event.outcome:allow",
-        "`event.outcome` is never `allow`; it is one of success, failure",
-    );
+    says("event.outcome:allow", "`event.outcome` is never `allow`; it is one of success, failure");
     says(
         "annotations.authorization.k8s.io/decision:deny",
         "`annotations.authorization.k8s.io/decision` is never `deny`; it is one of allow, forbid",
     );
-    says(
-        "responseStatus.code:forbidden",
-        "`forbidden` is no number, and the field holds one",
-    );
-    says(
-        "responseStatus.code > x",
-        "`x` is no number, and the field holds one",
-    );
+    says("responseStatus.code:forbidden", "`forbidden` is no number, and the field holds one");
+    says("responseStatus.code > x", "`x` is no number, and the field holds one");
     says(
         "responseStatus.code:4*",
         "a pattern never matches a number: `4*`; use a range: `field >= 400 and field < 500`",
     );
-    says(
-        "request.dryRun:All",
-        "`All` is neither `true` nor `false`, and the field is one of them",
-    );
+    says("request.dryRun:All", "`All` is neither `true` nor `false`, and the field is one of them");
     says("request.dryRun:t*", "a pattern never matches a boolean: `t*`");
-    says(
-        "source.ip:localhost",
-        "`localhost` is neither an address nor a network such as `10.0.0.0/8`",
-    );
+    says("source.ip:localhost", "`localhost` is neither an address nor a network such as `10.0.0.0/8`");
     says(
         "@timestamp > yesterday",
         "`yesterday` is no date; write `2026-01-31`, `2026-01-31T12:00:00Z`, or date math such as `now-15m`",
     );
-    says(
-        "verb:'create'",
-        "single quotes are part of the value; write `\"create\"`",
-    );
+    says("verb:'create'", "single quotes are part of the value; write `\"create\"`");
 }
 
 #[test]
@@ -223,10 +184,7 @@ fn texts_that_parse_otherwise_than_meant() {
         "something",
         "`something` has no field: any field of the event may have it; name the field: `field:value`",
     );
-    says(
-        "user.name > a*",
-        "a range takes a plain value: with a wildcard it matches nothing",
-    );
+    says("user.name > a*", "a range takes a plain value: with a wildcard it matches nothing");
     says(
         "event.ingested > now-1d",
         "`event.ingested` is when a log was read, which tells nothing of the event; use `@timestamp`, the time of the event",
@@ -236,15 +194,8 @@ fn texts_that_parse_otherwise_than_meant() {
 #[test]
 fn unknown_grouping_is_a_warning() {
     let group_by = ["objectRef.nmae", "requestObject.a"].map(str::to_owned).to_vec();
-    let source = RuleSource {
-        query: "verb:get".to_owned(),
-        group_by,
-        ..RuleSource::default()
-    };
+    let source = RuleSource { query: "verb:get".to_owned(), group_by, ..RuleSource::default() };
     let (_, findings) = Rule::compile(source).unwrap();
     assert_eq!(findings.len(), 1);
-    assert_eq!(
-        findings[0].diagnostic.help.as_deref(),
-        Some("did you mean `objectRef.name`?")
-    );
+    assert_eq!(findings[0].diagnostic.help.as_deref(), Some("did you mean `objectRef.name`?"));
 }

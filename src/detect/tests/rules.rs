@@ -12,16 +12,10 @@ use crate::query::Severity;
 fn judge(rule: Rule, event: &str, omitted_stages: &[Stage]) -> Option<Judgement> {
     let mut tape = Tape::new();
     let event = Event::from_object(event, &mut tape).unwrap();
-    let mut outcomes = vec![Outcome {
-        rule: 9,
-        what: Judgement::Passing,
-    }];
+    let mut outcomes = vec![Outcome { rule: 9, what: Judgement::Passing }];
     RuleSet::new(vec![Arc::new(rule)]).judge(
         &event,
-        &Context {
-            cluster: None,
-            omitted_stages,
-        },
+        &Context { cluster: None, omitted_stages },
         &mut outcomes,
     );
     assert!(outcomes.len() <= 1);
@@ -35,11 +29,7 @@ fn excepted(query: &str, exceptions: &[(&str, Option<&str>)]) -> Rule {
         expire: expire.map(|time| time.parse().unwrap()),
     };
     let exceptions = exceptions.iter().enumerate().map(exception).collect();
-    let source = RuleSource {
-        query: query.to_owned(),
-        exceptions,
-        ..RuleSource::default()
-    };
+    let source = RuleSource { query: query.to_owned(), exceptions, ..RuleSource::default() };
     Rule::compile(source).unwrap().0
 }
 
@@ -50,31 +40,13 @@ fn an_exception_covers_only_what_it_surely_matches_and_before_its_end() {
         |exceptions: &[(&str, Option<&str>)]| judge(excepted("verb:create", exceptions), event, &[]);
     let suppressed = |exception| Some(Judgement::Suppressed { exception });
     assert_eq!(covered(&[]), Some(Judgement::Detection));
-    assert_eq!(
-        covered(&[("user.groups:dev", None), ("user.groups:sre", None)]),
-        suppressed(1)
-    );
-    assert_eq!(
-        covered(&[("requestObject.a:b", None)]),
-        Some(Judgement::Detection)
-    );
-    assert_eq!(
-        covered(&[("not requestObject.a:b", None)]),
-        Some(Judgement::Detection)
-    );
-    assert_eq!(
-        covered(&[("user.groups:sre", Some("2026-03-01T00:00:00.000001Z"))]),
-        suppressed(0)
-    );
-    assert_eq!(
-        covered(&[("user.groups:sre", Some("2026-03-01T00:00:00Z"))]),
-        Some(Judgement::Detection)
-    );
+    assert_eq!(covered(&[("user.groups:dev", None), ("user.groups:sre", None)]), suppressed(1));
+    assert_eq!(covered(&[("requestObject.a:b", None)]), Some(Judgement::Detection));
+    assert_eq!(covered(&[("not requestObject.a:b", None)]), Some(Judgement::Detection));
+    assert_eq!(covered(&[("user.groups:sre", Some("2026-03-01T00:00:00.000001Z"))]), suppressed(0));
+    assert_eq!(covered(&[("user.groups:sre", Some("2026-03-01T00:00:00Z"))]), Some(Judgement::Detection));
     let named = excepted("verb:create", &[("user.groups:dev", None)]);
-    assert_eq!(
-        (named.exception_name(0), named.exception_name(1)),
-        (Some("e0"), None)
-    );
+    assert_eq!((named.exception_name(0), named.exception_name(1)), (Some("e0"), None));
     let timeless = r#"{"verb":"create"}"#;
     let rule = excepted("verb:create", &[("verb:create", Some("2026-03-01T00:00:00Z"))]);
     assert_eq!(judge(rule, timeless, &[]), Some(Judgement::Detection));
@@ -95,11 +67,7 @@ fn a_match_is_a_detection_at_one_stage_only() {
         (watch, &[], [Passing, Detection, Passing, Passing]),
         (exec, &[], [Passing, Detection, Passing, Passing]),
         (exec, started, [Passing, Passing, Detection, Detection]),
-        (
-            exec,
-            &[Stage::RequestReceived],
-            [Passing, Detection, Passing, Passing],
-        ),
+        (exec, &[Stage::RequestReceived], [Passing, Detection, Passing, Passing]),
         (nobody, &[], [Passing, Detection, Passing, Passing]),
         (rejected, &[], [Passing, Passing, Detection, Detection]),
     ] {
@@ -113,23 +81,14 @@ fn a_match_is_a_detection_at_one_stage_only() {
         }
     }
     for subresource in ["attach", "portforward", "proxy", "log"] {
-        let event = event(
-            "ResponseStarted",
-            &format!(r#""objectRef":{{"subresource":"{subresource}"}}"#),
-        );
+        let event = event("ResponseStarted", &format!(r#""objectRef":{{"subresource":"{subresource}"}}"#));
         assert_eq!(judge(rule("level:Metadata"), &event, &[]), Some(Detection));
     }
     assert_eq!(judge(rule("verb:get"), r#"{"verb":"get"}"#, &[]), Some(Detection));
     let body = "requestObject.a:b";
-    assert_eq!(
-        judge(rule(body), &event("ResponseComplete", get), &[]),
-        Some(Undecidable)
-    );
+    assert_eq!(judge(rule(body), &event("ResponseComplete", get), &[]), Some(Undecidable));
     assert_eq!(judge(rule(body), &event("RequestReceived", get), &[]), None);
-    assert_eq!(
-        judge(rule("verb:list"), &event("ResponseComplete", get), &[]),
-        None
-    );
+    assert_eq!(judge(rule("verb:list"), &event("ResponseComplete", get), &[]), None);
 }
 
 #[test]
@@ -144,16 +103,9 @@ fn a_rule_that_names_the_stage_detects_there() {
         "stage >= R",
     ] {
         assert!(rule(query).names_stage());
-        assert_eq!(
-            judge(rule(query), event, &[]),
-            Some(Judgement::Detection),
-            "{query}"
-        );
+        assert_eq!(judge(rule(query), event, &[]), Some(Judgement::Detection), "{query}");
     }
-    assert_eq!(
-        judge(rule("stag*:RequestReceived"), event, &[]),
-        Some(Judgement::Passing)
-    );
+    assert_eq!(judge(rule("stag*:RequestReceived"), event, &[]), Some(Judgement::Passing));
 }
 
 #[test]
@@ -187,29 +139,17 @@ fn groups_tell_missing_from_empty() {
         ..RuleSource::default()
     };
     let (rule, findings) = Rule::compile(source).unwrap();
-    assert_eq!(
-        (rule.name(), rule.uid(), rule.generation(), findings.len()),
-        ("r", "u", 3, 0)
-    );
+    assert_eq!((rule.name(), rule.uid(), rule.generation(), findings.len()), ("r", "u", 3, 0));
     let mut tape = Tape::new();
     let text = r#"{"user":{"username":"a","uid":"","groups":["b","c"]},"responseStatus":{"code":200}}"#;
     let event = Event::from_object(text, &mut tape).unwrap();
     let group = rule.group(&event, &Context::default());
     let values = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
-    let expected = [
-        values(&["a"]),
-        values(&["b", "c"]),
-        None,
-        values(&["200"]),
-        values(&[""]),
-    ];
+    let expected = [values(&["a"]), values(&["b", "c"]), None, values(&["200"]), values(&[""])];
     let expected: Vec<GroupValue> = names
         .iter()
         .zip(expected)
-        .map(|(name, values)| GroupValue {
-            field: (*name).to_owned(),
-            values,
-        })
+        .map(|(name, values)| GroupValue { field: (*name).to_owned(), values })
         .collect();
     assert_eq!(group, expected);
 }
@@ -235,73 +175,36 @@ fn rules_that_need_a_body() {
 fn errors(source: RuleSource) -> Vec<(Part, String)> {
     let findings = Rule::compile(source).map(|_| ()).unwrap_err();
     let is_error = |finding: &Finding| finding.diagnostic.severity == Severity::Error;
-    findings
-        .into_iter()
-        .filter(is_error)
-        .map(|finding| (finding.part, finding.diagnostic.message))
-        .collect()
+    findings.into_iter().filter(is_error).map(|finding| (finding.part, finding.diagnostic.message)).collect()
 }
 
 #[test]
 fn a_query_for_every_event_is_refused() {
     for query in ["", "  \n", "*", "*:*", "(*)", "( (*:*) )"] {
-        let found = errors(RuleSource {
-            query: query.to_owned(),
-            ..RuleSource::default()
-        });
+        let found = errors(RuleSource { query: query.to_owned(), ..RuleSource::default() });
         assert_eq!(found.len(), 1, "{query:?}: {found:?}");
-        let exceptions = vec![ExceptionSource {
-            name: "all".to_owned(),
-            query: query.to_owned(),
-            expire: None,
-        }];
-        let found = errors(RuleSource {
-            query: "verb:get".to_owned(),
-            exceptions,
-            ..RuleSource::default()
-        });
+        let exceptions =
+            vec![ExceptionSource { name: "all".to_owned(), query: query.to_owned(), expire: None }];
+        let found = errors(RuleSource { query: "verb:get".to_owned(), exceptions, ..RuleSource::default() });
         assert_eq!(found[0].0, Part::Exception("all".to_owned()), "{query:?}");
     }
-    assert_eq!(
-        judge(rule("* and verb:get"), r#"{"verb":"get"}"#, &[]),
-        Some(Judgement::Detection)
-    );
-    assert_eq!(
-        judge(rule("verb:get and *:*"), r#"{"verb":"get"}"#, &[]),
-        Some(Judgement::Detection)
-    );
+    assert_eq!(judge(rule("* and verb:get"), r#"{"verb":"get"}"#, &[]), Some(Judgement::Detection));
+    assert_eq!(judge(rule("verb:get and *:*"), r#"{"verb":"get"}"#, &[]), Some(Judgement::Detection));
 }
 
 #[test]
 fn every_broken_part_is_reported() {
     let found = errors(RuleSource {
         query: "event.ingested:x and user_agent*:{ a:b } and event.ingested > now".to_owned(),
-        exceptions: vec![ExceptionSource {
-            name: "e".to_owned(),
-            query: "a:".to_owned(),
-            expire: None,
-        }],
-        group_by: ["user.*", "", "event.ingested", "verb"]
-            .map(str::to_owned)
-            .to_vec(),
+        exceptions: vec![ExceptionSource { name: "e".to_owned(), query: "a:".to_owned(), expire: None }],
+        group_by: ["user.*", "", "event.ingested", "verb"].map(str::to_owned).to_vec(),
         missing_body: MissingBody::Absent,
         ..RuleSource::default()
     });
     let parts: Vec<Part> = found.into_iter().map(|(part, _)| part).collect();
     let exception = Part::Exception("e".to_owned());
     let group = Part::GroupBy;
-    assert_eq!(
-        parts,
-        [
-            Part::Query,
-            Part::Query,
-            Part::Query,
-            exception,
-            group(0),
-            group(1),
-            group(2)
-        ]
-    );
+    assert_eq!(parts, [Part::Query, Part::Query, Part::Query, exception, group(0), group(1), group(2)]);
 }
 
 #[test]
@@ -327,15 +230,8 @@ kubernetes.audit.objectRef.subresource:"exec""#
         (&second, "create", Some(Judgement::Detection)),
         (&second, "get", Some(Judgement::Detection)),
     ] {
-        assert_eq!(
-            judge(rule(query), &event(verb), &[]),
-            expected,
-            "{query} on {verb}"
-        );
+        assert_eq!(judge(rule(query), &event(verb), &[]), expected, "{query} on {verb}");
     }
-    let source = RuleSource {
-        query: second,
-        ..RuleSource::default()
-    };
+    let source = RuleSource { query: second, ..RuleSource::default() };
     assert_eq!(Rule::compile(source).unwrap().1, []);
 }

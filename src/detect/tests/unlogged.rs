@@ -60,11 +60,7 @@ fn three_valued_logic() {
         let absent = verdict_with(query, &event, MissingBody::Absent);
         assert_ne!(absent, Unknown, "{query} where an absent body is missing");
     }
-    let absent = verdict_with(
-        "verb:create and not requestObject.spec.tls:*",
-        &event,
-        MissingBody::Absent,
-    );
+    let absent = verdict_with("verb:create and not requestObject.spec.tls:*", &event, MissingBody::Absent);
     assert_eq!(absent, Match);
 }
 
@@ -98,42 +94,24 @@ fn what_is_not_decided_yet_when_a_request_is_received() {
 #[test]
 fn truncated_and_refused_events() {
     let query = "requestObject.spec.hostPID:true";
-    let truncated = event(
-        "RequestResponse",
-        "ResponseComplete",
-        r#","annotations":{"audit.k8s.io/truncated":"true"}"#,
-    );
+    let truncated =
+        event("RequestResponse", "ResponseComplete", r#","annotations":{"audit.k8s.io/truncated":"true"}"#);
     assert_eq!(verdict(query, &truncated), Unknown);
     assert_eq!(verdict("responseObject.a:b", &truncated), Unknown);
     for (code, expected) in [(401, Unknown), (403, Unknown), (409, NoMatch), (201, NoMatch)] {
-        let refused = event(
-            "RequestResponse",
-            "ResponseComplete",
-            &format!(r#","responseStatus":{{"code":{code}}}"#),
-        );
+        let refused =
+            event("RequestResponse", "ResponseComplete", &format!(r#","responseStatus":{{"code":{code}}}"#));
         assert_eq!(verdict(query, &refused), expected, "{code}");
     }
     let get = r#"{"level":"Request","stage":"ResponseComplete","verb":"get","responseStatus":{"code":403}}"#;
     assert_eq!(verdict(query, get), NoMatch);
-    let read = event(
-        "Request",
-        "ResponseComplete",
-        r#","responseStatus":{"code":403},"requestObject":{"spec":{}}"#,
-    );
+    let read =
+        event("Request", "ResponseComplete", r#","responseStatus":{"code":403},"requestObject":{"spec":{}}"#);
     assert_eq!(verdict(query, &read), NoMatch);
 }
 
 #[test]
 fn without_a_level_bodies_are_missing() {
-    assert_eq!(
-        verdict("not requestObject.spec.tls:*", r#"{"verb":"create"}"#),
-        Match
-    );
-    assert_eq!(
-        verdict(
-            "requestObject.a:b",
-            r#"{"verb":"create","stage":"RequestReceived"}"#
-        ),
-        NoMatch
-    );
+    assert_eq!(verdict("not requestObject.spec.tls:*", r#"{"verb":"create"}"#), Match);
+    assert_eq!(verdict("requestObject.a:b", r#"{"verb":"create","stage":"RequestReceived"}"#), NoMatch);
 }

@@ -3,11 +3,7 @@ use super::parse;
 
 /// The errors, as they are shown.
 fn shown(queries: &[&str]) -> String {
-    queries
-        .iter()
-        .map(|query| error(query) + "\n")
-        .collect::<Vec<_>>()
-        .join("\n")
+    queries.iter().map(|query| error(query) + "\n").collect::<Vec<_>>().join("\n")
 }
 
 /// The error, as it is shown.
@@ -227,11 +223,7 @@ fn a_place_is_counted_in_characters_and_lines() {
 
 #[test]
 fn what_is_shown_is_short_and_harmless() {
-    let query = format!(
-        "a:{}\u{1b}[31m\u{202e}x:y{}",
-        "b".repeat(5_000),
-        " c".repeat(5_000)
-    );
+    let query = format!("a:{}\u{1b}[31m\u{202e}x:y{}", "b".repeat(5_000), " c".repeat(5_000));
     let shown = error(&query);
     assert!(shown.len() < 1_000, "{shown}");
     assert!(!shown.contains(['\u{1b}', '\u{202e}']));

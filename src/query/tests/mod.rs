@@ -8,19 +8,14 @@ use super::{Diagnostic, Expr, Literal, Operator, Values, parse};
 #[test]
 fn escapes() {
     for (query, text) in [
-        (
-            r#""a\t\r\n\\\"\u00e9\ud83d\ude00\ud83d\x""#,
-            "a\t\r\n\\\"é😀\u{fffd}\\x",
-        ),
+        (r#""a\t\r\n\\\"\u00e9\ud83d\ude00\ud83d\x""#, "a\t\r\n\\\"é😀\u{fffd}\\x"),
         (r"a\t\r\n\\\:\*\u00e9\ud83d\ude00\ud83d", "a\t\r\n\\:*é😀\u{fffd}"),
         (r"a \and b \or c \not d", "a and b or c not d"),
         (r"a\nb\nothing \not", "a\nb\nothing not"),
         ("  a  b\u{a0}\t", "a  b"),
         (r"a\u0020", "a "),
     ] {
-        let Expr::Bare(literal) = parse(query).unwrap().expr else {
-            panic!("{query}")
-        };
+        let Expr::Bare(literal) = parse(query).unwrap().expr else { panic!("{query}") };
         assert_eq!(literal.plain(), Some(text), "{query}");
     }
 }
@@ -28,25 +23,10 @@ fn escapes() {
 #[test]
 fn the_spans_are_where_the_texts_are() {
     let query = " a.b : ( \"c\" or d*  ) and e >= 5 ";
-    let Expr::And(parts) = parse(query).unwrap().expr else {
-        panic!()
-    };
-    let Expr::Field {
-        field,
-        values: Values::Or(values),
-    } = &parts[0]
-    else {
-        panic!()
-    };
-    let (Values::One(first), Values::One(second)) = (&values[0], &values[1]) else {
-        panic!()
-    };
-    let Expr::Range {
-        field: bound, value, ..
-    } = &parts[1]
-    else {
-        panic!()
-    };
+    let Expr::And(parts) = parse(query).unwrap().expr else { panic!() };
+    let Expr::Field { field, values: Values::Or(values) } = &parts[0] else { panic!() };
+    let (Values::One(first), Values::One(second)) = (&values[0], &values[1]) else { panic!() };
+    let Expr::Range { field: bound, value, .. } = &parts[1] else { panic!() };
     let texts = [field, first, second, bound, value].map(|literal| &query[literal.span.clone()]);
     assert_eq!(texts, ["a.b", "\"c\"", "d*", "e", "5"]);
 }
@@ -65,25 +45,16 @@ fn literal() -> impl Strategy<Value = Literal> {
         2 => prop::collection::vec(piece, 2..4).prop_map(|pieces| (pieces, false)),
     ]
     .prop_map(|(pieces, quoted)| {
-        let literal = Literal {
-            pieces,
-            quoted,
-            span: 0..0,
-        };
-        Literal {
-            quoted: quoted || literal.is_null(),
-            ..literal
-        }
+        let literal = Literal { pieces, quoted, span: 0..0 };
+        Literal { quoted: quoted || literal.is_null(), ..literal }
     })
 }
 
 fn values() -> impl Strategy<Value = Values> {
     literal().prop_map(Values::One).prop_recursive(3, 12, 3, |inner| {
         let not_not = |values: &Values| !matches!(values, Values::Not(_));
-        let not = inner
-            .clone()
-            .prop_filter("one not", not_not)
-            .prop_map(|values| Values::Not(Box::new(values)));
+        let not =
+            inner.clone().prop_filter("one not", not_not).prop_map(|values| Values::Not(Box::new(values)));
         let not_and = |values: &Values| !matches!(values, Values::And(_));
         let not_or = |values: &Values| !matches!(values, Values::Or(_));
         prop_oneof![
@@ -95,21 +66,11 @@ fn values() -> impl Strategy<Value = Values> {
 }
 
 fn expr() -> impl Strategy<Value = Expr> {
-    let operators = [
-        Operator::Less,
-        Operator::LessOrEqual,
-        Operator::Greater,
-        Operator::GreaterOrEqual,
-    ];
+    let operators = [Operator::Less, Operator::LessOrEqual, Operator::Greater, Operator::GreaterOrEqual];
     let leaf = prop_oneof![
         (literal(), values()).prop_map(|(field, values)| Expr::Field { field, values }),
-        (literal(), prop::sample::select(operators.to_vec()), literal()).prop_map(
-            |(field, operator, value)| Expr::Range {
-                field,
-                operator,
-                value
-            }
-        ),
+        (literal(), prop::sample::select(operators.to_vec()), literal())
+            .prop_map(|(field, operator, value)| Expr::Range { field, operator, value }),
         literal().prop_map(Expr::Bare),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
@@ -117,10 +78,7 @@ fn expr() -> impl Strategy<Value = Expr> {
             inner.clone().prop_map(|part| Expr::Not(Box::new(part))),
             prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::And),
             prop::collection::vec(inner.clone(), 2..4).prop_map(Expr::Or),
-            (literal(), inner).prop_map(|(field, query)| Expr::Nested {
-                field,
-                query: Box::new(query)
-            }),
+            (literal(), inner).prop_map(|(field, query)| Expr::Nested { field, query: Box::new(query) }),
         ]
     })
 }
@@ -144,11 +102,7 @@ fn meaning(expr: &Expr) -> String {
         Expr::Or(parts) => format!("Or{:?}", parts.iter().map(meaning).collect::<Vec<_>>()),
         Expr::Not(inner) => format!("Not({})", meaning(inner)),
         Expr::Field { field, values } => format!("{}:{}", of(field), of_values(values)),
-        Expr::Range {
-            field,
-            operator,
-            value,
-        } => format!("{}{operator:?}{}", of(field), of(value)),
+        Expr::Range { field, operator, value } => format!("{}{operator:?}{}", of(field), of(value)),
         Expr::Nested { field, query } => format!("{}:{{{}}}", of(field), meaning(query)),
         Expr::Bare(value) => of(value),
     }
@@ -156,20 +110,10 @@ fn meaning(expr: &Expr) -> String {
 
 fn check_spans(query: &str, diagnostics: &[Diagnostic]) {
     for diagnostic in diagnostics {
-        assert!(
-            query.get(diagnostic.span.clone()).is_some(),
-            "{:?} in {query:?}",
-            diagnostic.span
-        );
+        assert!(query.get(diagnostic.span.clone()).is_some(), "{:?} in {query:?}", diagnostic.span);
         let rendered = diagnostic.render(query);
-        assert!(
-            rendered.len() < 4_000 && rendered.lines().count() <= 4,
-            "{rendered}"
-        );
-        assert!(
-            rendered.chars().all(|c| c == '\n' || !c.is_control()),
-            "{rendered:?}"
-        );
+        assert!(rendered.len() < 4_000 && rendered.lines().count() <= 4, "{rendered}");
+        assert!(rendered.chars().all(|c| c == '\n' || !c.is_control()), "{rendered:?}");
     }
 }
 

@@ -11,10 +11,7 @@ fn whole_lines_are_handed_out_with_the_byte_after_them() {
     assert_eq!(seen.new_files, 1);
     log.write("ee\n");
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.offsets(), seen.new_files),
-        (vec!["three"], vec![15], 0)
-    );
+    assert_eq!((seen.texts(), seen.offsets(), seen.new_files), (vec!["three"], vec![15], 0));
     assert!(drain(&mut source).lines.is_empty());
 }
 
@@ -27,10 +24,7 @@ fn a_rotated_file_is_read_to_its_end_before_the_new_one() {
     log.rotate();
     log.write("three\n");
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.offsets()),
-        (vec!["two", "three"], vec![8, 14])
-    );
+    assert_eq!((seen.texts(), seen.offsets()), (vec!["two", "three"], vec![8, 14]));
     assert_eq!(seen.lines[0].1.stream, first.lines[0].1.stream);
     assert_eq!((seen.new_files, seen.gaps.len()), (1, 0));
 }
@@ -45,10 +39,7 @@ fn several_rotations_between_two_looks_lose_nothing() {
         log.write(&format!("{number}\n"));
     }
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.offsets()),
-        (vec!["1", "2", "3", "4", "5"], vec![4, 6, 8, 10, 12])
-    );
+    assert_eq!((seen.texts(), seen.offsets()), (vec!["1", "2", "3", "4", "5"], vec![4, 6, 8, 10, 12]));
     assert_eq!((seen.new_files, seen.gaps.len()), (5, 0));
 }
 
@@ -74,10 +65,7 @@ fn an_empty_rotated_file_is_passed() {
     log.rotate();
     log.write("two\n");
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.offsets(), seen.gaps.len()),
-        (vec!["two"], vec![8], 0)
-    );
+    assert_eq!((seen.texts(), seen.offsets(), seen.gaps.len()), (vec!["two"], vec![8], 0));
 }
 
 #[test]
@@ -121,11 +109,9 @@ fn a_look_back_leaves_out_files_rotated_before_it() {
     }
     // Rotations are at 05:52:29.000, .001 and .002; it is 06:00.
     let seconds = 7 * 60 + 31;
-    for (seconds, wanted) in [
-        (seconds, vec!["0", "1", "2"]),
-        (seconds - 1, vec![]),
-        (u64::MAX, vec!["0", "1", "2"]),
-    ] {
+    for (seconds, wanted) in
+        [(seconds, vec!["0", "1", "2"]), (seconds - 1, vec![]), (u64::MAX, vec!["0", "1", "2"])]
+    {
         let mut source = log.source(StartAt::LastSeconds(seconds), None);
         assert_eq!(drain(&mut source).texts(), wanted, "{seconds}");
         assert_eq!(source.position().unwrap().not_before, source.not_before());
@@ -205,10 +191,7 @@ fn a_rotated_file_that_was_deleted_unseen_is_a_gap() {
     fs::remove_file(deleted).unwrap();
     log.write("five\n");
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.reasons()),
-        (vec!["two", "four", "five"], vec![GapReason::Deleted])
-    );
+    assert_eq!((seen.texts(), seen.reasons()), (vec!["two", "four", "five"], vec![GapReason::Deleted]));
     assert_eq!(seen.offsets(), [8, 5, 10]);
 }
 
@@ -238,10 +221,7 @@ fn a_file_compressed_before_it_was_opened_is_one_gap() {
     log.compress(1);
     log.compress(2);
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.reasons()),
-        (vec!["4", "5"], vec![GapReason::Compressed])
-    );
+    assert_eq!((seen.texts(), seen.reasons()), (vec!["4", "5"], vec![GapReason::Compressed]));
 }
 
 #[test]
@@ -258,10 +238,7 @@ fn a_line_that_is_too_long_is_skipped_and_counted() {
     assert_eq!(source.position().unwrap().offset, 110);
     log.write(&format!("{over}\nthree\n"));
     let seen = drain(&mut source);
-    assert_eq!(
-        (seen.texts(), seen.offsets(), seen.skipped),
-        (vec!["three"], vec![183], 1)
-    );
+    assert_eq!((seen.texts(), seen.offsets(), seen.skipped), (vec!["three"], vec![183], 1));
 }
 
 #[test]

@@ -35,10 +35,7 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            rotations: 0,
-        }
+        Self { folder: tempfile::tempdir().unwrap(), rotations: 0 }
     }
 
     fn with(content: &str) -> Self {
@@ -52,17 +49,11 @@ impl Log {
     }
 
     fn rotated(&self, number: u32) -> PathBuf {
-        self.folder
-            .path()
-            .join(format!("audit-2026-11-24T05-52-29.{number:03}.log"))
+        self.folder.path().join(format!("audit-2026-11-24T05-52-29.{number:03}.log"))
     }
 
     fn write(&self, content: &str) {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.live())
-            .unwrap();
+        let mut file = OpenOptions::new().create(true).append(true).open(self.live()).unwrap();
         file.write_all(content.as_bytes()).unwrap();
     }
 
@@ -87,13 +78,7 @@ impl Log {
 
     fn source(&self, start_at: StartAt, resume: Option<FilePosition>) -> FileSource {
         let now = "2026-11-24T06:00:00Z".parse::<Timestamp>().unwrap();
-        FileSource::new(
-            LogRoot::open(self.folder.path()).unwrap(),
-            "audit.log",
-            start_at,
-            now,
-            resume,
-        )
+        FileSource::new(LogRoot::open(self.folder.path()).unwrap(), "audit.log", start_at, now, resume)
     }
 
     fn started(&self) -> FileSource {
@@ -138,11 +123,7 @@ fn try_drain(source: &mut FileSource) -> Result<Seen, SourceError> {
     let mut seen = Seen::default();
     loop {
         let batch = source.read()?;
-        seen.lines.extend(
-            batch
-                .lines()
-                .map(|(line, at)| (String::from_utf8(line.to_vec()).unwrap(), at)),
-        );
+        seen.lines.extend(batch.lines().map(|(line, at)| (String::from_utf8(line.to_vec()).unwrap(), at)));
         seen.new_files += usize::from(batch.identified_new_file());
         seen.skipped += batch.skipped_long_lines();
         seen.gaps.extend(batch.gap().cloned());

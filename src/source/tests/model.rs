@@ -63,12 +63,7 @@ struct Writer {
 
 impl Writer {
     fn new() -> Self {
-        Self {
-            log: Log::new(),
-            files: vec![String::new()],
-            exists: false,
-            lines: 0,
-        }
+        Self { log: Log::new(), files: vec![String::new()], exists: false, lines: 0 }
     }
 
     fn write(&mut self, text: &str) {
@@ -142,14 +137,7 @@ impl Reader {
         let mut source = writer.borrow().log.started().with_limits(chunk, MAX_LINE);
         assert!(source.read().is_err());
         let checkpoints = vec![source.position().unwrap()];
-        Self {
-            writer: Rc::clone(writer),
-            chunk,
-            source,
-            checkpoints,
-            delivered: BTreeMap::new(),
-            from: 0,
-        }
+        Self { writer: Rc::clone(writer), chunk, source, checkpoints, delivered: BTreeMap::new(), from: 0 }
     }
 
     fn act(&mut self, action: &Follow) {
@@ -163,12 +151,7 @@ impl Reader {
                 let index = self.checkpoints.len().saturating_sub(back).max(1) - 1;
                 self.checkpoints.truncate(index + 1);
                 let position = &self.checkpoints[index];
-                self.source = self
-                    .writer
-                    .borrow()
-                    .log
-                    .resumed(position)
-                    .with_limits(self.chunk, MAX_LINE);
+                self.source = self.writer.borrow().log.resumed(position).with_limits(self.chunk, MAX_LINE);
                 self.from = position.offset;
                 self.delivered.clear();
             }
@@ -182,13 +165,9 @@ impl Reader {
                 assert_eq!(batch.gap(), None);
                 for (line, position) in batch.lines() {
                     assert_eq!(position.stream, self.checkpoints[0].stream);
-                    let last = self
-                        .delivered
-                        .last_key_value()
-                        .map_or(self.from, |(&offset, _)| offset);
+                    let last = self.delivered.last_key_value().map_or(self.from, |(&offset, _)| offset);
                     assert!(position.offset > last, "{position:?} after {last}");
-                    self.delivered
-                        .insert(position.offset, String::from_utf8(line.to_vec()).unwrap());
+                    self.delivered.insert(position.offset, String::from_utf8(line.to_vec()).unwrap());
                 }
                 !batch.is_idle()
             }

@@ -18,10 +18,7 @@ fn reading_goes_on_where_it_stopped() {
     let position = after_first_line(&log);
     log.write("three\n");
     let seen = drain(&mut log.resumed(&position));
-    assert_eq!(
-        (seen.texts(), seen.offsets()),
-        (vec!["two", "three"], vec![8, 14])
-    );
+    assert_eq!((seen.texts(), seen.offsets()), (vec!["two", "three"], vec![8, 14]));
     assert_eq!((seen.lines[0].1.stream, seen.new_files), (position.stream, 0));
 }
 
@@ -34,10 +31,7 @@ fn a_file_rotated_while_down_is_found_and_its_successors_follow() {
     log.rotate();
     log.write("four\n");
     let seen = drain(&mut log.resumed(&position));
-    assert_eq!(
-        (seen.texts(), seen.offsets()),
-        (vec!["two", "three", "four"], vec![8, 14, 19])
-    );
+    assert_eq!((seen.texts(), seen.offsets()), (vec!["two", "three", "four"], vec![8, 14, 19]));
     assert_eq!((seen.lines[0].1.stream, seen.gaps.len()), (position.stream, 0));
 }
 
@@ -69,10 +63,7 @@ fn a_first_record_that_only_begins_alike_is_another_file() {
     let log = Log::with("one\n");
     let position = after_first_line(&log);
     fs::write(log.live(), "one more\n").unwrap();
-    assert_eq!(
-        drain(&mut log.resumed(&position)).reasons(),
-        [GapReason::FileGone]
-    );
+    assert_eq!(drain(&mut log.resumed(&position)).reasons(), [GapReason::FileGone]);
 }
 
 #[test]
@@ -90,20 +81,11 @@ fn a_file_that_is_gone_is_a_gap_and_what_is_newer_is_read() {
     fs::remove_file(&gone).unwrap();
     let mut resumed = log.resumed(&position);
     let seen = drain(&mut resumed);
-    assert_eq!(
-        (seen.texts(), seen.reasons()),
-        (vec!["three", "four"], vec![GapReason::FileGone])
-    );
+    assert_eq!((seen.texts(), seen.reasons()), (vec!["three", "four"], vec![GapReason::FileGone]));
     assert_eq!(seen.gaps[0].after, position.position());
     assert_eq!(seen.lines[0].1.stream, seen.gaps[0].stream);
     assert_eq!(seen.offsets(), [6, 11]);
-    assert!(
-        seen.gaps[0]
-            .to_string()
-            .contains("events after offset 8 of stream"),
-        "{}",
-        seen.gaps[0]
-    );
+    assert!(seen.gaps[0].to_string().contains("events after offset 8 of stream"), "{}", seen.gaps[0]);
 }
 
 #[test]
@@ -116,10 +98,7 @@ fn a_file_compressed_while_down_is_one_gap() {
     log.write("four\n");
     log.compress(0);
     let seen = drain(&mut log.resumed(&position));
-    assert_eq!(
-        (seen.texts(), seen.reasons()),
-        (vec!["three", "four"], vec![GapReason::FileGone])
-    );
+    assert_eq!((seen.texts(), seen.reasons()), (vec!["three", "four"], vec![GapReason::FileGone]));
 }
 
 #[test]
@@ -158,11 +137,7 @@ fn what_is_written_after_a_first_look_is_not_missed_by_a_restart() {
     let mut absent = Log::new();
     let mut empty = Log::with("");
     let mut unfinished = Log::with("on");
-    for (log, rest) in [
-        (&mut absent, "one\n"),
-        (&mut empty, "one\n"),
-        (&mut unfinished, "e\n"),
-    ] {
+    for (log, rest) in [(&mut absent, "one\n"), (&mut empty, "one\n"), (&mut unfinished, "e\n")] {
         let mut source = log.source(StartAt::End, None);
         drop(try_drain(&mut source));
         let position = source.position().unwrap();
@@ -171,10 +146,7 @@ fn what_is_written_after_a_first_look_is_not_missed_by_a_restart() {
         log.rotate();
         log.write("two\n");
         let seen = drain(&mut log.resumed(&position));
-        assert_eq!(
-            (seen.texts(), seen.offsets(), seen.gaps.len()),
-            (vec!["one", "two"], vec![4, 8], 0)
-        );
+        assert_eq!((seen.texts(), seen.offsets(), seen.gaps.len()), (vec!["one", "two"], vec![4, 8], 0));
         assert_eq!(seen.lines[0].1.stream, position.stream);
     }
 }
