@@ -43,4 +43,4 @@ memory: ## what `run` keeps in memory while it follows LOG
 	cargo run --release --locked --example memory -- $(LOG)
 
 crds: ## write crds/ anew from the types
-	cargo run --locked -q -- crds --output-dir crds
+	UPDATE_CRDS=1 cargo test --locked --test crds

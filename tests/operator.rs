@@ -4,8 +4,8 @@ mod support;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use support::operator::{
-    Operator, PATIENCE, alerts, counted, install, install_account, install_kinds, rule, source,
-    wait_for_alerts,
+    Operator, PATIENCE, alerts, counted, install, install_account, install_kinds, printed_kinds, rule,
+    source, wait_for_alerts,
 };
 use support::{ControlPlane, Options, wait_for};
 
@@ -48,6 +48,10 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     let operator = Operator::launch(plane, &account)?;
     operator.wait_for_page("/readyz", 503, "auditsources.tripline.dev is missing")?;
     operator.wait_for_page("/livez", 200, "ok")?;
+    let older = printed_kinds()?
+        .replace("tripline.dev/schema-revision: \"1\"", "tripline.dev/schema-revision: \"0\"");
+    plane.apply("admin", &older)?;
+    operator.wait_for_page("/readyz", 503, "is older than this program")?;
     install_kinds(plane)?;
     operator.wait_for_page("/readyz", 200, "ok")?;
 
@@ -303,6 +307,13 @@ fn sources_in_trouble(plane: &ControlPlane) -> Result<()> {
     let later = plane.folder().join("audit/later.log");
     make("later", &later.display().to_string())?;
     make("outside", "/etc/passwd")?;
+    let elsewhere = json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": "elsewhere"},
+        "spec": {"file": {"path": "audit.log"}, "nodeSelector": {"zone": "elsewhere"}},
+    });
+    plane.apply("admin", &elsewhere.to_string())?;
+    let message = wait_for_condition(plane, "auditsource", "elsewhere", "Reading", "False")?;
+    assert!(message.starts_with("NotSelected: ") && message.contains("nodeSelector"), "{message}");
     let message = wait_for_condition(plane, "auditsource", "later", "Reading", "False")?;
     assert!(message.starts_with("NotFound: ") && message.contains("--audit-log-path"), "{message}");
     let message = wait_for_condition(plane, "auditsource", "outside", "Reading", "False")?;

@@ -5,6 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::query::alters_display;
+
 /// The most bytes kept of an ordinary string.
 pub const SHORT: usize = 256;
 /// The most bytes kept of a request URI.
@@ -12,19 +14,11 @@ pub const LONG: usize = 2048;
 
 const ELLIPSIS: &str = "…";
 
-/// Whether a character could change how the text around it is shown.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 /// Escapes `text` until the result would pass `max` bytes; says whether all of it went in.
 fn escape_into(out: &mut String, text: &str, max: usize) -> bool {
     for c in text.chars() {
         let before = out.len();
-        if is_unsafe(c) {
+        if alters_display(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -79,7 +73,7 @@ pub fn long(text: &str, max: usize) -> String {
     let mut tail = Vec::new();
     let mut room = half;
     for c in text.chars().rev() {
-        let shown: String = if is_unsafe(c) { c.escape_unicode().collect() } else { c.to_string() };
+        let shown: String = if alters_display(c) { c.escape_unicode().collect() } else { c.to_string() };
         if shown.len() > room {
             break;
         }

@@ -1,12 +1,13 @@
 //! Writes parcels to the API server: the alert, its Event, its count.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -89,16 +90,17 @@ impl Writer {
     /// Writes until `stop`, then waits for what is on its way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut deliveries = JoinSet::new();
+        // Which group a delivery is of, should it end by a panic.
+        let mut groups: HashMap<task::Id, String> = HashMap::new();
         let mut paused_until = Instant::now();
         loop {
             let now = Instant::now();
             if now >= paused_until {
                 for delivery in self.ledger.take_due(now, CONCURRENCY - deliveries.len()) {
                     let writer = Arc::clone(&self);
-                    deliveries.spawn(async move {
-                        let group = delivery.group.clone();
-                        (writer.deliver(delivery).await, group)
-                    });
+                    let group = delivery.group.clone();
+                    let delivering = deliveries.spawn(async move { writer.deliver(delivery).await });
+                    groups.insert(delivering.id(), group);
                 }
             }
             self.metrics.pending_alerts.set(i64::try_from(self.ledger.pending()).unwrap_or(i64::MAX));
@@ -109,29 +111,36 @@ impl Writer {
                 () = stop.cancelled() => break,
                 () = self.ledger.arrived(), if deliveries.len() < CONCURRENCY => {}
                 () = tokio::time::sleep_until(next.unwrap_or(now).into()), if next.is_some() => {}
-                Some(ended) = deliveries.join_next() => {
-                    if self.ended(ended) {
+                Some(ended) = deliveries.join_next_with_id() => {
+                    if self.ended(ended, &mut groups) {
                         paused_until = Instant::now() + PAUSE;
                     }
                 }
             }
         }
-        while let Some(ended) = deliveries.join_next().await {
-            self.ended(ended);
+        while let Some(ended) = deliveries.join_next_with_id().await {
+            self.ended(ended, &mut groups);
         }
     }
 
     /// Notes how a delivery ended. Says true when the API server as a whole is at fault.
-    fn ended(&self, ended: Result<(Result<(), WriteError>, String), tokio::task::JoinError>) -> bool {
+    fn ended(
+        &self,
+        ended: Result<(task::Id, Result<(), WriteError>), JoinError>,
+        groups: &mut HashMap<task::Id, String>,
+    ) -> bool {
         let now = Instant::now();
-        let (outcome, group) = match ended {
+        let (id, outcome) = match ended {
             Ok(ended) => ended,
             Err(error) => {
-                // Its parcel stays in flight, so it is in every checkpoint and delivered after the next start.
-                warn!(%error, "a delivery ended abnormally");
+                warn!(%error, "a delivery ended abnormally and is tried again");
+                if let Some(group) = groups.remove(&error.id()) {
+                    self.ledger.retry(&group, now);
+                }
                 return false;
             }
         };
+        let Some(group) = groups.remove(&id) else { return false };
         let Err(error) = outcome else {
             self.ledger.settle(&group, now);
             return false;

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::query::alters_display;
+
 /// `text` in one line, with every character that a terminal would act on written as an escape.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
@@ -17,12 +19,12 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
 /// A line of JSON in which such characters are written as JSON's own escapes, so that it says the same.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String> {
     let text = serde_json::to_string(value)?;
-    if !text.chars().any(acts) {
+    if !text.chars().any(alters_display) {
         return Ok(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if acts(character) {
+        if alters_display(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 let _written = write!(out, "\\u{unit:04x}");
             }
@@ -34,13 +36,13 @@ pub(crate) fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String>
 }
 
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(|c| acts(c) && !keep(c)) {
+    if !text.chars().any(|c| alters_display(c) && !keep(c)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         match character {
-            c if !acts(c) || keep(c) => out.push(c),
+            c if !alters_display(c) || keep(c) => out.push(c),
             '\t' => out.push_str("\\t"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
@@ -50,16 +52,6 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-/// Control characters, and those that reorder, separate or hide text.
-fn acts(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

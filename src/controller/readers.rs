@@ -185,7 +185,7 @@ impl Readers {
             None if self.lock().get(&name).is_some_and(|source| source.thread.is_some()) => {
                 return;
             }
-            Some(Some(thread)) => drop(stop_thread(thread).await),
+            Some(Some(thread)) => retire(thread).await,
             _ => {}
         }
         let report = SharedReport::default();
@@ -336,7 +336,7 @@ impl Readers {
                     source = object.name_any(),
                     "the reading thread ended; it starts again at its checkpoint"
                 );
-                drop(stop_thread(thread).await);
+                retire(thread).await;
             }
             self.take(client, DeserializeGuard(Ok(object))).await;
         }
@@ -346,8 +346,17 @@ impl Readers {
         let removed = self.lock().remove(name);
         if let Some(thread) = removed.and_then(|source| source.thread) {
             info!(source = name, "the source is gone; reading ends");
-            drop(stop_thread(thread).await);
+            retire(thread).await;
         }
+    }
+}
+
+/// Stops a thread whose source is read differently or not at all from now on, and saves how far it came.
+async fn retire(thread: ReaderThread) {
+    if let Some(reader) = stop_thread(thread).await
+        && let Err(error) = tokio::task::spawn_blocking(move || reader.finish()).await
+    {
+        error!(%error, "the last checkpoint of a source could not be written");
     }
 }
 

@@ -121,10 +121,17 @@ fn push_shown(shown: &mut String, c: char) {
         '\t' => shown.push_str("\\t"),
         '\n' => shown.push_str("\\n"),
         '\r' => shown.push_str("\\r"),
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
-            shown.extend(c.escape_unicode());
-        }
-        _ if c.is_control() => shown.extend(c.escape_unicode()),
+        _ if alters_display(c) => shown.extend(c.escape_unicode()),
         _ => shown.push(c),
     }
+}
+
+/// Whether a terminal, or whoever shows text, would act on a character instead of showing it: control characters, and
+/// those that reorder, separate or hide the text around them. Nothing that comes from a file or an event is shown with
+/// such a character in it.
+pub fn alters_display(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

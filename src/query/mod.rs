@@ -78,7 +78,7 @@ mod print;
 mod warn;
 
 pub use ast::{Expr, Literal, Operator, Span, Values};
-pub use diagnostic::{Diagnostic, Severity, shown};
+pub use diagnostic::{Diagnostic, Severity, alters_display, shown};
 pub use parser::{MAX_DEPTH, MAX_LENGTH, Parsed, parse};
 
 #[cfg(test)]

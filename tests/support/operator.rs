@@ -46,11 +46,16 @@ pub(crate) fn install_account(plane: &ControlPlane) -> Result<PathBuf> {
 
 /// Installs the kinds only.
 pub(crate) fn install_kinds(plane: &ControlPlane) -> Result<()> {
-    let printed = Command::new(program()).arg("crds").output()?;
-    ensure!(printed.status.success(), "tripline crds failed");
-    plane.apply("admin", &String::from_utf8(printed.stdout)?)?;
+    plane.apply("admin", &printed_kinds()?)?;
     plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
     Ok(())
+}
+
+/// The definitions, as `tripline crds` prints them.
+pub(crate) fn printed_kinds() -> Result<String> {
+    let printed = Command::new(program()).arg("crds").output()?;
+    ensure!(printed.status.success(), "tripline crds failed");
+    Ok(String::from_utf8(printed.stdout)?)
 }
 
 /// An `AuditSource` for the control plane's log.
