@@ -77,7 +77,10 @@ impl RuleStatuses {
             {
                 continue;
             }
-            counted_at.insert(name.clone(), Instant::now());
+            // A new entry that counts nothing yet shall not keep the first match waiting.
+            if (wanted.matches, wanted.alerts, wanted.undecidable) != (present.matches, present.alerts, present.undecidable) {
+                counted_at.insert(name.clone(), Instant::now());
+            }
             let mut object = entry.object;
             object.status = Some(wanted);
             let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
