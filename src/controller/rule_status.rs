@@ -78,10 +78,12 @@ impl RuleStatuses {
                 continue;
             }
             // A new entry that counts nothing yet shall not keep the first match waiting.
-            if (wanted.matches, wanted.alerts, wanted.undecidable) != (present.matches, present.alerts, present.undecidable) {
+            if (wanted.matches, wanted.alerts, wanted.undecidable)
+                != (present.matches, present.alerts, present.undecidable)
+            {
                 counted_at.insert(name.clone(), Instant::now());
             }
-            let mut object = entry.object;
+            let mut object = entry.object.clone();
             object.status = Some(wanted);
             let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
             match call("the rule's status", api.replace_status(&name, &params, &object)).await {

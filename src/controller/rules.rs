@@ -59,7 +59,7 @@ pub struct Refusal {
 /// The rules of the cluster and what became of each.
 #[derive(Default)]
 pub struct Rules {
-    entries: Mutex<BTreeMap<String, RuleEntry>>,
+    entries: Mutex<BTreeMap<String, Arc<RuleEntry>>>,
     /// Stored objects that do not fit the kind, with what is wrong.
     malformed: Mutex<BTreeMap<String, String>>,
     loaded: Arc<ArcSwap<LoadedRules>>,
@@ -77,8 +77,8 @@ impl Rules {
         self.changed.notified().await;
     }
 
-    /// A copy of the entries, for their statuses.
-    pub fn entries(&self) -> Vec<RuleEntry> {
+    /// The entries, for their statuses.
+    pub fn entries(&self) -> Vec<Arc<RuleEntry>> {
         self.lock().values().cloned().collect()
     }
 
@@ -87,7 +87,7 @@ impl Rules {
         self.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, RuleEntry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<RuleEntry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,7 +95,7 @@ impl Rules {
     pub fn note_written(&self, object: DetectionRule) {
         let name = object.name_any();
         if let Some(entry) = self.lock().get_mut(&name) {
-            entry.object = without_bulk(object);
+            Arc::make_mut(entry).object = without_bulk(object);
         }
     }
 
@@ -108,7 +108,7 @@ impl Rules {
             && entry.object.metadata.generation == rule.metadata.generation
         {
             // Only its status or metadata changed.
-            entry.object = without_bulk(rule);
+            Arc::make_mut(entry).object = without_bulk(rule);
             return false;
         }
         drop(entries);
@@ -119,7 +119,8 @@ impl Rules {
         }
         let loaded = compiled.as_ref().ok().map(|c| Arc::clone(&c.loaded.rule));
         let generation = (rule.metadata.uid.clone(), rule.metadata.generation);
-        self.lock().insert(name.clone(), RuleEntry { object: without_bulk(rule), compiled, tests: None });
+        let entry = RuleEntry { object: without_bulk(rule), compiled, tests: None };
+        self.lock().insert(name.clone(), Arc::new(entry));
         if let Some(loaded) = loaded {
             self.test_aside(name, generation, loaded, tests);
         }
@@ -141,7 +142,7 @@ impl Rules {
             if let Some(entry) = rules.lock().get_mut(&name)
                 && (entry.object.metadata.uid.clone(), entry.object.metadata.generation) == generation
             {
-                entry.tests = Some(outcomes);
+                Arc::make_mut(entry).tests = Some(outcomes);
             }
             rules.changed.notify_one();
         });
