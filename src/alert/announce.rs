@@ -10,9 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
+use super::call::{call, write_params};
 use super::error::WriteError;
 use super::text;
-use super::writer::{call, write_params};
 use crate::api::{CONTROLLER, SecurityAlert};
 
 /// The most bytes of a note, by the API server's own validation.

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::known::Destination;
-use super::ledger::{Delivery, Ledger, Match};
+use super::ledger::{Delivery, Ledger};
 use super::parcel::Parcel;
-use super::{RuleFacts, alert_object, counted};
+use super::{Match, RuleFacts, alert_object, counted};
 use crate::api::{DetectionRule, RecordPlace, SecurityAlert, TriageState};
 use crate::detect::GroupValue;
 use crate::event::{Event, Tape};

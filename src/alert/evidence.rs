@@ -1,16 +1,17 @@
 //! The evidence of a match: what an alert says of the rule, the group and the event.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::ledger::Match;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
     Detection, DetectionRule, EventEvidence, GroupField, ObjectEvidence, RecordPlace, Sample, Severity,
     Threat, UserEvidence,
 };
+use crate::detect::GroupValue;
 use crate::event::{Event, User};
 
 /// The most groups of a user, and source addresses, that an alert shows.
@@ -55,8 +56,23 @@ impl From<&DetectionRule> for RuleFacts {
     }
 }
 
+/// One match at its decisive stage, on its way to an alert.
+#[derive(Debug)]
+pub struct Match<'a> {
+    /// The rule.
+    pub rule: &'a Arc<RuleFacts>,
+    /// The group's values.
+    pub group: &'a [GroupValue],
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// Where the record stands.
+    pub place: &'a RecordPlace,
+    /// The event's own time.
+    pub time: Timestamp,
+}
+
 /// The evidence of a match, whose group has the hash `group_hash`.
-pub fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
+pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
     let rule = found.rule;
     let group = found.group.iter().map(|value| GroupField {
         field: short(&value.field, SHORT),
@@ -80,7 +96,7 @@ pub fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
 }
 
 /// A match among the newest few of an alert.
-pub fn sample(event: &Event<'_>, place: &RecordPlace, time: Timestamp) -> Sample {
+pub(super) fn sample(event: &Event<'_>, place: &RecordPlace, time: Timestamp) -> Sample {
     Sample {
         time: Some(MicroTime(time)),
         audit_id: shortened(event.audit_id()),

@@ -6,19 +6,16 @@
 //! stops neither reading nor the position.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::evidence::{self, RuleFacts};
+use super::evidence::{self, Match};
 use super::known::{Destination, KnownAlert, destination};
 use super::name::group_hash;
 use super::parcel::Parcel;
 use crate::api::{RecordPlace, SecurityAlert, Severity};
-use crate::detect::GroupValue;
-use crate::event::Event;
 
 /// The most parcels that wait. When they are all taken, reading waits: the log is the queue then.
 pub(super) const MAX_PARCELS: usize = 5_000;
@@ -26,21 +23,6 @@ pub(super) const MAX_PARCELS: usize = 5_000;
 const UPDATE_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(10);
-
-/// One match at its decisive stage, on its way to an alert.
-#[derive(Debug)]
-pub struct Match<'a> {
-    /// The rule.
-    pub rule: &'a Arc<RuleFacts>,
-    /// The group's values.
-    pub group: &'a [GroupValue],
-    /// The event.
-    pub event: &'a Event<'a>,
-    /// Where the record stands.
-    pub place: &'a RecordPlace,
-    /// The event's own time.
-    pub time: Timestamp,
-}
 
 #[derive(Default)]
 struct Group {

@@ -7,6 +7,7 @@
 
 mod announce;
 mod build;
+mod call;
 #[cfg(test)]
 mod crash_test;
 mod error;
@@ -21,10 +22,11 @@ mod writer;
 
 pub use announce::{Announcement, EventTarget};
 pub use build::{alert_object, counted};
-pub use error::WriteError;
-pub use evidence::{RuleFacts, detection, sample};
-pub use ledger::{Ledger, Match};
+pub use call::{call, write_params};
+pub use error::{Chain, WriteError};
+pub use evidence::{Match, RuleFacts};
+pub use ledger::Ledger;
 pub use name::group_hash;
 pub use parcel::{Parcel, Segment};
 pub use rejected::Rejected;
-pub use writer::{Chain, Writer, call};
+pub use writer::Writer;

@@ -1,11 +1,10 @@
 //! Writes parcels to the API server: the alert, its Event, its count.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,8 @@ use tracing::{info, warn};
 
 use super::announce::Announcement;
 use super::build::{alert_object, counted};
-use super::error::WriteError;
+use super::call::{call, write_params};
+use super::error::{Chain, WriteError};
 use super::known::Destination;
 use super::ledger::{Delivery, Ledger};
 use super::name::short_hash;
@@ -23,31 +23,10 @@ use crate::telemetry::{AlertLabels, CategoryLabels, Metrics};
 
 /// How many writes are on their way at once.
 const CONCURRENCY: usize = 8;
-/// How long the API server is given for one answer.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often one parcel is tried against changes by others before it waits.
 const ATTEMPTS: u32 = 8;
 /// How long nothing is sent after the API server failed as a whole.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Makes one call to the API server, with a timeout. `what` is asked of it, as it stands in an error.
-///
-/// # Errors
-/// When it fails or takes too long.
-pub async fn call<T>(
-    what: &'static str,
-    request: impl Future<Output = kube::Result<T>>,
-) -> Result<T, WriteError> {
-    match tokio::time::timeout(CALL_TIMEOUT, request).await {
-        Ok(answer) => answer.map_err(|error| WriteError::of(what, error)),
-        Err(_) => Err(WriteError::TimedOut { what, after: CALL_TIMEOUT }),
-    }
-}
-
-/// Parameters of every write.
-pub(super) fn write_params() -> PostParams {
-    PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() }
-}
 
 /// Takes parcels out of the [`Ledger`] and brings them to the API server, most severe first, until told to stop.
 pub struct Writer {
@@ -260,19 +239,4 @@ fn is_already_exists(error: &kube::Error) -> bool {
 
 fn is_conflict_or_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
-}
-
-/// An error with all its causes, for one log line.
-pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::loaded_rules::LoadedRules;
 use super::progress::{RuleCounts, SourceCounts};
-use super::reader::{SourceSettings, Surroundings};
+use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Outcome};

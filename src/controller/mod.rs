@@ -11,13 +11,15 @@ mod readers;
 mod rule_status;
 mod rules;
 mod source_status;
+mod surroundings;
 
 pub use loaded_rules::{LoadedRule, LoadedRules};
 pub use own_requests::{Ignored, IgnoredUsers};
 pub use preflight::wait_until_ready;
 pub use progress::{Progress, RuleCounts, SourceCounts};
-pub use reader::{Reader, Surroundings};
+pub use reader::Reader;
 pub use readers::Readers;
 pub use rule_status::RuleStatuses;
 pub use rules::Rules;
 pub use source_status::SourceStatuses;
+pub use surroundings::{SourceSettings, Surroundings};

@@ -5,22 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use tracing::{error, info, warn};
 
 use super::judge::{Judge, Stopped, Tally, Workspace};
-use super::loaded_rules::LoadedRules;
-use super::own_requests::IgnoredUsers;
 use super::progress::{Progress, SharedReport, Trouble};
-use crate::alert::{Chain, Ledger};
+use super::surroundings::{SourceSettings, Surroundings};
+use crate::alert::Chain;
 use crate::api::reason;
-use crate::event::Stage;
-use crate::source::{
-    Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, StateFolder, Wakeup,
-};
-use crate::telemetry::{CategoryLabels, Metrics, SourceLabels};
+use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
+use crate::telemetry::{CategoryLabels, SourceLabels};
 
 /// How long the log is left alone when nothing wakes the thread.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
@@ -28,34 +23,6 @@ const SAFETY_POLL: Duration = Duration::from_millis(250);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a checkpoint is written at most.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What a reading thread is told about its source.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceSettings {
-    /// The `AuditSource`.
-    pub name: String,
-    /// The log's path, as the source names it.
-    pub path: String,
-    /// The cluster's name, for `orchestrator.cluster.name`.
-    pub cluster: Option<String>,
-    /// The stages the audit policy leaves out.
-    pub omitted_stages: Vec<Stage>,
-}
-
-/// Everything else a reading thread works with.
-#[derive(Clone)]
-pub struct Surroundings {
-    /// The rules in force.
-    pub rules: Arc<ArcSwap<LoadedRules>>,
-    /// Where detections go.
-    pub ledger: Arc<Ledger>,
-    /// Whose requests are passed over.
-    pub ignored: Arc<IgnoredUsers>,
-    /// What it counts.
-    pub metrics: Arc<Metrics>,
-    /// Where checkpoints are.
-    pub state: Arc<StateFolder>,
-}
 
 /// Reads one source. Owned by its thread.
 pub struct Reader {

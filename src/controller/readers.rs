@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::progress::{Progress, SharedReport, Trouble};
-use super::reader::{Reader, SourceSettings, Surroundings};
+use super::reader::Reader;
+use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::{Chain, WriteError, call};
 use crate::api::{AuditSource, AuditStage, StartAt, reason};
 use crate::event::Stage;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::compile::TestOutcome;
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
-use crate::alert::{Chain, Ledger, WriteError, call, text};
+use crate::alert::{Chain, Ledger, WriteError, call, text, write_params};
 use crate::api::{
     Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent, condition_type, reason,
 };
@@ -85,8 +85,7 @@ impl RuleStatuses {
             }
             let mut object = entry.object.clone();
             object.status = Some(wanted);
-            let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
-            match call("the rule's status", api.replace_status(&name, &params, &object)).await {
+            match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(written) => self.rules.note_written(written),
                 Err(error) => self.failed(&name, &error),
             }

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::progress::Report;
 use super::readers::{Readers, SourceEntry};
-use crate::alert::{Chain, call, text};
+use crate::alert::{Chain, call, text, write_params};
 use crate::api::{
     AuditSource, AuditSourceStatus, Condition, ConditionStatus, SourceAgent, condition_type, reason,
 };
@@ -86,8 +85,7 @@ impl SourceStatuses {
             written.insert(name.clone(), Written { at: Instant::now(), others });
             let mut object = entry.object;
             object.status = Some(wanted);
-            let params = PostParams { field_manager: Some("tripline".to_owned()), ..PostParams::default() };
-            match call("the source's status", api.replace_status(&name, &params, &object)).await {
+            match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(object) => self.readers.note_written(object),
                 Err(error) if error.is_conflict() || error.category() == "not_found" => {
                     debug!(source = name, "the source changed while its status was written");
