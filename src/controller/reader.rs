@@ -17,10 +17,6 @@ use crate::api::reason;
 use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
 use crate::telemetry::{CategoryLabels, SourceLabels};
 
-/// How long the log is left alone when nothing wakes the thread.
-const SAFETY_POLL: Duration = Duration::from_millis(250);
-/// How long a log that cannot be read is left alone.
-const RETRY: Duration = Duration::from_secs(1);
 /// How often a checkpoint is written at most.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -87,7 +83,7 @@ impl Reader {
             match self.turn() {
                 Ok(Turn::More) => {}
                 Ok(Turn::Idle) => {
-                    self.wakeup.wait(SAFETY_POLL);
+                    self.wakeup.wait(Wakeup::SAFETY_POLL);
                 }
                 Ok(Turn::Stopped) => {
                     self.abandoned = true;
@@ -95,7 +91,10 @@ impl Reader {
                 }
                 Err(error) => {
                     self.report_trouble(&error);
-                    self.wakeup.wait(RETRY);
+                    // That the log was not there yet is a position too: a log that comes later is read from its start,
+                    // also by a process that was started in between.
+                    self.unsaved |= self.saved_at.is_none() && self.file.position().is_some();
+                    self.wakeup.wait(Wakeup::SAFETY_POLL);
                 }
             }
             if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL) {
