@@ -7,6 +7,7 @@ mod own_requests;
 mod preflight;
 mod progress;
 mod reader;
+mod reader_thread;
 mod readers;
 mod rule_status;
 mod rules;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Parcel;
+use crate::alert::{Chain, Parcel};
+use crate::api::reason;
+use crate::source::SourceError;
 
 /// What a source's checkpoint holds beside the position.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -75,6 +77,18 @@ pub struct Trouble {
     pub message: String,
 }
 
+impl Trouble {
+    /// What a source's status says of an error, with what a person can do about it.
+    pub(super) fn of(error: &SourceError) -> Self {
+        Self { reason: reason_of(error), message: format!("{}; {}", Chain(error), remedy(error)) }
+    }
+
+    /// Trouble that has no reason of its own.
+    pub(super) fn unreadable(message: String) -> Self {
+        Self { reason: reason::UNREADABLE, message }
+    }
+}
+
 /// How far a reading thread has come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
@@ -101,5 +115,31 @@ impl SharedReport {
     pub fn lock(&self) -> MutexGuard<'_, Report> {
         // A report is plain numbers: whatever a panicking thread left in it is shown as it is.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reason_of(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NotFound { .. } => reason::NOT_FOUND,
+        SourceError::PermissionDenied { .. } => reason::PERMISSION_DENIED,
+        SourceError::OutsideLogRoot { .. } => reason::OUTSIDE_LOG_ROOT,
+        _ => reason::UNREADABLE,
+    }
+}
+
+/// What a person can do about it.
+fn remedy(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NotFound { .. } => {
+            "check `spec.file.path` against kube-apiserver's --audit-log-path, and that the folder (not the file) is \
+             mounted; it is read as soon as it is there"
+        }
+        SourceError::PermissionDenied { .. } => {
+            "kube-apiserver writes its log with mode 0600: run as its owner, usually root; it is tried again"
+        }
+        SourceError::OutsideLogRoot { .. } => {
+            "name a path beneath --log-root, without links that lead out of it"
+        }
+        _ => "it is tried again",
     }
 }

@@ -13,7 +13,6 @@ use super::judge::{Judge, Stopped, Tally, Workspace};
 use super::progress::{Progress, SharedReport, Trouble};
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Chain;
-use crate::api::reason;
 use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
 use crate::telemetry::{CategoryLabels, SourceLabels};
 
@@ -182,7 +181,7 @@ impl Reader {
     fn report_trouble(&self, error: &SourceError) {
         let category = error.category();
         self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
-        let trouble = trouble(error);
+        let trouble = Trouble::of(error);
         let mut report = self.report.lock();
         if report.trouble.as_ref() != Some(&trouble) {
             warn!(source = self.settings.name, category, message = trouble.message, "the log cannot be read");
@@ -245,35 +244,4 @@ enum Turn {
     Idle,
     /// Told to stop in the middle of a batch.
     Stopped,
-}
-
-/// What a source's status says of an error.
-pub(super) fn trouble(error: &SourceError) -> Trouble {
-    Trouble { reason: reason_of(error), message: format!("{}; {}", Chain(error), remedy(error)) }
-}
-
-fn reason_of(error: &SourceError) -> &'static str {
-    match error {
-        SourceError::NotFound { .. } => reason::NOT_FOUND,
-        SourceError::PermissionDenied { .. } => reason::PERMISSION_DENIED,
-        SourceError::OutsideLogRoot { .. } => reason::OUTSIDE_LOG_ROOT,
-        _ => reason::UNREADABLE,
-    }
-}
-
-/// What a person can do about it.
-fn remedy(error: &SourceError) -> &'static str {
-    match error {
-        SourceError::NotFound { .. } => {
-            "check `spec.file.path` against kube-apiserver's --audit-log-path, and that the folder (not the file) is \
-             mounted; it is read as soon as it is there"
-        }
-        SourceError::PermissionDenied { .. } => {
-            "kube-apiserver writes its log with mode 0600: run as its owner, usually root; it is tried again"
-        }
-        SourceError::OutsideLogRoot { .. } => {
-            "name a path beneath --log-root, without links that lead out of it"
-        }
-        _ => "it is tried again",
-    }
 }

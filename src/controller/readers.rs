@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -20,11 +18,12 @@ use tracing::{debug, error, info, warn};
 
 use super::progress::{Progress, SharedReport, Trouble};
 use super::reader::Reader;
+use super::reader_thread::ReaderThread;
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::{Chain, WriteError, call};
-use crate::api::{AuditSource, AuditStage, StartAt, reason};
+use crate::api::{AuditSource, AuditStage, StartAt};
 use crate::event::Stage;
-use crate::source::{self, FileSource, Loaded, LogRoot, Waker, Wakeup};
+use crate::source::{self, FilePosition, FileSource, Loaded, LogRoot, Wakeup};
 
 /// How often the threads are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,13 +43,6 @@ struct Source {
     selected: bool,
     report: SharedReport,
     thread: Option<ReaderThread>,
-}
-
-struct ReaderThread {
-    settings: SourceSettings,
-    stop: Arc<AtomicBool>,
-    waker: Waker,
-    handle: JoinHandle<Reader>,
 }
 
 /// The sources of the cluster and their reading threads.
@@ -151,7 +143,7 @@ impl Readers {
         let threads: Vec<_> = self.lock().values_mut().filter_map(|source| source.thread.take()).collect();
         let mut readers = Vec::new();
         for thread in threads {
-            readers.extend(stop_thread(thread).await);
+            readers.extend(thread.stop().await);
         }
         readers
     }
@@ -174,7 +166,7 @@ impl Readers {
         let settings = self.settings(&object);
         let running = self.lock().get_mut(&name).and_then(|source| {
             let wanted = matches!(selection, Ok(true));
-            let keep = source.thread.as_ref().is_some_and(|t| wanted && t.settings == settings);
+            let keep = source.thread.as_ref().is_some_and(|t| wanted && t.is_for(&settings));
             if keep {
                 source.object = object.clone();
                 None
@@ -186,20 +178,29 @@ impl Readers {
             None if self.lock().get(&name).is_some_and(|source| source.thread.is_some()) => {
                 return;
             }
-            Some(Some(thread)) => retire(thread).await,
+            Some(Some(thread)) => thread.retire().await,
             _ => {}
         }
         let report = SharedReport::default();
         let selected = !matches!(selection, Ok(false));
-        let thread = match selection {
-            Ok(true) => self.start(&object, settings, &report),
-            Ok(false) => None,
-            Err(error) => {
-                let message = format!("the labels of this node could not be read: {}", Chain(&error));
-                report.lock().trouble = Some(Trouble { reason: reason::UNREADABLE, message });
-                None
-            }
+        let started = match selection {
+            Ok(true) => self.start(&object, settings, &report).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(Trouble::unreadable(format!(
+                "the labels of this node could not be read: {}",
+                Chain(&error)
+            ))),
         };
+        let before = self.lock().get(&name).and_then(|source| source.report.lock().trouble.clone());
+        let thread = started.unwrap_or_else(|trouble| {
+            // It is tried again every second; once is enough to say it.
+            if before.as_ref() != Some(&trouble) {
+                let Trouble { reason, message } = &trouble;
+                warn!(source = name, reason, message, "the source cannot be read");
+            }
+            report.lock().trouble = Some(trouble);
+            None
+        });
         self.lock().insert(name, Source { object, selected, report, thread });
         self.changed.notify_one();
     }
@@ -232,56 +233,11 @@ impl Readers {
         object: &AuditSource,
         settings: SourceSettings,
         report: &SharedReport,
-    ) -> Option<ReaderThread> {
+    ) -> Result<ReaderThread, Trouble> {
         let (name, path) = (settings.name.clone(), settings.path.clone());
-        let trouble = |trouble: Trouble| {
-            warn!(
-                source = name,
-                reason = trouble.reason,
-                message = trouble.message,
-                "the source cannot be read"
-            );
-            report.lock().trouble = Some(trouble);
-        };
-        let unreadable = |message: String| trouble(Trouble { reason: reason::UNREADABLE, message });
-        let root = match LogRoot::open(&self.log_root) {
-            Ok(root) => root,
-            Err(error) => {
-                trouble(super::reader::trouble(&error));
-                return None;
-            }
-        };
-        let mut resume = None;
-        match self.around.state.load::<Progress>(&name, &path) {
-            Ok(Loaded::Found(checkpoint)) => {
-                if self
-                    .restored
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert((name.clone(), path.clone()))
-                {
-                    self.around.ledger.restore(checkpoint.found.pending);
-                }
-                report.lock().counts = checkpoint.found.counts;
-                resume = checkpoint.position;
-            }
-            Ok(Loaded::None) => {
-                self.restored
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert((name.clone(), path.clone()));
-            }
-            Ok(Loaded::Unreadable { why, kept_as }) => {
-                error!(source = name, why, kept_as = %kept_as.display(), "the checkpoint cannot be used; reading begins as for the first time");
-                let mut report = report.lock();
-                report.counts.gaps += 1;
-                report.counts.last_gap = format!("the checkpoint cannot be used: {why}");
-            }
-            Err(error) => {
-                unreadable(Chain(&error).to_string());
-                return None;
-            }
-        }
+        let root = LogRoot::open(&self.log_root).map_err(|error| Trouble::of(&error))?;
+        let folder = root.folder_of(&path).map_err(|error| Trouble::of(&error))?;
+        let resume = self.resume(&name, &path, report)?;
         let start_at = match object.spec.start_at {
             StartAt::End => source::StartAt::End,
             StartAt::Start => source::StartAt::Start,
@@ -289,35 +245,36 @@ impl Readers {
                 source::StartAt::LastSeconds(object.spec.last_seconds.unwrap_or_default().unsigned_abs())
             }
         };
-        let folder = match root.folder_of(&path) {
-            Ok(folder) => folder,
-            Err(error) => {
-                trouble(super::reader::trouble(&error));
-                return None;
-            }
-        };
         let file = FileSource::new(root, path.clone(), start_at, Timestamp::now(), resume);
-        let stop = Arc::new(AtomicBool::new(false));
-        let wakeup = Wakeup::new(folder);
-        let waker = wakeup.waker();
-        let around = self.around.clone();
-        let reader = Reader::new(settings.clone(), around, file, wakeup, Arc::clone(&stop), report.clone());
-        let reader = match reader {
-            Ok(reader) => reader,
-            Err(error) => {
-                unreadable(Chain(&error).to_string());
-                return None;
+        let thread =
+            ReaderThread::start(settings, self.around.clone(), file, Wakeup::new(folder), report.clone())?;
+        info!(source = name, path, "reading");
+        Ok(thread)
+    }
+
+    /// Takes in what a source's checkpoint holds; gives where reading goes on.
+    fn resume(&self, name: &str, path: &str, report: &SharedReport) -> Result<Option<FilePosition>, Trouble> {
+        let loaded = self.around.state.load::<Progress>(name, path);
+        let loaded = loaded.map_err(|error| Trouble::unreadable(Chain(&error).to_string()))?;
+        // What was pending when the process began is put back once: after that the ledger itself knows better.
+        let key = (name.to_owned(), path.to_owned());
+        let first = self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        match loaded {
+            Loaded::None => Ok(None),
+            Loaded::Found(checkpoint) => {
+                if first {
+                    self.around.ledger.restore(checkpoint.found.pending);
+                }
+                report.lock().counts = checkpoint.found.counts;
+                Ok(checkpoint.position)
             }
-        };
-        let spawned = std::thread::Builder::new().name(format!("read-{name}")).spawn(move || reader.run());
-        match spawned {
-            Ok(handle) => {
-                info!(source = name, path, "reading");
-                Some(ReaderThread { settings, stop, waker, handle })
-            }
-            Err(error) => {
-                unreadable(format!("no thread could be started: {error}"));
-                None
+            Loaded::Unreadable { why, kept_as } => {
+                let kept_as = kept_as.display();
+                error!(source = name, why, %kept_as, "the checkpoint cannot be used; reading begins as for the first time");
+                let mut report = report.lock();
+                report.counts.gaps += 1;
+                report.counts.last_gap = format!("the checkpoint cannot be used: {why}");
+                Ok(None)
             }
         }
     }
@@ -327,8 +284,7 @@ impl Readers {
         let ended: Vec<_> = {
             let mut sources = self.lock();
             let selected = sources.values_mut().filter(|source| source.selected);
-            let ended =
-                selected.filter(|source| source.thread.as_ref().is_none_or(|t| t.handle.is_finished()));
+            let ended = selected.filter(|source| source.thread.as_ref().is_none_or(ReaderThread::has_ended));
             ended.map(|source| (source.object.clone(), source.thread.take())).collect()
         };
         for (object, thread) in ended {
@@ -337,7 +293,7 @@ impl Readers {
                     source = object.name_any(),
                     "the reading thread ended; it starts again at its checkpoint"
                 );
-                retire(thread).await;
+                thread.retire().await;
             }
             self.take(client, DeserializeGuard(Ok(object))).await;
         }
@@ -347,30 +303,7 @@ impl Readers {
         let removed = self.lock().remove(name);
         if let Some(thread) = removed.and_then(|source| source.thread) {
             info!(source = name, "the source is gone; reading ends");
-            retire(thread).await;
-        }
-    }
-}
-
-/// Stops a thread whose source is read differently or not at all from now on, and saves how far it came.
-async fn retire(thread: ReaderThread) {
-    if let Some(reader) = stop_thread(thread).await
-        && let Err(error) = tokio::task::spawn_blocking(move || reader.finish()).await
-    {
-        error!(%error, "the last checkpoint of a source could not be written");
-    }
-}
-
-/// Stops a thread and waits for it; none if it had panicked.
-async fn stop_thread(thread: ReaderThread) -> Option<Reader> {
-    thread.stop.store(true, Ordering::Release);
-    thread.waker.wake();
-    let name = thread.settings.name;
-    match tokio::task::spawn_blocking(move || thread.handle.join()).await {
-        Ok(Ok(reader)) => Some(reader),
-        _ => {
-            error!(source = name, "the reading thread had panicked");
-            None
+            thread.retire().await;
         }
     }
 }
