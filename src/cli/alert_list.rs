@@ -1,0 +1,123 @@
+//! The alerts that `replay` prints: numbered as `run` would number them, written one after the other.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use tabwriter::TabWriter;
+
+use super::terminal;
+use crate::alert::{Ledger, Parcel, alert_object, counted};
+use crate::api::SecurityAlert;
+
+/// How alerts are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Form {
+    /// A line an alert.
+    #[default]
+    Table,
+    /// A List of SecurityAlerts.
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
+/// Alerts, oldest first. An object is some kilobytes, so each is made when it is printed.
+pub(super) struct AlertList<'a> {
+    node: &'a str,
+    parcels: Vec<(u32, Parcel)>,
+}
+
+impl<'a> AlertList<'a> {
+    /// What the ledger holds as the alerts that `run` would have written.
+    pub(super) fn take(ledger: &'a Ledger) -> Self {
+        let mut ordinals: HashMap<String, u32> = HashMap::new();
+        let number = |parcel: Parcel| {
+            let ordinal = ordinals.entry(parcel.opening.group_hash.clone()).or_default();
+            *ordinal += 1;
+            (*ordinal, parcel)
+        };
+        let mut parcels: Vec<_> = ledger.take_all().into_iter().map(number).collect();
+        parcels.sort_by(|(one, a), (two, b)| {
+            let (of_a, of_b) = (&a.opening, &b.opening);
+            let a = (a.first, &of_a.rule_name, &of_a.group_hash, one);
+            a.cmp(&(b.first, &of_b.rule_name, &of_b.group_hash, two))
+        });
+        Self { node: ledger.node(), parcels }
+    }
+
+    /// Prints the alerts.
+    pub(super) fn print(&self, form: Form, out: &mut dyn Write) -> io::Result<()> {
+        match form {
+            Form::Table => self.print_table(out),
+            Form::Json => self.print_json(out),
+            Form::Yaml => self.print_yaml(out),
+        }
+    }
+
+    fn alerts(&self) -> impl Iterator<Item = SecurityAlert> {
+        self.parcels.iter().map(|(ordinal, parcel)| {
+            let mut alert = alert_object(&parcel.opening, *ordinal);
+            alert.status = Some(counted(None, parcel, self.node));
+            alert
+        })
+    }
+
+    fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(
+            out,
+            "{{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"List\",\n  \"metadata\": {{}},\n  \"items\": ["
+        )?;
+        for (number, alert) in self.alerts().enumerate() {
+            // A string in JSON has no line break of its own, so every line can be moved to the right.
+            let text = terminal::escape_json(&serde_json::to_string_pretty(&alert)?).replace('\n', "\n    ");
+            write!(out, "{}\n    {text}", if number == 0 { "" } else { "," })?;
+        }
+        writeln!(out, "{}]\n}}", if self.parcels.is_empty() { "" } else { "\n  " })
+    }
+
+    fn print_yaml(&self, out: &mut dyn Write) -> io::Result<()> {
+        let start = "apiVersion: v1\nkind: List\nmetadata: {}\nitems:";
+        writeln!(out, "{start}{}", if self.parcels.is_empty() { " []" } else { "" })?;
+        for alert in self.alerts() {
+            let mut text = serde_saphyr::to_string(&alert).map_err(io::Error::other)?;
+            if terminal::is_unsafe(&text) {
+                // Only a quoted string can hold an escape. JSON, all of whose strings are quoted, is YAML as well.
+                text = terminal::escape_yaml(&serde_json::to_string(&alert)?).into_owned();
+            }
+            writeln!(out, "- {}", text.trim_end().replace('\n', "\n  "))?;
+        }
+        Ok(())
+    }
+
+    fn print_table(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.parcels.is_empty() {
+            return Ok(());
+        }
+        let mut table = TabWriter::new(out).minwidth(0).padding(3);
+        writeln!(table, "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN")?;
+        for alert in self.alerts() {
+            let detection = alert.spec.detection;
+            let status = alert.status.unwrap_or_default();
+            let none = || "<none>".to_owned();
+            let time = |time: Option<MicroTime>| time.map_or_else(none, |time| seconds(time.0));
+            let cells = [
+                alert.metadata.name.unwrap_or_default(),
+                detection.severity.as_str().to_owned(),
+                detection.rule_name,
+                detection.event.user.and_then(|user| user.username).unwrap_or_else(none),
+                detection.target,
+                status.count.to_string(),
+                time(status.first_seen_time),
+                time(status.last_seen_time),
+            ];
+            writeln!(table, "{}", cells.map(|cell| terminal::line(&cell).into_owned()).join("\t"))?;
+        }
+        table.flush()
+    }
+}
+
+fn seconds(time: Timestamp) -> String {
+    format!("{time:.0}")
+}
