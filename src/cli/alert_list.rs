@@ -26,25 +26,58 @@ pub(super) enum Form {
 /// Alerts, oldest first. An object is some kilobytes, so each is made when it is printed.
 pub(super) struct AlertList<'a> {
     node: &'a str,
-    parcels: Vec<(u32, Parcel)>,
+    alerts: Vec<Found>,
+}
+
+/// What makes up one alert.
+struct Found {
+    ordinal: u32,
+    /// Opens it; its times reach over `more` as well.
+    first: Parcel,
+    /// Joined it, in order.
+    more: Vec<Parcel>,
+}
+
+impl Found {
+    fn takes(&self, parcel: &Parcel) -> bool {
+        self.first.holds(parcel.first) || self.first.holds(parcel.last) || parcel.holds(self.first.first)
+    }
+
+    fn join(&mut self, parcel: Parcel) {
+        self.first.first = self.first.first.min(parcel.first);
+        self.first.last = self.first.last.max(parcel.last);
+        self.more.push(parcel);
+    }
+
+    fn alert(&self, node: &str) -> SecurityAlert {
+        let mut alert = alert_object(&self.first.opening, self.ordinal);
+        let parcels = std::iter::once(&self.first).chain(&self.more);
+        alert.status = parcels.fold(None, |status, parcel| Some(counted(status, parcel, node)));
+        alert
+    }
 }
 
 impl<'a> AlertList<'a> {
     /// What the ledger holds as the alerts that `run` would have written.
     pub(super) fn take(ledger: &'a Ledger) -> Self {
-        let mut ordinals: HashMap<String, u32> = HashMap::new();
-        let number = |parcel: Parcel| {
-            let ordinal = ordinals.entry(parcel.opening.group_hash.clone()).or_default();
-            *ordinal += 1;
-            (*ordinal, parcel)
-        };
-        let mut parcels: Vec<_> = ledger.take_all().into_iter().map(number).collect();
-        parcels.sort_by(|(one, a), (two, b)| {
-            let (of_a, of_b) = (&a.opening, &b.opening);
-            let a = (a.first, &of_a.rule_name, &of_a.group_hash, one);
-            a.cmp(&(b.first, &of_b.rule_name, &of_b.group_hash, two))
+        let mut groups: HashMap<String, Vec<Found>> = HashMap::new();
+        for parcel in ledger.take_all() {
+            let group = groups.entry(parcel.opening.group_hash.clone()).or_default();
+            match group.iter_mut().rev().find(|found| found.takes(&parcel)) {
+                Some(found) => found.join(parcel),
+                None => {
+                    let ordinal = group.last().map_or(1, |found| found.ordinal + 1);
+                    group.push(Found { ordinal, first: parcel, more: Vec::new() });
+                }
+            }
+        }
+        let mut alerts: Vec<_> = groups.into_values().flatten().collect();
+        alerts.sort_by(|a, b| {
+            let (of_a, of_b) = (&a.first.opening, &b.first.opening);
+            let key = (a.first.first, &of_a.rule_name, &of_a.group_hash, a.ordinal);
+            key.cmp(&(b.first.first, &of_b.rule_name, &of_b.group_hash, b.ordinal))
         });
-        Self { node: ledger.node(), parcels }
+        Self { node: ledger.node(), alerts }
     }
 
     /// Prints the alerts.
@@ -57,11 +90,7 @@ impl<'a> AlertList<'a> {
     }
 
     fn alerts(&self) -> impl Iterator<Item = SecurityAlert> {
-        self.parcels.iter().map(|(ordinal, parcel)| {
-            let mut alert = alert_object(&parcel.opening, *ordinal);
-            alert.status = Some(counted(None, parcel, self.node));
-            alert
-        })
+        self.alerts.iter().map(|found| found.alert(self.node))
     }
 
     fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -74,12 +103,12 @@ impl<'a> AlertList<'a> {
             let text = terminal::escape_json(&serde_json::to_string_pretty(&alert)?).replace('\n', "\n    ");
             write!(out, "{}\n    {text}", if number == 0 { "" } else { "," })?;
         }
-        writeln!(out, "{}]\n}}", if self.parcels.is_empty() { "" } else { "\n  " })
+        writeln!(out, "{}]\n}}", if self.alerts.is_empty() { "" } else { "\n  " })
     }
 
     fn print_yaml(&self, out: &mut dyn Write) -> io::Result<()> {
         let start = "apiVersion: v1\nkind: List\nmetadata: {}\nitems:";
-        writeln!(out, "{start}{}", if self.parcels.is_empty() { " []" } else { "" })?;
+        writeln!(out, "{start}{}", if self.alerts.is_empty() { " []" } else { "" })?;
         for alert in self.alerts() {
             let mut text = serde_saphyr::to_string(&alert).map_err(io::Error::other)?;
             if terminal::is_unsafe(&text) {
@@ -92,7 +121,7 @@ impl<'a> AlertList<'a> {
     }
 
     fn print_table(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.parcels.is_empty() {
+        if self.alerts.is_empty() {
             return Ok(());
         }
         let mut table = TabWriter::new(out).minwidth(0).padding(3);
