@@ -95,3 +95,144 @@ pub(super) fn destination(parcel: &mut Parcel, known: &[KnownAlert], taken: u32)
         None => Destination::Open(known.iter().map(|a| a.ordinal).max().unwrap_or(0).max(taken) + 1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const HOUR: i64 = 3_600;
+
+    fn time(second: i64) -> String {
+        format!("{:.6}", Timestamp::from_second(second).unwrap())
+    }
+
+    /// An alert opened at offset 10 of stream `t` at second 10,000, with this state and status.
+    fn alert(ordinal: u32, state: &str, status: &Value) -> KnownAlert {
+        let object = json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "SecurityAlert",
+            "metadata": {"name": format!("r-k3j5mwq2xr7ta-{ordinal}")},
+            "spec": {
+                "detection": {
+                    "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "", "target": "",
+                    "event": {"stageTime": time(10_000), "stream": "t", "offset": 10},
+                },
+                "triage": {"state": state},
+            },
+            "status": status,
+        });
+        KnownAlert::of(&serde_json::from_value(object).unwrap(), "n")
+    }
+
+    /// The status of an alert that was seen from `first` to `last` and counts stream `t` up to `offset`.
+    fn seen(first: i64, last: i64, offset: i64) -> Value {
+        json!({
+            "count": 1, "firstSeenTime": time(first), "lastSeenTime": time(last),
+            "sources": [
+                {"node": "n", "source": "s", "stream": "t", "offset": offset, "count": 1},
+                {"node": "other", "source": "s", "stream": "u", "offset": 1_000, "count": 1},
+            ],
+        })
+    }
+
+    /// A parcel of one match of stream `t` at this second and offset.
+    fn parcel(second: i64, offset: i64) -> Parcel {
+        let detection = json!({
+            "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "", "target": "", "event": {},
+        });
+        let sample = json!({"target": "", "node": "n", "source": "s", "stream": "t", "offset": offset});
+        let (detection, sample) = (serde_json::from_value(detection), serde_json::from_value(sample));
+        let time = Timestamp::from_second(second).unwrap();
+        Parcel::new(detection.unwrap(), HOUR, sample.unwrap(), time)
+    }
+
+    fn goes(second: i64, offset: i64, known: &[KnownAlert], taken: u32) -> Destination {
+        destination(&mut parcel(second, offset), known, taken)
+    }
+
+    fn join(ordinal: u32) -> Destination {
+        Destination::Join(format!("r-k3j5mwq2xr7ta-{ordinal}"))
+    }
+
+    #[test]
+    fn an_open_alert_takes_what_is_within_its_window() {
+        let known = [alert(1, "Open", &seen(10_000, 12_000, 20))];
+        for (second, wanted) in [
+            (10_000 - HOUR, join(1)),
+            (11_000, join(1)),
+            (12_000 + HOUR, join(1)),
+            (10_000 - HOUR - 1, Destination::Open(2)),
+            (12_000 + HOUR + 1, Destination::Open(2)),
+        ] {
+            assert_eq!(goes(second, 30, &known, 0), wanted, "{second}");
+        }
+        assert_eq!(goes(11_000, 30, &[], 0), Destination::Open(1));
+    }
+
+    #[test]
+    fn a_parcel_that_reaches_beyond_an_alert_on_both_sides_joins_it() {
+        let known = [alert(1, "Open", &seen(10_000, 10_000, 20))];
+        let mut wide = parcel(0, 30);
+        wide.last = Timestamp::from_second(100_000).unwrap();
+        assert_eq!(destination(&mut wide, &known, 0), join(1));
+    }
+
+    #[test]
+    fn a_closed_alert_takes_nothing_but_still_counts() {
+        let known = [
+            alert(1, "Closed", &seen(10_000, 12_000, 20)),
+            alert(2, "Acknowledged", &seen(12_500, 12_500, 25)),
+        ];
+        assert_eq!(goes(12_000, 20, &known, 0), Destination::Counted);
+        assert_eq!(goes(12_000, 25, &known, 0), Destination::Counted);
+        assert_eq!(goes(12_500, 30, &known, 0), join(2));
+        assert_eq!(goes(12_500, 30, &known[..1], 0), Destination::Open(2));
+    }
+
+    #[test]
+    fn of_several_that_would_take_it_the_newest_does() {
+        let known = [alert(2, "Open", &seen(10_000, 10_000, 20)), alert(1, "Open", &seen(9_000, 9_000, 15))];
+        assert_eq!(goes(9_500, 30, &known, 0), join(2));
+    }
+
+    #[test]
+    fn an_alert_that_was_opened_and_never_counted_belongs_to_the_match_it_was_opened_with() {
+        for state in ["Open", "Closed"] {
+            let known = [alert(1, state, &Value::Null)];
+            assert_eq!(goes(10_000, 10, &known, 0), join(1), "{state}");
+        }
+        // Another match of a closed one opens the next.
+        assert_eq!(goes(10_000, 20, &[alert(1, "Closed", &Value::Null)], 0), Destination::Open(2));
+        // Without a status its window is around the match it was opened with.
+        assert_eq!(goes(10_000 + HOUR, 20, &[alert(1, "Open", &Value::Null)], 0), join(1));
+        assert_eq!(goes(10_001 + HOUR, 20, &[alert(1, "Open", &Value::Null)], 0), Destination::Open(2));
+    }
+
+    #[test]
+    fn a_stream_of_another_node_is_not_this_ones() {
+        let known = alert(1, "Open", &seen(10_000, 10_000, 20));
+        assert!(known.counts("t", 20) && !known.counts("t", 21) && !known.counts("u", 1));
+    }
+
+    #[test]
+    fn what_is_counted_already_is_taken_out_of_a_parcel() {
+        let known = [alert(1, "Open", &seen(10_000, 10_000, 20))];
+        let mut parcel = parcel(10_000, 20);
+        parcel.segments.push(Segment {
+            stream: "v".to_owned(),
+            lowest: 5,
+            highest: 5,
+            ..parcel.segments[0].clone()
+        });
+        assert_eq!(destination(&mut parcel, &known, 0), join(1));
+        assert_eq!((parcel.segments.len(), parcel.segments[0].stream.as_str()), (1, "v"));
+    }
+
+    #[test]
+    fn an_ordinal_is_never_used_twice() {
+        let known = [alert(3, "Closed", &seen(0, 0, 5))];
+        assert_eq!(goes(10_000, 30, &known, 0), Destination::Open(4));
+        assert_eq!(goes(10_000, 30, &known, 7), Destination::Open(8));
+        assert_eq!(goes(10_000, 30, &[], 7), Destination::Open(8));
+    }
+}

@@ -115,3 +115,85 @@ pub(super) fn add_sample(samples: &mut Vec<Sample>, sample: Sample) {
         samples.remove(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn sample(stream: &str, offset: i64, time: i64) -> Sample {
+        let place = RecordPlace { node: "n".into(), source: "s".into(), stream: stream.into(), offset };
+        Sample { time: Some(MicroTime(at(time))), place, ..Sample::default() }
+    }
+
+    fn parcel(first: Sample, time: i64) -> Parcel {
+        let opening = serde_json::json!({
+            "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "", "target": "", "event": {},
+        });
+        Parcel::new(serde_json::from_value(opening).unwrap(), 60, first, at(time))
+    }
+
+    fn offsets(parcel: &Parcel) -> Vec<i64> {
+        parcel.samples.iter().map(|sample| sample.place.offset).collect()
+    }
+
+    #[test]
+    fn a_parcel_counts_each_stream_by_itself() {
+        let mut parcel = parcel(sample("a", 10, 1_000), 1_000);
+        parcel.add(sample("a", 20, 1_010), at(1_010));
+        parcel.add(sample("b", 5, 990), at(990));
+        let segment = |stream: &str, count, lowest, highest| Segment {
+            source: "s".into(),
+            stream: stream.into(),
+            count,
+            lowest,
+            highest,
+        };
+        assert_eq!(parcel.segments, [segment("a", 2, 10, 20), segment("b", 1, 5, 5)]);
+        assert_eq!((parcel.count(), parcel.first, parcel.last), (3, at(990), at(1_010)));
+    }
+
+    #[test]
+    fn the_window_reaches_from_both_ends() {
+        let mut parcel = parcel(sample("a", 10, 1_000), 1_000);
+        parcel.add(sample("a", 20, 1_050), at(1_050));
+        for (second, holds) in [(939, false), (940, true), (1_020, true), (1_110, true), (1_111, false)] {
+            assert_eq!(parcel.holds(at(second)), holds, "{second}");
+        }
+        assert!(within(Timestamp::MIN, Timestamp::MIN, i64::MAX, Timestamp::MAX));
+    }
+
+    #[test]
+    fn the_newest_samples_stay_in_the_order_of_their_time() {
+        let mut parcel = parcel(sample("a", 1, 100), 100);
+        for (offset, second) in [(2, 90), (3, 110), (4, 110), (5, 95), (6, 120), (7, 80)] {
+            parcel.add(sample("a", offset, second), at(second));
+        }
+        // 7 is older than all, 2 made room for 6.
+        assert_eq!(offsets(&parcel), [5, 1, 3, 4, 6]);
+        assert_eq!(parcel.count(), 7);
+    }
+
+    #[test]
+    fn a_record_is_a_sample_once() {
+        let mut samples = vec![sample("a", 1, 100)];
+        add_sample(&mut samples, sample("a", 1, 100));
+        add_sample(&mut samples, sample("b", 1, 100));
+        assert_eq!(samples.len(), 2);
+    }
+
+    #[test]
+    fn a_parcel_that_was_stored_is_the_same_but_for_its_seal() {
+        let mut parcel = parcel(sample("a", 10, 1_000), 1_000);
+        let text = serde_json::to_string(&parcel).unwrap();
+        parcel.sealed = true;
+        let mut restored: Parcel = serde_json::from_str(&text).unwrap();
+        assert!(!restored.sealed);
+        restored.sealed = true;
+        assert_eq!(restored, parcel);
+    }
+}

@@ -33,6 +33,19 @@ pub(super) struct Line<'a> {
     pub(super) text: Result<&'a [u8], TooLong>,
 }
 
+/// Whether the log can be opened. A pipe is left alone: whoever writes to it would notice.
+pub(super) fn check(path: &Path) -> anyhow::Result<()> {
+    let opened = || {
+        path.metadata()
+            .and_then(|found| if found.is_file() { File::open(path)?.metadata() } else { Ok(found) })
+    };
+    if path.as_os_str() != "-" {
+        let found = opened().with_context(|| format!("{} cannot be opened", path.display()))?;
+        anyhow::ensure!(!found.is_dir(), "{} is a folder: name the logs in it", path.display());
+    }
+    Ok(())
+}
+
 impl LogFile {
     /// Opens a log: plain, gzip by its `.gz`, or standard input for `-`. `progress` is told how much of the file was
     /// read.

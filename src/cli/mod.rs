@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. The exit code is 0 when all is well, 1 when
 //! rules or tests have errors, 2 when the command or its input cannot be used.
 
+mod alert_list;
 pub mod completion;
 pub mod crds;
 mod document;

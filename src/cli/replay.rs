@@ -1,6 +1,6 @@
 //! `tripline replay`: what rules make of logs that are already written.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,12 +8,12 @@ use std::time::Instant;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use tabwriter::TabWriter;
 
-use super::log_file::{LogFile, TooLong};
+use super::alert_list::{AlertList, Form};
+use super::log_file::{self, LogFile, TooLong};
 use super::{Outcome, load, terminal};
-use crate::alert::{Ledger, Match, Parcel, alert_object, counted, text};
-use crate::api::{Mode, RecordPlace, SecurityAlert};
+use crate::alert::{Ledger, Match, text};
+use crate::api::{Mode, RecordPlace};
 use crate::controller::{LoadedRule, LoadedRules};
 use crate::detect::{self, Context, Judgement};
 use crate::event::{Event, Stage, Tape};
@@ -34,7 +34,8 @@ Logs are read in the order given, as one. Without --matches the result is what `
 a group, each request counted once at its decisive stage, exceptions applied. With --matches every event that meets
 a query is printed, before all of that. Lines that are no audit event are counted and the first few shown.
 
-Exit codes: 0 all was read, 1 a rule has an error, 2 a path cannot be read or holds no rule.")]
+Exit codes: 0 all was read, 1 a rule has an error (the others were applied), 2 a path cannot be read or holds no
+rule. Where a log cannot be read to its end, what was found up to there is printed.")]
 pub struct Args {
     /// Files and folders with rules; may be given several times
     #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
@@ -54,18 +55,6 @@ pub struct Args {
     /// A stage that the audit policy leaves out, repeatable: a request is then decided at another
     #[arg(long, value_name = "STAGE", value_delimiter = ',', env = "TRIPLINE_OMIT_STAGES")]
     omit_stage: Vec<String>,
-}
-
-/// How alerts are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// A line an alert.
-    #[default]
-    Table,
-    /// A List of SecurityAlerts.
-    Json,
-    /// The same as YAML.
-    Yaml,
 }
 
 #[derive(Serialize)]
@@ -103,6 +92,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         })
         .collect();
     let omitted_stages = super::explain::stages(&args.omit_stage)?;
+    // A misspelt name is said now, not when the logs before it are read.
+    args.logs.iter().try_for_each(|path| log_file::check(path))?;
     let mut replay = Replay {
         rules: &rules,
         context: Context { cluster: args.cluster.as_deref(), omitted_stages: &omitted_stages },
@@ -111,18 +102,17 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         totals: Totals::default(),
         outcomes: Vec::new(),
     };
-    let progress = progress_bar(&args.logs);
+    let progress = progress_bar(args);
     let started = Instant::now();
-    for (number, path) in args.logs.iter().enumerate() {
-        replay.read(number, path, &progress, out)?;
-    }
+    let mut logs = args.logs.iter().enumerate();
+    let read = logs.try_for_each(|(number, path)| replay.read(number, path, &progress, out));
     progress.finish_and_clear();
     if !args.matches {
-        print_alerts(&alerts(&replay.ledger), args.output, out)?;
+        AlertList::take(&replay.ledger).print(args.output, out)?;
     }
     out.flush()?;
     replay.totals.report(started.elapsed().as_secs_f64());
-    Ok(Outcome::from(!broken))
+    read.map(|()| Outcome::from(!broken))
 }
 
 /// Rules on their way through logs.
@@ -157,7 +147,7 @@ impl Replay<'_> {
             place.offset = place.offset.saturating_add_unsigned(line.length);
             self.totals.bytes += line.length;
             let event = match line.text {
-                Ok([]) => continue,
+                Ok([]) => Err("an empty line".to_owned()),
                 Ok(text) => Event::decode(text, &mut tape).map_err(|why| why.to_string()),
                 Err(TooLong) => Err("longer than 16 MiB".to_owned()),
             };
@@ -166,7 +156,8 @@ impl Replay<'_> {
                 Err(why) => {
                     self.totals.malformed += 1;
                     if self.totals.malformed <= SHOWN_MALFORMED {
-                        eprintln!("{}:{}: {}", terminal::line(&file), line.number, terminal::line(&why));
+                        let shown = format!("{file}:{}: {why}", line.number);
+                        progress.suspend(|| eprintln!("{}", terminal::line(&shown)));
                     }
                 }
             }
@@ -204,62 +195,6 @@ impl Replay<'_> {
     }
 }
 
-/// What the ledger holds as the objects that `run` would have written, oldest first.
-fn alerts(ledger: &Ledger) -> Vec<SecurityAlert> {
-    let mut ordinals = std::collections::HashMap::new();
-    let parcels = ledger.take_all();
-    let alert = |parcel: &Parcel| {
-        let ordinal = ordinals.entry(parcel.opening.group_hash.clone()).or_insert(0_u32);
-        *ordinal += 1;
-        let mut alert = alert_object(&parcel.opening, *ordinal);
-        alert.status = Some(counted(None, parcel, NODE));
-        alert
-    };
-    let mut alerts: Vec<_> = parcels.iter().map(alert).collect();
-    let first =
-        |alert: &SecurityAlert| alert.status.as_ref().and_then(|s| s.first_seen_time.as_ref().map(|t| t.0));
-    alerts.sort_by(|a, b| (first(a), &a.metadata.name).cmp(&(first(b), &b.metadata.name)));
-    alerts
-}
-
-fn print_alerts(alerts: &[SecurityAlert], form: Form, out: &mut dyn Write) -> anyhow::Result<()> {
-    let list = || serde_json::json!({ "apiVersion": "v1", "kind": "List", "metadata": {}, "items": alerts });
-    match form {
-        Form::Json => {
-            serde_json::to_writer_pretty(&mut *out, &list())?;
-            writeln!(out)?;
-        }
-        Form::Yaml => write!(out, "{}", serde_saphyr::to_string(&list())?)?,
-        Form::Table if alerts.is_empty() => {}
-        Form::Table => {
-            let mut table = TabWriter::new(&mut *out).minwidth(0).padding(3);
-            writeln!(table, "NAME\tSEVERITY\tRULE\tUSER\tTARGET\tCOUNT\tFIRST SEEN\tLAST SEEN")?;
-            for alert in alerts {
-                let detection = &alert.spec.detection;
-                let status = alert.status.clone().unwrap_or_default();
-                let user =
-                    detection.event.user.as_ref().and_then(|u| u.username.as_deref()).unwrap_or("<none>");
-                let time = |t: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
-                    t.map_or_else(|| "<none>".to_owned(), |t| format!("{:.0}", t.0))
-                };
-                let cells = [
-                    alert.metadata.name.clone().unwrap_or_default(),
-                    detection.severity.as_str().to_owned(),
-                    detection.rule_name.clone(),
-                    user.to_owned(),
-                    detection.target.clone(),
-                    status.count.to_string(),
-                    time(status.first_seen_time),
-                    time(status.last_seen_time),
-                ];
-                writeln!(table, "{}", cells.map(|cell| terminal::line(&cell).into_owned()).join("\t"))?;
-            }
-            table.flush()?;
-        }
-    }
-    Ok(())
-}
-
 impl Totals {
     /// Counts an outcome; says whether it is a match, and whether it is a detection.
     fn count(&mut self, what: Judgement) -> (bool, bool) {
@@ -294,12 +229,13 @@ impl Totals {
 }
 
 /// A bar on a terminal, nothing elsewhere. Its length is the files' size on disk, unknown for standard input.
-fn progress_bar(logs: &[PathBuf]) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+fn progress_bar(args: &Args) -> ProgressBar {
+    // Matches are printed while the bar is there: on one terminal they would break each other's lines.
+    if !io::stderr().is_terminal() || (args.matches && io::stdout().is_terminal()) {
         return ProgressBar::hidden();
     }
-    let sizes = logs.iter().map(|path| std::fs::metadata(path).map(|m| m.len()));
-    let bar = match sizes.sum::<std::io::Result<u64>>() {
+    let sizes = args.logs.iter().map(|path| std::fs::metadata(path).map(|m| m.len()));
+    let bar = match sizes.sum::<io::Result<u64>>() {
         Ok(length) => ProgressBar::new(length),
         Err(_) => ProgressBar::no_length(),
     };

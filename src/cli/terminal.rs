@@ -16,23 +16,46 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |character| character == '\n')
 }
 
+/// Whether `text` of several lines holds such a character.
+pub(crate) fn is_unsafe(text: &str) -> bool {
+    text.chars().any(|character| character != '\n' && alters_display(character))
+}
+
 /// A line of JSON in which such characters are written as JSON's own escapes, so that it says the same.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String> {
-    let text = serde_json::to_string(value)?;
-    if !text.chars().any(alters_display) {
-        return Ok(text);
+    Ok(escape_json(&serde_json::to_string(value)?).into_owned())
+}
+
+/// JSON of one or several lines, written so.
+pub(crate) fn escape_json(text: &str) -> Cow<'_, str> {
+    escape_quoted(text, |out, character| {
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            let _written = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// The same for JSON that is read as YAML, which knows no pairs of surrogates.
+pub(crate) fn escape_yaml(text: &str) -> Cow<'_, str> {
+    escape_quoted(text, |out, character| {
+        let _written = write!(out, "\\U{:08x}", u32::from(character));
+    })
+}
+
+/// A line break that is left stands between values, never in a string.
+fn escape_quoted(text: &str, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    if !is_unsafe(text) {
+        return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if alters_display(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                let _written = write!(out, "\\u{unit:04x}");
-            }
+        if character != '\n' && alters_display(character) {
+            write(&mut out, character);
         } else {
             out.push(character);
         }
     }
-    Ok(out)
+    Cow::Owned(out)
 }
 
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -66,6 +89,10 @@ mod tests {
         let written = json(&text).unwrap();
         assert!(written.is_ascii(), "{written}");
         assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        let written = escape_yaml(&serde_json::to_string(text).unwrap()).into_owned();
+        assert!(written.is_ascii() && !is_unsafe(&written), "{written}");
+        assert_eq!(serde_saphyr::from_str::<String>(&written).unwrap(), text);
+        assert_eq!(escape_json("[\n1,\n\"\u{202e}\"\n]"), "[\n1,\n\"\\u202e\"\n]");
         assert!(matches!(line("plain"), Cow::Borrowed(_)));
     }
 }

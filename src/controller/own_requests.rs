@@ -68,3 +68,121 @@ fn is_own_request(event: &Event<'_>) -> bool {
     matches!(&*subresource, "" | "status")
         && OWN_REQUESTS.iter().any(|(g, r, verbs)| *g == group && *r == resource && verbs.contains(&&*verb))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::event::Tape;
+
+    const ACCOUNT: &str = "system:serviceaccount:tripline-system:tripline";
+
+    /// What becomes of a request of `user`'s for `resource`, written `group/resource/subresource`, with `more` at the
+    /// top level of its event.
+    fn judged(user: &str, verb: &str, resource: &str, more: &Value) -> Option<Ignored> {
+        let mut parts = resource.split('/');
+        let mut part = || parts.next().unwrap_or_default();
+        let mut event = json!({
+            "verb": verb, "user": {"username": user},
+            "objectRef": {"apiGroup": part(), "resource": part(), "subresource": part(), "name": "x"},
+        });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (text, mut tape) = (event.to_string(), Tape::default());
+        let ignored = IgnoredUsers {
+            own_account: Some(ACCOUNT.to_owned()),
+            users: vec!["system:apiserver".to_owned()],
+        };
+        ignored.ignores(&Event::from_object(&text, &mut tape).unwrap())
+    }
+
+    fn of_own_account(verb: &str, resource: &str) -> Option<Ignored> {
+        judged(ACCOUNT, verb, resource, &json!({}))
+    }
+
+    #[test]
+    fn what_the_operator_asks_for_is_passed_over() {
+        for (verb, resource) in [
+            ("watch", "tripline.dev/detectionrules"),
+            ("list", "tripline.dev/auditsources"),
+            ("update", "tripline.dev/detectionrules/status"),
+            ("patch", "tripline.dev/detectionrules/status"),
+            ("update", "tripline.dev/auditsources/status"),
+            ("create", "tripline.dev/securityalerts"),
+            ("get", "tripline.dev/securityalerts"),
+            ("update", "tripline.dev/securityalerts/status"),
+            ("create", "events.k8s.io/events"),
+            ("get", "/pods"),
+            ("get", "/nodes"),
+            ("get", "apiextensions.k8s.io/customresourcedefinitions"),
+            ("create", "authentication.k8s.io/selfsubjectreviews"),
+        ] {
+            assert_eq!(of_own_account(verb, resource), Some(Ignored::Own), "{verb} {resource}");
+        }
+        // In the log the core group is a missing field.
+        let object = json!({"objectRef": {"resource": "pods", "namespace": "shop", "name": "web-0"}});
+        assert_eq!(judged(ACCOUNT, "get", "", &object), Some(Ignored::Own));
+    }
+
+    #[test]
+    fn the_same_account_used_for_anything_else_is_judged() {
+        for (verb, resource) in [
+            ("list", "/pods"),
+            ("get", "/secrets"),
+            ("list", "/secrets"),
+            ("create", "/pods/exec"),
+            ("get", "/pods/exec"),
+            ("get", "/pods/log"),
+            ("create", "/serviceaccounts/token"),
+            ("get", "apps/pods"),
+            ("delete", "tripline.dev/securityalerts"),
+            ("deletecollection", "tripline.dev/securityalerts"),
+            ("patch", "tripline.dev/securityalerts/status"),
+            ("create", "tripline.dev/detectionrules"),
+            ("delete", "tripline.dev/detectionrules"),
+            ("delete", "apiextensions.k8s.io/customresourcedefinitions"),
+            ("create", "authorization.k8s.io/selfsubjectrulesreviews"),
+            ("create", "rbac.authorization.k8s.io/clusterrolebindings"),
+        ] {
+            assert_eq!(of_own_account(verb, resource), None, "{verb} {resource}");
+        }
+        // A request that names no object, such as one for the API server's metrics.
+        assert_eq!(judged(ACCOUNT, "get", "", &json!({"objectRef": null})), None);
+        assert_eq!(judged(ACCOUNT, "get", "/pods", &json!({"verb": null})), None);
+    }
+
+    #[test]
+    fn impersonation_hides_nothing() {
+        let acting = json!({"impersonatedUser": {"username": "system:admin"}});
+        assert_eq!(judged(ACCOUNT, "get", "/pods", &acting), None);
+        // Somebody else who acts as the operator is that somebody.
+        let acting = json!({"impersonatedUser": {"username": ACCOUNT}});
+        assert_eq!(judged("alice", "get", "/pods", &acting), None);
+        let acting = json!({"impersonatedUser": {"username": "system:apiserver"}});
+        assert_eq!(judged("alice", "get", "/pods", &acting), None);
+    }
+
+    #[test]
+    fn other_users_are_judged() {
+        for user in
+            ["alice", "", "system:serviceaccount:tripline-system:other", "system:serviceaccount:x:tripline"]
+        {
+            assert_eq!(judged(user, "get", "/pods", &json!({})), None, "{user}");
+        }
+        assert_eq!(judged(ACCOUNT, "get", "/pods", &json!({"user": null})), None);
+        assert_eq!(judged(ACCOUNT, "get", "/pods", &json!({"user": {}})), None);
+        let nobody = IgnoredUsers::default();
+        let mut tape = Tape::default();
+        assert_eq!(
+            nobody.ignores(&Event::from_object("{\"user\":{\"username\":\"\"}}", &mut tape).unwrap()),
+            None
+        );
+    }
+
+    #[test]
+    fn a_user_that_is_to_be_ignored_is_for_every_request() {
+        assert_eq!(judged("system:apiserver", "delete", "/secrets", &json!({})), Some(Ignored::User));
+        assert_eq!(judged("system:apiserver:x", "delete", "/secrets", &json!({})), None);
+        assert_eq!((Ignored::Own.as_str(), Ignored::User.as_str()), ("own", "user"));
+    }
+}

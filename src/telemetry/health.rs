@@ -72,3 +72,24 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], super::metrics::encode(&shared.registry))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_no_part_says_otherwise() {
+        let health = Health::default();
+        assert!(health.reasons().is_empty());
+        health.not_ready("rules", "not yet read");
+        health.not_ready("cluster", "a definition is missing");
+        health.not_ready("cluster", "no answer");
+        assert_eq!(health.reasons(), ["cluster: no answer", "rules: not yet read"]);
+        // A part that was never mentioned is ready anyway; a clone speaks of the same process.
+        health.clone().ready("alerts");
+        health.clone().ready("cluster");
+        assert_eq!(health.reasons(), ["rules: not yet read"]);
+        health.ready("rules");
+        assert!(health.reasons().is_empty());
+    }
+}

@@ -184,3 +184,65 @@ pub(super) fn encode(registry: &Registry) -> String {
     }
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the text has a sample that begins so, with this value.
+    fn has(text: &str, sample: &str, value: &str) -> bool {
+        text.lines().any(|line| line.rsplit_once(' ') == Some((sample, value)))
+    }
+
+    #[test]
+    fn every_metric_is_there_before_anything_happened() {
+        let metrics = Metrics::new();
+        drop(metrics.start_source("apiserver"));
+        metrics.start_rule("a-rule", "High");
+        let text = encode(&metrics.registry());
+        for sample in [
+            "tripline_events_total{source=\"apiserver\"}",
+            "tripline_malformed_lines_total{source=\"apiserver\",reason=\"not_json\"}",
+            "tripline_malformed_lines_total{source=\"apiserver\",reason=\"too_long\"}",
+            "tripline_ignored_events_total{source=\"apiserver\",reason=\"own\"}",
+            "tripline_matches_total{rule=\"a-rule\"}",
+            "tripline_suppressed_total{rule=\"a-rule\"}",
+            "tripline_undecidable_total{rule=\"a-rule\"}",
+            "tripline_alerts_total{rule=\"a-rule\",severity=\"High\"}",
+            "tripline_source_gaps_total{source=\"apiserver\"}",
+            "tripline_write_errors_total{category=\"forbidden\"}",
+            "tripline_write_errors_total{category=\"unreachable\"}",
+            "tripline_rejected_alerts_total",
+            "tripline_kubernetes_events_total",
+            "tripline_pending_alerts",
+            "tripline_rules",
+            "tripline_invalid_rules",
+            "tripline_checkpoint_errors_total",
+        ] {
+            assert!(has(&text, sample, "0"), "{sample}:\n{text}");
+        }
+        assert!(text.contains("tripline_build_info{version=\""), "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn a_source_tells_its_lag() {
+        let metrics = Metrics::new();
+        let labels = SourceLabels { source: "apiserver".to_owned() };
+        metrics.source_lag_bytes.get_or_create(&labels).set(512);
+        metrics.source_lag_seconds.get_or_create(&labels).set(1.5);
+        let text = encode(&metrics.registry());
+        assert!(has(&text, "tripline_source_lag_bytes{source=\"apiserver\"}", "512"), "{text}");
+        assert!(has(&text, "tripline_source_lag_seconds{source=\"apiserver\"}", "1.5"), "{text}");
+    }
+
+    #[test]
+    fn a_rule_that_is_gone_leaves_no_series() {
+        let metrics = Metrics::new();
+        metrics.start_rule("gone", "Low");
+        metrics.start_rule("stays", "Low");
+        metrics.end_rule("gone");
+        let text = encode(&metrics.registry());
+        assert!(!text.contains("gone") && text.contains("stays"), "{text}");
+    }
+}

@@ -89,3 +89,26 @@ spec:
 "
     )
 }
+
+/// A line of the audit log, without its newline: an allowed request of alice's, with `changes` to its top level.
+pub(crate) fn event(changes: serde_json::Value) -> String {
+    let mut event = serde_json::json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "id-1",
+        "stage": "ResponseComplete", "requestURI": "/api/v1/namespaces/shop/pods", "verb": "create",
+        "user": {"username": "alice"}, "sourceIPs": ["10.0.0.5"],
+        "objectRef": {"resource": "pods", "namespace": "shop", "name": "web-0", "apiVersion": "v1"},
+        "responseStatus": {"code": 201}, "stageTimestamp": "2026-01-01T00:00:00.000000Z",
+        "annotations": {"authorization.k8s.io/decision": "allow"},
+    });
+    if let (Some(event), serde_json::Value::Object(changes)) = (event.as_object_mut(), changes) {
+        event.extend(changes);
+    }
+    event.to_string()
+}
+
+/// Whether a terminal would do anything but show `text` from left to right.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let reorders =
+        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().all(|c| (c == '\n' || !c.is_control()) && !reorders(c))
+}
