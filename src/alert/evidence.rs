@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
     Detection, DetectionRule, EventEvidence, GroupField, ObjectEvidence, RecordPlace, Sample, Severity,
-    Threat, UserEvidence,
+    Threat, ThreatReference, UserEvidence,
 };
 use crate::detect::GroupValue;
 use crate::event::{Event, User};
@@ -47,12 +47,26 @@ impl From<&DetectionRule> for RuleFacts {
             generation: rule.metadata.generation.unwrap_or_default(),
             severity: spec.severity,
             window_seconds: spec.grouping.window_seconds,
-            rule_id: spec.rule_id.clone(),
+            rule_id: spec.rule_id.as_deref().map(|id| short(id, SHORT)),
             title: short(&spec.display_name, SHORT),
             risk_score: spec.risk_score,
-            threat: spec.threat.clone(),
-            tags: spec.tags.clone(),
+            threat: spec.threat.iter().map(shown_threat).collect(),
+            tags: spec.tags.iter().map(|tag| short(tag, 128)).collect(),
         }
+    }
+}
+
+/// A threat whose texts are safe to show. The schema bounds them where they come from.
+fn shown_threat(threat: &Threat) -> Threat {
+    let reference = |entry: &ThreatReference| ThreatReference {
+        id: short(&entry.id, 32),
+        name: short(&entry.name, 128),
+        reference: entry.reference.as_deref().map(|page| short(page, SHORT)),
+    };
+    Threat {
+        framework: short(&threat.framework, 64),
+        tactic: reference(&threat.tactic),
+        techniques: threat.techniques.iter().map(reference).collect(),
     }
 }
 

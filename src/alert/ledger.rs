@@ -98,7 +98,7 @@ impl Ledger {
             return false;
         }
         let sample = evidence::sample(found.event, found.place, found.time);
-        match group.waiting.iter_mut().find(|p| !p.sealed && p.holds(found.time)) {
+        match group.waiting.back_mut().filter(|p| !p.sealed && p.holds(found.time)) {
             Some(parcel) => parcel.add(sample, found.time),
             None => {
                 let opening = evidence::detection(found, &hash);
@@ -281,5 +281,62 @@ impl Ledger {
             parcel.sealed = true;
             group.waiting.push_front(parcel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::alert::RuleFacts;
+    use crate::alert::{alert_object, counted};
+    use crate::event::Event;
+    use crate::event::Tape;
+
+    #[test]
+    fn a_match_between_two_of_an_older_alert_is_counted() {
+        let rule: crate::api::DetectionRule = serde_json::from_value(serde_json::json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "r"},
+            "spec": {"displayName": "R", "severity": "Low", "riskScore": 1, "query": "verb:get",
+                "grouping": {"by": ["verb"], "windowSeconds": 60}}
+        }))
+        .unwrap();
+        let rule = Arc::new(RuleFacts::from(&rule));
+        let ledger = Ledger::new("n");
+        let mut tape = Tape::default();
+        let event = Event::from_object("{}", &mut tape).unwrap();
+        // The clock goes back and forth again.
+        for (offset, second) in [(10, 1_000), (20, 500), (30, 1_001)] {
+            let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
+            let time = Timestamp::from_second(second).unwrap();
+            assert!(ledger.enter(&Match { rule: &rule, group: &[], event: &event, place: &place, time }));
+        }
+        let (mut now, mut stored) = (Instant::now(), std::collections::BTreeMap::new());
+        while ledger.pending() > 0 {
+            now += UPDATE_INTERVAL;
+            for mut delivery in ledger.take_due(now, 1) {
+                let name = match ledger.destination(&mut delivery) {
+                    Destination::Counted => None,
+                    Destination::Join(name) => Some(name),
+                    Destination::Open(ordinal) => {
+                        let alert = alert_object(&delivery.parcel.opening, ordinal);
+                        let name = alert.metadata.name.clone().unwrap();
+                        stored.insert(name.clone(), alert);
+                        Some(name)
+                    }
+                };
+                if let Some(name) = name {
+                    let alert: &mut SecurityAlert = stored.get_mut(&name).unwrap();
+                    alert.status = Some(counted(alert.status.take(), &delivery.parcel, "n"));
+                    ledger.learn(alert);
+                }
+                ledger.settle(&delivery.group, now);
+            }
+        }
+        let counts: Vec<_> = stored.values().map(|alert| alert.status.as_ref().unwrap().count).collect();
+        assert_eq!(counts, [2, 1]);
     }
 }

@@ -135,6 +135,10 @@ pub struct SourceAgent {
     /// The node the process runs on.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// The log's path.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub path: String,
     /// The unbroken sequence of bytes `offset` belongs to; empty before the log was first opened.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
@@ -164,6 +168,9 @@ pub struct SourceAgent {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub last_gap: String,
+    /// When the newest of them was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_gap_time: Option<MicroTime>,
     /// The newest event's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<MicroTime>,

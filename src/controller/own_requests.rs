@@ -6,16 +6,19 @@
 
 use crate::event::Event;
 
-/// What a process of Tripline's asks of the API server: API group, resource, and the verbs.
-const OWN_REQUESTS: &[(&str, &str, &[&str])] = &[
-    ("tripline.dev", "detectionrules", &["get", "list", "watch", "update", "patch"]),
-    ("tripline.dev", "auditsources", &["get", "list", "watch", "update", "patch"]),
-    ("tripline.dev", "securityalerts", &["get", "list", "create", "update"]),
-    ("events.k8s.io", "events", &["create"]),
-    ("apiextensions.k8s.io", "customresourcedefinitions", &["get"]),
-    ("authentication.k8s.io", "selfsubjectreviews", &["create"]),
-    ("", "pods", &["get"]),
-    ("", "nodes", &["get"]),
+/// What a process of Tripline's asks of the API server: API group, resource with its subresource, and the verbs.
+const OWN_REQUESTS: &[(&str, &str, &str, &[&str])] = &[
+    ("tripline.dev", "detectionrules", "", &["list", "watch"]),
+    ("tripline.dev", "detectionrules", "status", &["update", "patch"]),
+    ("tripline.dev", "auditsources", "", &["list", "watch"]),
+    ("tripline.dev", "auditsources", "status", &["update"]),
+    ("tripline.dev", "securityalerts", "", &["get", "list", "create"]),
+    ("tripline.dev", "securityalerts", "status", &["update"]),
+    ("events.k8s.io", "events", "", &["create"]),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "", &["get"]),
+    ("authentication.k8s.io", "selfsubjectreviews", "", &["create"]),
+    ("", "pods", "", &["get"]),
+    ("", "nodes", "", &["get"]),
 ];
 
 /// Why an event is passed over.
@@ -65,8 +68,9 @@ fn is_own_request(event: &Event<'_>) -> bool {
     let group = object.api_group().unwrap_or_default();
     let resource = object.resource().unwrap_or_default();
     let subresource = object.subresource().unwrap_or_default();
-    matches!(&*subresource, "" | "status")
-        && OWN_REQUESTS.iter().any(|(g, r, verbs)| *g == group && *r == resource && verbs.contains(&&*verb))
+    OWN_REQUESTS
+        .iter()
+        .any(|(g, r, s, verbs)| *g == group && *r == resource && *s == subresource && verbs.contains(&&*verb))
 }
 
 #[cfg(test)]
@@ -138,6 +142,10 @@ mod tests {
             ("delete", "tripline.dev/securityalerts"),
             ("deletecollection", "tripline.dev/securityalerts"),
             ("patch", "tripline.dev/securityalerts/status"),
+            ("update", "tripline.dev/securityalerts"),
+            ("update", "tripline.dev/detectionrules"),
+            ("patch", "tripline.dev/auditsources"),
+            ("create", "tripline.dev/securityalerts/status"),
             ("create", "tripline.dev/detectionrules"),
             ("delete", "tripline.dev/detectionrules"),
             ("delete", "apiextensions.k8s.io/customresourcedefinitions"),

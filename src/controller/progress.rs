@@ -34,6 +34,8 @@ pub struct SourceCounts {
     pub gaps: i64,
     /// What is known of the newest of them.
     pub last_gap: String,
+    /// When the newest of them was found.
+    pub last_gap_time: Option<Timestamp>,
     /// The newest event's own time.
     pub last_event_time: Option<Timestamp>,
     /// The audit levels seen.
@@ -56,6 +58,15 @@ pub struct RuleCounts {
     pub undecidable: i64,
     /// The newest match's own time.
     pub last_match_time: Option<Timestamp>,
+}
+
+impl SourceCounts {
+    /// Counts a part of the log that could not be read.
+    pub fn count_gap(&mut self, what: String, now: Timestamp) {
+        self.gaps += 1;
+        self.last_gap = what;
+        self.last_gap_time = Some(now);
+    }
 }
 
 impl RuleCounts {

@@ -153,8 +153,7 @@ impl Reader {
         if let Some(what) = gap {
             warn!(source = self.settings.name, what, "a part of the log could not be read");
             self.around.metrics.source_gaps.get_or_create(&self.labels).inc();
-            report.counts.gaps += 1;
-            report.counts.last_gap = what;
+            report.counts.count_gap(what, Timestamp::now());
         }
         if let Some(position) = self.file.position() {
             report.stream = position.stream.to_string();
@@ -180,10 +179,11 @@ impl Reader {
 
     fn report_trouble(&self, error: &SourceError) {
         let category = error.category();
-        self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
         let trouble = Trouble::of(error);
         let mut report = self.report.lock();
+        // It is tried again several times a second; what counts is that it began.
         if report.trouble.as_ref() != Some(&trouble) {
+            self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
             warn!(source = self.settings.name, category, message = trouble.message, "the log cannot be read");
             report.trouble = Some(trouble);
         }

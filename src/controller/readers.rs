@@ -196,7 +196,7 @@ impl Readers {
             // It is tried again every second; once is enough to say it.
             if before.as_ref() != Some(&trouble) {
                 let Trouble { reason, message } = &trouble;
-                warn!(source = name, reason, message, "the source cannot be read");
+                warn!(source = name, reason, why = message, "the source cannot be read");
             }
             report.lock().trouble = Some(trouble);
             None
@@ -237,7 +237,7 @@ impl Readers {
         let (name, path) = (settings.name.clone(), settings.path.clone());
         let root = LogRoot::open(&self.log_root).map_err(|error| Trouble::of(&error))?;
         let folder = root.folder_of(&path).map_err(|error| Trouble::of(&error))?;
-        let resume = self.resume(&name, &path, report)?;
+        let resume = self.resume(object, &name, &path, report)?;
         let start_at = match object.spec.start_at {
             StartAt::End => source::StartAt::End,
             StartAt::Start => source::StartAt::Start,
@@ -253,14 +253,34 @@ impl Readers {
     }
 
     /// Takes in what a source's checkpoint holds; gives where reading goes on.
-    fn resume(&self, name: &str, path: &str, report: &SharedReport) -> Result<Option<FilePosition>, Trouble> {
+    fn resume(
+        &self,
+        object: &AuditSource,
+        name: &str,
+        path: &str,
+        report: &SharedReport,
+    ) -> Result<Option<FilePosition>, Trouble> {
         let loaded = self.around.state.load::<Progress>(name, path);
         let loaded = loaded.map_err(|error| Trouble::unreadable(Chain(&error).to_string()))?;
         // What was pending when the process began is put back once: after that the ledger itself knows better.
         let key = (name.to_owned(), path.to_owned());
         let first = self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         match loaded {
-            Loaded::None => Ok(None),
+            Loaded::None => {
+                let node = self.around.ledger.node();
+                let agents = object.status.iter().flat_map(|status| &status.agents);
+                if let Some(agent) =
+                    agents.into_iter().find(|a| a.name == node && a.path == path && !a.stream.is_empty())
+                {
+                    let what = format!(
+                        "the checkpoint is gone; the log was read up to {} bytes of stream {}",
+                        agent.offset, agent.stream
+                    );
+                    error!(source = name, what, "reading begins as for the first time");
+                    report.lock().counts.count_gap(what, Timestamp::now());
+                }
+                Ok(None)
+            }
             Loaded::Found(checkpoint) => {
                 if first {
                     self.around.ledger.restore(checkpoint.found.pending);
@@ -271,9 +291,8 @@ impl Readers {
             Loaded::Unreadable { why, kept_as } => {
                 let kept_as = kept_as.display();
                 error!(source = name, why, %kept_as, "the checkpoint cannot be used; reading begins as for the first time");
-                let mut report = report.lock();
-                report.counts.gaps += 1;
-                report.counts.last_gap = format!("the checkpoint cannot be used: {why}");
+                let what = format!("the checkpoint cannot be used: {why}");
+                report.lock().counts.count_gap(what, Timestamp::now());
                 Ok(None)
             }
         }

@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::compile::TestOutcome;
+use super::compile::{NotJudged, TestOutcome};
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
 use crate::alert::{Chain, Ledger, WriteError, call, text, write_params};
@@ -239,7 +239,9 @@ fn tested(entry: &RuleEntry) -> Condition {
                 say(ConditionStatus::True, reason::PASSED, format!("{} of {0} tests pass", outcomes.len()))
             } else {
                 let head = format!("{} of {} tests fail: ", failed.len(), outcomes.len());
-                say(ConditionStatus::False, reason::FAILED, head + &failed.join("; "))
+                let ran_out = outcomes.iter().any(|o| o.got == Err(NotJudged::OutOfTime));
+                let reason = if ran_out { reason::TIMED_OUT } else { reason::FAILED };
+                say(ConditionStatus::False, reason, head + &failed.join("; "))
             }
         }
     }

@@ -39,6 +39,9 @@ pub struct SourceStatuses {
     pub metrics: Arc<Metrics>,
 }
 
+/// How long a gap is said in the condition; in the figures it stays.
+const GAP_SECONDS: i64 = 86_400;
+
 struct Written {
     at: Instant,
     /// Events that were not Tripline's own.
@@ -106,7 +109,8 @@ impl SourceStatuses {
         let generation = entry.object.metadata.generation;
         status.observed_generation = generation;
         if entry.selected {
-            let agent = agent(&self.node, report);
+            let path = entry.object.spec.file.as_ref().map(|file| file.path.as_str()).unwrap_or_default();
+            let agent = agent(&self.node, path, report);
             match status.agents.iter_mut().find(|a| a.name == self.node) {
                 Some(old) => *old = agent,
                 None => status.agents.push(agent),
@@ -124,10 +128,11 @@ impl SourceStatuses {
     }
 }
 
-fn agent(node: &str, report: &Report) -> SourceAgent {
+fn agent(node: &str, path: &str, report: &Report) -> SourceAgent {
     let counts = &report.counts;
     SourceAgent {
         name: node.to_owned(),
+        path: path.to_owned(),
         stream: report.stream.clone(),
         offset: report.offset,
         lag_bytes: report.lag_bytes,
@@ -136,6 +141,7 @@ fn agent(node: &str, report: &Report) -> SourceAgent {
         malformed_lines: counts.malformed_lines,
         gaps: counts.gaps,
         last_gap: text::cut(&counts.last_gap, 1024),
+        last_gap_time: counts.last_gap_time.map(MicroTime),
         last_event_time: counts.last_event_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
@@ -180,7 +186,10 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
             "no audit event has been read yet",
         ),
     };
-    let gap = match agents.iter().find(|a| a.gaps > 0) {
+    let is_recent = |a: &&SourceAgent| {
+        a.last_gap_time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() <= GAP_SECONDS)
+    };
+    let gap = match agents.iter().find(is_recent) {
         Some(agent) => {
             let message = format!("{}: {} gaps, the newest: {}", agent.name, agent.gaps, agent.last_gap);
             Condition::new(condition_type::GAP_DETECTED, true, reason::POSITION_LOST, message)
@@ -189,7 +198,7 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
             condition_type::GAP_DETECTED,
             false,
             reason::CONTINUOUS,
-            "every byte since reading began has been read",
+            "every byte of the last day has been read",
         ),
     };
     [state(condition_type::READY), state(condition_type::READING), receiving, gap]

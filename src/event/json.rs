@@ -95,6 +95,9 @@ pub struct Tape {
     keys: Vec<u32>,
 }
 
+/// How many nodes may stay allocated between events: some hundred kilobytes' worth, more than all but a few events take.
+const MOST_KEPT: usize = 1 << 16;
+
 impl Tape {
     /// An empty tape. Keep it, and read the next text with it.
     pub fn new() -> Tape {
@@ -103,6 +106,10 @@ impl Tape {
 
     /// Reads `text` as one JSON value with white space around it.
     pub fn read<'a>(&'a mut self, text: &'a str) -> Result<Value<'a>, JsonError> {
+        // One huge event shall not keep its memory from then on.
+        if self.nodes.capacity() > MOST_KEPT && self.nodes.len() < MOST_KEPT / 4 {
+            self.nodes.shrink_to(MOST_KEPT / 4);
+        }
         self.nodes.clear();
         self.open.clear();
         self.keys.clear();

@@ -238,7 +238,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The lines, each without its newline, with its position. Empty lines are left out.
+    /// The lines, each without its newline, with its position.
     pub fn lines(&self) -> Lines<'a> {
         Lines { rest: self.bytes, stream: self.start.stream, offset: self.start.offset }
     }
@@ -288,17 +288,15 @@ impl<'a> Iterator for Lines<'a> {
     type Item = (&'a [u8], Position);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            let (line, length) = match memchr::memchr(b'\n', self.rest) {
-                Some(newline) => (&self.rest[..newline], newline + 1),
-                None => (self.rest, self.rest.len()),
-            };
-            self.rest = &self.rest[length..];
-            self.offset += length as u64;
-            if !line.is_empty() {
-                return Some((line, Position { stream: self.stream, offset: self.offset }));
-            }
+        if self.rest.is_empty() {
+            return None;
         }
-        None
+        let (line, length) = match memchr::memchr(b'\n', self.rest) {
+            Some(newline) => (&self.rest[..newline], newline + 1),
+            None => (self.rest, self.rest.len()),
+        };
+        self.rest = &self.rest[length..];
+        self.offset += length as u64;
+        Some((line, Position { stream: self.stream, offset: self.offset }))
     }
 }

@@ -158,7 +158,11 @@ impl Metrics {
             self.source_lag_seconds.clone(),
         );
         r.register("source_gaps", "Times a part of the log could not be read", self.source_gaps.clone());
-        r.register("source_read_errors", "Failed attempts to read a log", self.source_read_errors.clone());
+        r.register(
+            "source_read_errors",
+            "Times a log could no longer be read",
+            self.source_read_errors.clone(),
+        );
         r.register("write_errors", "Failed writes to the API server", self.write_errors.clone());
         r.register("rejected_alerts", "Alert writes refused for good", self.rejected_alerts.clone());
         r.register("kubernetes_events", "Kubernetes Events written", self.kubernetes_events.clone());
