@@ -101,7 +101,7 @@ impl ControlPlane {
         if applied.is_err() {
             plane.keep_logs();
         }
-        applied.map(|()| plane)
+        applied.map(|_| plane)
     }
 
     /// Starts a control plane for a test, which keeps the logs and says where they are when the test fails.
@@ -170,8 +170,8 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Applies manifests as one of the users.
-    pub(crate) fn apply(&self, user: &str, manifests: &str) -> Result<()> {
+    /// Applies manifests as one of the users; gives what the API server warned of.
+    pub(crate) fn apply(&self, user: &str, manifests: &str) -> Result<String> {
         let mut child = self
             .kubectl_command(user)
             .args(["apply", "--filename", "-"])
@@ -184,7 +184,7 @@ impl ControlPlane {
         drop(stdin);
         let output = child.wait_with_output()?;
         ensure!(output.status.success(), "kubectl apply failed: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        Ok(String::from_utf8(output.stderr)?)
     }
 
     /// Makes a pod by hand, on a node that is only an object, with what that takes: namespace, service account, node.
@@ -199,7 +199,7 @@ impl ControlPlane {
              "spec": {"nodeName": "paper", "containers": [container]}},
         ]);
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-        self.apply("admin", &list.to_string())
+        self.apply("admin", &list.to_string()).map(drop)
     }
 
     /// The events in the audit log, rotated files first, as far as they are whole and not compressed.

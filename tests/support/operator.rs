@@ -46,7 +46,8 @@ pub(crate) fn install_account(plane: &ControlPlane) -> Result<PathBuf> {
 
 /// Installs the kinds only.
 pub(crate) fn install_kinds(plane: &ControlPlane) -> Result<()> {
-    plane.apply("admin", &printed_kinds()?)?;
+    let answer = plane.apply("admin", &printed_kinds()?)?;
+    ensure!(!answer.contains("Warning"), "the definitions are not accepted without a warning: {answer}");
     plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
     Ok(())
 }
