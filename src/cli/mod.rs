@@ -33,12 +33,15 @@ use clap::{Parser, Subcommand, ValueEnum};
     version,
     about = "Detection rules over the Kubernetes audit log",
     long_about = "Detection rules over the Kubernetes audit log.\n\n\
-        Rules are DetectionRule objects with a query in KQL. The commands here work on rule files, without a cluster.",
+        Rules are DetectionRule objects with a query in KQL. `run` is the operator that evaluates a cluster's rules on its \
+        audit log; every other command works on files, without a cluster.",
     after_help = "Examples:
-  tripline lint rules/                              check every rule below a folder
-  tripline test rules/                              run the cases that the rules bring along
+  tripline lint rules/                               check every rule below a folder
+  tripline test rules/                               run the cases that the rules bring along
+  tripline replay --rules rules/ audit.log           what do the rules make of this log?
   tripline explain --rule rule.yaml event.json       why does this event match, or not?
-  tripline crds | kubectl apply -f -                  install the kinds
+  tripline crds | kubectl apply -f -                 install the kinds
+  tripline run --node \"$NODE_NAME\"                  run the operator
 
 Exit codes:
   0  all is well

@@ -193,17 +193,16 @@ impl RuleStatuses {
 }
 
 fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5] {
-    let bounded = |text: String| text::cut(&text, MESSAGE_MAX);
     let (ready, accepted, needs_body) = match &entry.compiled {
         Err(refusal) => {
-            let message = bounded(format!("{}\nthe rule is not running", refusal.findings.join("\n")));
+            let message = format!("{}\nthe rule is not running", refusal.message);
             let said = |type_| Condition::new(type_, false, refusal.reason, message.clone());
-            (said(condition_type::READY), said(condition_type::ACCEPTED), false)
+            (said(condition_type::READY), said(condition_type::ACCEPTED), None)
         }
         Ok(compiled) => {
-            let warned = match compiled.warnings.len() {
-                0 => "the rule compiles".to_owned(),
-                _ => bounded(format!("the rule compiles, with warnings\n{}", compiled.warnings.join("\n"))),
+            let warned = match compiled.warnings.as_str() {
+                "" => "the rule compiles".to_owned(),
+                warnings => format!("the rule compiles, with warnings\n{warnings}"),
             };
             let (reason, message) = match entry.object.spec.mode {
                 Mode::Disabled => (reason::DISABLED, "the rule is disabled by its spec"),
@@ -214,7 +213,7 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5]
             (
                 ready,
                 Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned),
-                compiled.needs_body,
+                Some(compiled.needs_body),
             )
         }
     };
@@ -256,14 +255,17 @@ fn failure(outcome: &TestOutcome) -> String {
     }
 }
 
-fn observable(needs_body: bool, status: &DetectionRuleStatus) -> Condition {
+fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus) -> Condition {
     let say = |status: ConditionStatus, reason, message: &str| {
         Condition::new(condition_type::OBSERVABLE, status, reason, message)
     };
-    if !needs_body {
-        return say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs");
-    }
     match (status.matches, status.undecidable) {
+        _ if needs_body.is_none() => {
+            say(ConditionStatus::Unknown, reason::INVALID_QUERY, "the rule does not compile")
+        }
+        _ if needs_body == Some(false) => {
+            say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs")
+        }
         (0, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
         (0, _) => say(
             ConditionStatus::False,

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::compile::{Finding, TestOutcome, compile, run_tests};
+use super::compile::{Finding, TestOutcome, compile, describe, run_tests};
 use super::loaded_rules::{LoadedRule, LoadedRules};
 use crate::alert::RuleFacts;
 use crate::api::{DetectionRule, Mode, RuleTest, reason};
@@ -41,8 +41,8 @@ pub struct RuleEntry {
 #[derive(Clone, Debug)]
 pub struct Compilation {
     loaded: LoadedRule,
-    /// What is odd about it, rendered.
-    pub warnings: Vec<String>,
+    /// What is odd about it, rendered; empty if nothing is.
+    pub warnings: String,
     /// Whether the query looks into a body.
     pub needs_body: bool,
 }
@@ -53,7 +53,7 @@ pub struct Refusal {
     /// One word, a condition's reason.
     pub reason: &'static str,
     /// All that is wrong with it, rendered.
-    pub findings: Vec<String>,
+    pub message: String,
 }
 
 /// The rules of the cluster and what became of each.
@@ -115,7 +115,7 @@ impl Rules {
         let tests = std::mem::take(&mut rule.spec.tests);
         let compiled = compile_entry(&rule);
         if let Err(refusal) = &compiled {
-            info!(rule = name, findings = refusal.findings.join("; "), "the rule cannot be evaluated");
+            info!(rule = name, why = refusal.message, "the rule cannot be evaluated");
         }
         let loaded = compiled.as_ref().ok().map(|c| Arc::clone(&c.loaded.rule));
         let generation = (rule.metadata.uid.clone(), rule.metadata.generation);
@@ -250,7 +250,7 @@ fn compile_entry(rule: &DetectionRule) -> Result<Compilation, Refusal> {
     match compile(rule) {
         Ok(compiled) => Ok(Compilation {
             needs_body: compiled.rule.needs_body(),
-            warnings: compiled.warnings.iter().map(ToString::to_string).collect(),
+            warnings: describe(&compiled.warnings),
             loaded: LoadedRule {
                 rule: Arc::new(compiled.rule),
                 facts: Arc::new(RuleFacts::from(rule)),
@@ -259,7 +259,7 @@ fn compile_entry(rule: &DetectionRule) -> Result<Compilation, Refusal> {
         }),
         Err(findings) => Err(Refusal {
             reason: findings.first().map_or(reason::INVALID_SPEC, Finding::reason),
-            findings: findings.iter().map(ToString::to_string).collect(),
+            message: describe(&findings),
         }),
     }
 }

@@ -14,7 +14,8 @@ use super::progress::Report;
 use super::readers::{Readers, SourceEntry};
 use crate::alert::{Chain, call, text, write_params};
 use crate::api::{
-    AuditSource, AuditSourceStatus, Condition, ConditionStatus, SourceAgent, condition_type, reason,
+    AuditSource, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
+    reason,
 };
 use crate::telemetry::{CategoryLabels, Metrics};
 
@@ -39,6 +40,8 @@ pub struct SourceStatuses {
     pub metrics: Arc<Metrics>,
 }
 
+/// How many events a log must hold before the lack of a stage in it means something.
+const STAGE_EVENTS: i64 = 1_000;
 /// How long a gap is said in the condition; in the figures it stays.
 const GAP_SECONDS: i64 = 86_400;
 
@@ -121,7 +124,7 @@ impl SourceStatuses {
         status.events = status.agents.iter().map(|a| a.events).sum();
         status.last_event_time =
             status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
-        for condition in conditions(&status, now) {
+        for condition in conditions(&entry.object.spec.omit_stages, &status, now) {
             condition.set(&mut status.conditions, generation, now);
         }
         status
@@ -150,7 +153,26 @@ fn agent(node: &str, path: &str, report: &Report) -> SourceAgent {
     }
 }
 
-fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
+/// What looks wrong about `omitStages`, going by the stages the log holds.
+fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static str> {
+    let omits = omitted.contains(&AuditStage::ResponseStarted);
+    let holds = agents.iter().any(|a| a.stages.iter().any(|stage| stage == "ResponseStarted"));
+    let read: i64 = agents.iter().map(|a| a.events).sum();
+    match (omits, holds) {
+        (true, true) => Some(
+            "`spec.omitStages` names ResponseStarted, but the log holds it: without it there, an exec is detected when \
+             it begins and not when it ends",
+        ),
+        // Watches begin all the time on every cluster.
+        (false, false) if read >= STAGE_EVENTS => Some(
+            "the log never holds the stage ResponseStarted: if the audit policy omits it, `spec.omitStages` must name \
+             it, or an exec is not detected",
+        ),
+        _ => None,
+    }
+}
+
+fn conditions(omitted: &[AuditStage], status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
     let agents = &status.agents;
     let troubled = agents.iter().find(|a| !a.reason.is_empty());
     let started = agents.iter().any(|a| !a.stream.is_empty());
@@ -170,7 +192,8 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
     let age = status.last_event_time.as_ref().map(|time| now.as_second() - time.0.as_second());
     let receiving = match age {
         Some(age) if age <= RECEIVING_SECONDS => {
-            Condition::new(condition_type::RECEIVING, true, reason::EVENTS_ARRIVE, "audit events arrive")
+            let message = stage_hint(omitted, agents).unwrap_or("audit events arrive");
+            Condition::new(condition_type::RECEIVING, true, reason::EVENTS_ARRIVE, message)
         }
         Some(_) => Condition::new(
             condition_type::RECEIVING,
@@ -202,4 +225,48 @@ fn conditions(status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
         ),
     };
     [state(condition_type::READY), state(condition_type::READING), receiving, gap]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(stages: &[&str], events: i64) -> SourceAgent {
+        SourceAgent {
+            stages: stages.iter().map(|&s| s.to_owned()).collect(),
+            events,
+            ..SourceAgent::default()
+        }
+    }
+
+    #[test]
+    fn stages_that_do_not_fit_the_setting_are_said() {
+        let all = [agent(&["ResponseComplete", "ResponseStarted"], 5_000)];
+        let none = [agent(&["ResponseComplete"], 5_000)];
+        let few = [agent(&["ResponseComplete"], 10)];
+        let omitted = [AuditStage::RequestReceived, AuditStage::ResponseStarted];
+        assert_eq!(
+            (stage_hint(&[], &all), stage_hint(&[], &few), stage_hint(&omitted, &none)),
+            (None, None, None)
+        );
+        assert!(stage_hint(&[], &none).unwrap().contains("must name it"));
+        assert!(stage_hint(&omitted, &all).unwrap().contains("holds it"));
+    }
+
+    #[test]
+    fn a_gap_is_said_for_a_day() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let gap = |seconds: i64| {
+            let time = Timestamp::from_second(1_000_000 - seconds).unwrap();
+            let agent =
+                SourceAgent { gaps: 1, last_gap_time: Some(MicroTime(time)), ..SourceAgent::default() };
+            let status = AuditSourceStatus { agents: vec![agent], ..AuditSourceStatus::default() };
+            conditions(&[], &status, now)
+                .into_iter()
+                .find(|c| c.type_ == condition_type::GAP_DETECTED)
+                .unwrap()
+                .status
+        };
+        assert_eq!((gap(GAP_SECONDS), gap(GAP_SECONDS + 1)), (ConditionStatus::True, ConditionStatus::False));
+    }
 }
