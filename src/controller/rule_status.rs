@@ -87,7 +87,13 @@ impl RuleStatuses {
             object.status = Some(wanted);
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(written) => self.rules.note_written(written),
-                Err(error) => self.failed(&name, &error),
+                Err(error) => {
+                    self.failed(&name, &error);
+                    if error.concerns_all() {
+                        // The others would wait as long, each in turn; the next round tries them all.
+                        return;
+                    }
+                }
             }
         }
     }

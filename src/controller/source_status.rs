@@ -102,6 +102,9 @@ impl SourceStatuses {
                         .get_or_create(&CategoryLabels { category: error.category() })
                         .inc();
                     warn!(source = name, error = %Chain(&error), "the source's status could not be written");
+                    if error.concerns_all() {
+                        return;
+                    }
                 }
             }
         }
