@@ -16,9 +16,10 @@ test: ## run every test, against a real control plane that is built on first use
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
 	cargo test --locked
 
-lint: ## formatting and clippy, warnings are errors
+lint: ## formatting, clippy and the documentation's links, warnings are errors
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 deny: $(TOOLS)/bin/cargo-deny ## licences, sources and duplicate versions of the dependencies
 	$(TOOLS)/bin/cargo-deny check bans licenses sources

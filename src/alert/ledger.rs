@@ -199,7 +199,7 @@ impl Ledger {
         }
     }
 
-    /// Decides where a parcel goes by what is known now, see [`destination`].
+    /// Decides where a parcel goes by what is known now.
     pub fn destination(&self, delivery: &mut Delivery) -> Destination {
         let entries = self.lock();
         let group = entries.groups.get(&delivery.group);

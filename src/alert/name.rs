@@ -10,8 +10,8 @@ const NAME_MAX: usize = 63;
 /// How many base32 characters of a group's hash stand in a name: 65 bits.
 const HASH_LENGTH: usize = 13;
 
-/// The hash of a group: a SHA-256 in lower-case base32. Its first 13 characters stand in names and labels
-/// ([`short_hash`]); who could make two groups meet in those still has two groups.
+/// The hash of a group: a SHA-256 in lower-case base32. Its first 13 characters stand in names and labels; who could
+/// make two groups meet in those still has two groups.
 ///
 /// It is over the rule's name and, field by field, the field's name and its values, each with its length before it,
 /// so that no choice of values makes one group look like another; a missing field differs from an empty one.

@@ -23,6 +23,9 @@ use kube::CustomResourceExt as _;
 /// The API group of every kind here.
 pub const GROUP: &str = "tripline.dev";
 
+/// The version of every kind here.
+pub const VERSION: &str = "v1alpha1";
+
 /// The name Tripline writes under: field manager and `reportingController`.
 pub const CONTROLLER: &str = "tripline.dev/tripline";
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::PostParams;
+use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::alert::{Chain, WriteError, call};
-use crate::api::{SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION, crds};
+use crate::api::{GROUP, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION, VERSION, crds};
 use crate::telemetry::Health;
 
 /// How long to wait before looking again.
@@ -64,6 +65,18 @@ async fn check(client: &Client) -> Result<String, NotReady> {
     let review: Api<SelfSubjectReview> = Api::all(client.clone());
     let answer =
         call("who this is", review.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
+    match check_definitions(client).await {
+        // Reading the definitions is a permission of its own. Without it the lists of the kinds are the test, and their
+        // age is not known.
+        Err(NotReady::Api(error)) if error.category() == "forbidden" => check_lists(client).await?,
+        checked => checked?,
+    }
+    let user = answer.status.and_then(|status| status.user_info);
+    Ok(user.and_then(|user| user.username).unwrap_or_default())
+}
+
+/// Whether the kinds are defined, and as new as this program.
+async fn check_definitions(client: &Client) -> Result<(), NotReady> {
     let installed: Api<CustomResourceDefinition> = Api::all(client.clone());
     for wanted in crds() {
         let name = wanted.name_any();
@@ -76,6 +89,24 @@ async fn check(client: &Client) -> Result<String, NotReady> {
             _ => {}
         }
     }
-    let user = answer.status.and_then(|status| status.user_info);
-    Ok(user.and_then(|user| user.username).unwrap_or_default())
+    Ok(())
+}
+
+/// Whether the kinds are served.
+async fn check_lists(client: &Client) -> Result<(), NotReady> {
+    for wanted in crds() {
+        let resource = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(GROUP, VERSION, &wanted.spec.names.kind),
+            &wanted.spec.names.plural,
+        );
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        match call("the list of a kind", api.list_metadata(&ListParams::default().limit(1))).await {
+            Ok(_) => {}
+            Err(error) if error.category() == "not_found" => {
+                return Err(NotReady::Missing { name: wanted.name_any() });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
