@@ -295,11 +295,11 @@ fn rules(plane: &ControlPlane) -> Result<()> {
         (object(plane, "detectionrule", "good-8").ok()?["status"]["matches"] == 1).then_some(())
     })?;
 
-    sources_in_trouble(plane)?;
+    sources_in_trouble(plane, &operator)?;
     operator.terminate()
 }
 
-fn sources_in_trouble(plane: &ControlPlane) -> Result<()> {
+fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
     let make = |name: &str, path: &str| {
         let source = json!({
             "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": name},
@@ -330,9 +330,21 @@ fn sources_in_trouble(plane: &ControlPlane) -> Result<()> {
         "verb": "get", "user": {"username": "mallory"}, "objectRef": {"resource": "configmaps", "name": "cm-11"},
         "stageTimestamp": "2026-01-02T03:04:05.000000Z",
     });
-    std::fs::write(&later, format!("{event}\n"))?;
-    wait_for_alerts(plane, "the alert of a log that came later", |alerts| counted(alerts, "good-11") == 1)?;
+    // What is no audit event is counted, and its neighbours are judged.
+    let mut lines = format!("no json\n{{\"kind\":\"Pod\"}}\n{event}\n{{\"kind\":\"Event\"\n\n").into_bytes();
+    lines.extend(b"\xff\xfe\n");
+    lines.extend(format!("{event}\n").into_bytes());
+    std::fs::write(&later, lines)?;
+    wait_for_alerts(plane, "the alert of a log that came later", |alerts| counted(alerts, "good-11") == 2)?;
     wait_for_condition(plane, "auditsource", "later", "Reading", "True")?;
+    for line in [
+        "tripline_malformed_lines_total{source=\"later\",reason=\"not_json\"} 3",
+        "tripline_malformed_lines_total{source=\"later\",reason=\"not_an_event\"} 1",
+        "tripline_malformed_lines_total{source=\"later\",reason=\"not_utf8\"} 1",
+        "tripline_events_total{source=\"later\"} 2",
+    ] {
+        operator.wait_for_page("/metrics", 200, line)?;
+    }
     Ok(())
 }
 
