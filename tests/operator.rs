@@ -348,6 +348,31 @@ fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
     Ok(())
 }
 
+/// A match after an alert was closed opens the next, even where somebody's object has the next name.
+fn a_closed_alert_is_followed_by_another(plane: &ControlPlane) -> Result<()> {
+    let of = |alerts: &[Value]| {
+        let about = |alert: &&Value| alert["spec"]["detection"]["target"] == "configmaps default/cm-0";
+        alerts.iter().filter(about).cloned().collect::<Vec<_>>()
+    };
+    let first = of(&alerts(plane)?).remove(0);
+    let name = first["metadata"]["name"].as_str().unwrap_or_default();
+    let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
+    plane.run("admin", &["patch", "securityalert", name, "--type=merge", "--patch", close])?;
+    let mut squatter =
+        json!({"apiVersion": first["apiVersion"], "kind": first["kind"], "spec": first["spec"]});
+    squatter["metadata"]["name"] = name.replace("-1", "-2").into();
+    squatter["spec"]["detection"]["groupHash"] = "another".into();
+    squatter["spec"]["detection"]["target"] = "squatter".into();
+    plane.apply("admin", &squatter.to_string())?;
+    plane.kubectl("alice", &["get", "configmap", "cm-0"])?;
+    let found = wait_for_alerts(plane, "the next alert", |alerts| {
+        let found = of(alerts);
+        found.len() == 2 && found.iter().all(|alert| alert["status"]["count"] == 1)
+    })?;
+    assert!(of(&found)[1]["metadata"]["name"].as_str().is_some_and(|name| name.ends_with("-3")));
+    Ok(())
+}
+
 /// What was found while nothing could be written is in the checkpoint, and outlives a kill.
 fn killed_while_the_api_server_is_away(plane: &mut ControlPlane, account: &Path) -> Result<()> {
     let log = plane.folder().join("audit/by-hand.log");
@@ -429,6 +454,7 @@ fn downtime(plane: &mut ControlPlane) -> Result<()> {
     plane.kubectl("alice", &["get", "configmap", "cm-11"])?;
     let found = wait_for_alerts(plane, "two more alerts", |alerts| counted(alerts, "configmaps") >= 12)?;
     assert_eq!((found.len(), counted(&found, "configmaps")), (12, 12));
+    a_closed_alert_is_followed_by_another(plane)?;
     operator.terminate()?;
 
     killed_while_the_api_server_is_away(plane, &account)?;

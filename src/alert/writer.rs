@@ -160,6 +160,7 @@ impl Writer {
                         }
                         Err(WriteError::Refused { source, .. }) if is_already_exists(&source) => {
                             self.learn_group(&api, &delivery.group).await?;
+                            self.learn_taken(&api, &delivery.group, &alert.name_any(), ordinal).await?;
                         }
                         Err(error) => return Err(error),
                     }
@@ -218,16 +219,29 @@ impl Writer {
         }
     }
 
-    /// Learns all alerts under a group's short hash, after a name was found taken.
+    /// Learns all alerts of a group, after a name was found taken: another process may have opened some.
     async fn learn_group(&self, api: &Api<SecurityAlert>, group: &str) -> Result<(), WriteError> {
         let params = ListParams::default().labels(&format!("{}={}", label::GROUP, short_hash(group)));
-        for alert in call("the list of the group's alerts", api.list(&params)).await?.items {
-            if alert.spec.detection.group_hash == group {
-                self.ledger.learn(&alert);
-            } else {
-                let ordinal = alert.name_any().rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1);
-                self.ledger.ordinal_is_taken(group, ordinal);
-            }
+        let alerts = call("the list of the group's alerts", api.list(&params)).await?.items;
+        for alert in alerts.iter().filter(|alert| alert.spec.detection.group_hash == group) {
+            self.ledger.learn(alert);
+        }
+        Ok(())
+    }
+
+    /// Learns whose a taken name is. Labels are for selection only, and a short hash can be met on purpose: what is of
+    /// another group, or of nobody's, must not stand in the way.
+    async fn learn_taken(
+        &self,
+        api: &Api<SecurityAlert>,
+        group: &str,
+        name: &str,
+        ordinal: u32,
+    ) -> Result<(), WriteError> {
+        match call("the alert that has the name", api.get_opt(name)).await? {
+            Some(alert) if alert.spec.detection.group_hash == group => self.ledger.learn(&alert),
+            Some(_) => self.ledger.ordinal_is_taken(group, ordinal),
+            None => {}
         }
         Ok(())
     }
