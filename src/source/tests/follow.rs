@@ -7,7 +7,7 @@ fn whole_lines_are_handed_out_with_the_byte_after_them() {
     let log = Log::with("one\n\ntwo\nthr");
     let mut source = log.started();
     let seen = drain(&mut source);
-    assert_eq!((seen.texts(), seen.offsets()), (vec!["one", "two"], vec![4, 9]));
+    assert_eq!((seen.texts(), seen.offsets()), (vec!["one", "", "two"], vec![4, 5, 9]));
     assert_eq!(seen.new_files, 1);
     log.write("ee\n");
     let seen = drain(&mut source);
@@ -230,8 +230,8 @@ fn a_line_that_is_too_long_is_skipped_and_counted() {
     let log = Log::with(&format!("one\n{over}\n{}\n{over}\n\ntwo\n", &over[1..]));
     let mut source = log.started().with_limits(4, 32);
     let seen = drain(&mut source);
-    assert_eq!((seen.texts(), seen.skipped), (vec!["one", &over[1..], "two"], 2));
-    assert_eq!(seen.offsets(), [4, 71, 110]);
+    assert_eq!((seen.texts(), seen.skipped), (vec!["one", &over[1..], "", "two"], 2));
+    assert_eq!(seen.offsets(), [4, 71, 106, 110]);
     log.write(&over);
     let seen = drain(&mut source);
     assert_eq!((seen.lines.len(), seen.skipped), (0, 0));

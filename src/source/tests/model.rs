@@ -113,7 +113,7 @@ impl Writer {
                 offset += line.len() as u64;
                 let text = line.trim_end_matches('\n');
                 let whole = text.len() < line.len() || number < last;
-                if whole && !text.is_empty() && text.len() <= MAX_LINE && offset > from {
+                if whole && text.len() <= MAX_LINE && offset > from {
                     lines.insert(offset, text.to_owned());
                 }
             }
