@@ -14,7 +14,7 @@ build: ## build the program: target/release/tripline
 
 test: ## run every test, against a real control plane that is built on first use
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
-	cargo test --locked
+	cargo test --locked --no-fail-fast
 
 lint: ## formatting, clippy and the documentation's links, warnings are errors
 	cargo fmt --check

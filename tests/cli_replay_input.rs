@@ -169,7 +169,7 @@ fn what_an_attacker_writes_is_bounded_and_escaped() {
         let alert = &list["items"][0];
         let user = alert["spec"]["detection"]["event"]["user"]["username"].as_str().expect("a name");
         assert!(user.starts_with("\\u{1b}[2J") && user.len() <= 256, "{user}");
-        assert_eq!(alert["spec"]["detection"]["tags"], json!(["\u{1b}[31m\u{202e}\u{9b}"]));
+        assert_eq!(alert["spec"]["detection"]["tags"], json!(["\\u{1b}[31m\\u{202e}\\u{9b}"]));
     }
     let run = tripline(&["replay", "--rules", &rules, "--matches", &log]);
     assert!(is_plain(&run.out), "{}", run.out);
