@@ -14,9 +14,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{PostParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use serde_json::json;
 use support::operator::{Operator, install, rule, source};
 use support::{ControlPlane, Options};
 use tripline::api::SecurityAlert;
@@ -50,6 +52,14 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
     let alice = Config::from_custom_kubeconfig(config("alice")?, &KubeConfigOptions::default()).await?;
     let alice = Client::try_from(alice)?;
 
+    let pods: Api<Pod> = Api::namespaced(admin.clone(), "shop");
+    for n in 0..EXECS {
+        let pod = json!({
+            "metadata": {"name": format!("pod-{n}")},
+            "spec": {"nodeName": "paper", "containers": [{"name": "main", "image": "none"}]},
+        });
+        pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    }
     let alerts: Api<SecurityAlert> = Api::all(admin);
     let mut watch = alerts.watch(&WatchParams::default().timeout(290), "0").await?.boxed();
     let mut latencies = Vec::new();
