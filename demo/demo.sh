@@ -86,9 +86,13 @@ echo "(No kubelet runs here, so the session itself fails; the API server has all
 show kubectl --kubeconfig "$(kubeconfig alice)" exec --namespace shop web-0 -- cat /etc/passwd || true
 
 say "What Tripline made of it"
-found() { [ -n "$(kubectl get securityalerts -o 'jsonpath={.items[*].status.count}')" ]; }
-wait_until found
-counted() { [ "$(kubectl get detectionrule exec-into-pod -o 'jsonpath={.status.matches}')" -gt 0 ]; }
+# The count of an alert is written at most every two seconds: wait until it is what the rule has matched.
+counted() {
+  local matches count
+  matches=$(kubectl get detectionrule exec-into-pod -o 'jsonpath={.status.matches}')
+  count=$(kubectl get securityalerts -l tripline.dev/rule=exec-into-pod -o 'jsonpath={.items[0].status.count}')
+  [ "${matches:-0}" -gt 0 ] && [ "$matches" = "$count" ]
+}
 wait_until counted
 show kubectl get securityalerts
 show kubectl get events --namespace shop
