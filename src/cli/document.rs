@@ -276,10 +276,11 @@ fn weight(node: &Node) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn one(text: &str) -> Node {
+    /// The one document that `text` holds.
+    pub(crate) fn one(text: &str) -> Node {
         let (mut documents, error) = read(text);
         assert_eq!(error, None, "{text}");
         assert_eq!(documents.len(), 1, "{text}");

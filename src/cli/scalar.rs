@@ -153,14 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cli::document::read;
-
-    fn one(text: &str) -> Node {
-        let (mut documents, error) = read(text);
-        assert_eq!(error, None, "{text}");
-        assert_eq!(documents.len(), 1, "{text}");
-        documents.remove(0)
-    }
+    use crate::cli::document::{read, tests::one};
 
     fn find(text: &str, word: &str) {
         let node = one(text);

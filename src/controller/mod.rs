@@ -12,6 +12,7 @@ mod readers;
 mod rule_status;
 mod rules;
 mod source_status;
+mod status_failure;
 mod surroundings;
 
 pub use loaded_rules::{LoadedRule, LoadedRules};

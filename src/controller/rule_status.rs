@@ -10,16 +10,16 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
 use super::compile::{NotJudged, TestOutcome};
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
-use crate::alert::{Chain, Ledger, WriteError, call, text, write_params};
+use super::status_failure;
+use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
     Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent, condition_type, reason,
 };
-use crate::telemetry::{CategoryLabels, Metrics};
+use crate::telemetry::Metrics;
 
 /// How often counts alone may make a status be written.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
@@ -88,7 +88,7 @@ impl RuleStatuses {
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(written) => self.rules.note_written(written),
                 Err(error) => {
-                    self.failed(&name, &error);
+                    status_failure::note(&self.metrics, "rule", &name, &error);
                     if error.concerns_all() {
                         // The others would wait as long, each in turn; the next round tries them all.
                         return;
@@ -96,16 +96,6 @@ impl RuleStatuses {
                 }
             }
         }
-    }
-
-    fn failed(&self, name: &str, error: &WriteError) {
-        // Someone else changed it, or it is gone: the watch brings what is there now.
-        if error.is_conflict() || error.category() == "not_found" {
-            debug!(rule = name, "the rule changed while its status was written");
-            return;
-        }
-        self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
-        warn!(rule = name, error = %Chain(error), "the rule's status could not be written");
     }
 
     /// What the status should say.
@@ -192,7 +182,7 @@ impl RuleStatuses {
                 Ok(_) => {
                     reported.insert(name, why);
                 }
-                Err(error) => self.failed(&name, &error),
+                Err(error) => status_failure::note(&self.metrics, "rule", &name, &error),
             }
         }
     }

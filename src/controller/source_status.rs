@@ -8,16 +8,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
 use super::progress::Report;
 use super::readers::{Readers, SourceEntry};
-use crate::alert::{Chain, call, text, write_params};
+use super::status_failure;
+use crate::alert::{call, text, write_params};
 use crate::api::{
     AuditSource, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
     reason,
 };
-use crate::telemetry::{CategoryLabels, Metrics};
+use crate::telemetry::Metrics;
 
 /// How often figures alone may make a status be written.
 const FIGURE_INTERVAL: Duration = Duration::from_secs(10);
@@ -93,15 +93,8 @@ impl SourceStatuses {
             object.status = Some(wanted);
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(object) => self.readers.note_written(object),
-                Err(error) if error.is_conflict() || error.category() == "not_found" => {
-                    debug!(source = name, "the source changed while its status was written");
-                }
                 Err(error) => {
-                    self.metrics
-                        .write_errors
-                        .get_or_create(&CategoryLabels { category: error.category() })
-                        .inc();
-                    warn!(source = name, error = %Chain(&error), "the source's status could not be written");
+                    status_failure::note(&self.metrics, "source", &name, &error);
                     if error.concerns_all() {
                         return;
                     }

@@ -38,11 +38,6 @@ impl Glob {
         self.is_met(text, self.advance(text, Progress::default()))
     }
 
-    /// Whether any text fits.
-    pub fn is_any(&self) -> bool {
-        self.prefix.is_empty() && self.inner.is_empty() && self.suffix.is_empty()
-    }
-
     /// The plain text that everything fitting begins with.
     pub fn prefix(&self) -> &str {
         &self.prefix
