@@ -1,5 +1,7 @@
 //! The running operator: what is wired to what, and in which order it starts and stops.
 //!
+//! A reader does all of this but conclude; a controller concludes and reads nothing.
+//!
 //! Start: state folder, health endpoint, cluster checked, existing alerts read, rules compiled, sources opened. Reading
 //! begins last, so that no record is judged by less than all the rules. Stop: reading, then the writes on their way,
 //! then a last checkpoint that holds what was not written.
@@ -10,17 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::alert::{Announcement, Chain, Ledger, Rejected, Writer};
 use crate::controller::{
-    IgnoredUsers, Reader, Readers, RuleStatuses, Rules, SourceStatuses, Surroundings, wait_until_ready,
+    Candidate, IgnoredUsers, LeaseName, Reader, Readers, Reading, Role, RuleStatuses, Rules, SourceStatuses,
+    Surroundings, connect, wait_until_ready,
 };
 use crate::source::StateFolder;
 use crate::telemetry::{Health, Metrics, serve};
@@ -31,6 +34,14 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// What `tripline run` is told.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What this process does.
+    pub role: Role,
+    /// The lease of the one that concludes for all; without it, this process does.
+    pub lease: Option<LeaseName>,
+    /// The accounts of Tripline's other roles.
+    pub own_accounts: Vec<String>,
+    /// The name of the host or pod.
+    pub host: String,
     /// A kubeconfig; none means in-cluster, then the usual file.
     pub kubeconfig: Option<PathBuf>,
     /// Where checkpoints are kept.
@@ -54,104 +65,173 @@ pub struct Options {
 /// # Errors
 /// When something that only a person can mend keeps it from starting.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let state = StateFolder::open(&options.state_dir)
-        .with_context(|| format!("the state folder {} cannot be used", options.state_dir.display()))?;
-    let client = client(options.kubeconfig.as_deref()).await?;
+    let state = if options.role.reads() {
+        let opened = StateFolder::open(&options.state_dir);
+        let named = || format!("the state folder {} cannot be used", options.state_dir.display());
+        Some(opened.with_context(named)?)
+    } else {
+        None
+    };
+    let client = connect(options.kubeconfig.as_deref()).await?;
     let metrics = Arc::new(Metrics::new());
     let health = Health::default();
     health.not_ready("rules", "not yet read");
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("health and metrics cannot be served on {}", options.listen))?;
-    info!(version = env!("CARGO_PKG_VERSION"), listen = %listener.local_addr()?, node = options.node, "starting");
+    let (version, listen) = (env!("CARGO_PKG_VERSION"), listener.local_addr()?);
+    info!(version, %listen, role = ?options.role, node = options.node, "starting");
 
     // The endpoint outlives everything else, so that a slow stop can be watched.
     let served = CancellationToken::new();
     let endpoint =
         tokio::spawn(serve(listener, health.clone(), metrics.registry(), served.clone().cancelled_owned()));
-    let outcome = operate(options, client, state, &metrics, &health, &stop).await;
+    let outcome = Operator { options, client, metrics, health, stop }.operate(state).await;
     served.cancel();
     endpoint.await?.context("the health endpoint failed")?;
     outcome
 }
 
-async fn operate(
+/// What every part is made of.
+struct Operator {
     options: Options,
     client: Client,
-    state: StateFolder,
-    metrics: &Arc<Metrics>,
-    health: &Health,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let Some(account) = wait_until_ready(&client, health, stop).await else {
-        return Ok(());
-    };
-    let ledger = Arc::new(Ledger::new(&options.node));
-    let writer = Arc::new(Writer {
-        client: client.clone(),
-        ledger: Arc::clone(&ledger),
-        announcement: options.announcement,
-        rejected: Rejected::new(options.state_dir.join("rejected-alerts.jsonl")),
-        metrics: Arc::clone(metrics),
-    });
-    if !learn_alerts(&writer, health, stop).await {
-        return Ok(());
-    }
+    metrics: Arc<Metrics>,
+    health: Health,
+    stop: CancellationToken,
+}
 
-    let tasks = TaskTracker::new();
-    let rules = Arc::new(Rules::default());
-    let (listed, mut is_listed) = watch::channel(false);
-    tasks.spawn(Arc::clone(&rules).follow(client.clone(), Arc::clone(metrics), listed, stop.child_token()));
-    tokio::select! {
-        () = stop.cancelled() => {}
-        _ = is_listed.wait_for(|listed| *listed) => health.ready("rules"),
-    }
-
-    let around = Surroundings {
-        rules: rules.loaded(),
-        ledger: Arc::clone(&ledger),
-        ignored: Arc::new(IgnoredUsers { own_account: Some(account), users: options.ignore_users }),
-        metrics: Arc::clone(metrics),
-        state: Arc::new(state),
-    };
-    let readers = Arc::new(Readers::new(around, options.log_root, options.cluster));
-    let writing = CancellationToken::new();
-    let written = tokio::spawn(Arc::clone(&writer).run(writing.clone()));
-    let status_client = client.clone();
-    tasks.spawn(
-        RuleStatuses {
-            client: status_client.clone(),
-            rules,
-            readers: Arc::clone(&readers),
-            ledger,
-            metrics: Arc::clone(metrics),
+impl Operator {
+    async fn operate(self, state: Option<StateFolder>) -> anyhow::Result<()> {
+        let Some(account) = wait_until_ready(&self.client, &self.health, &self.stop).await else {
+            return Ok(());
+        };
+        let ledger = Arc::new(Ledger::new(&self.options.node));
+        let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
+        if let Some(writer) = &writer
+            && !learn_alerts(writer, &self.health, &self.stop).await
+        {
+            return Ok(());
         }
-        .run(stop.child_token()),
-    );
-    let statuses = SourceStatuses {
-        client: status_client,
-        node: options.node,
-        readers: Arc::clone(&readers),
-        metrics: Arc::clone(metrics),
-    };
-    tasks.spawn(statuses.run(stop.child_token()));
+        let tasks = TaskTracker::new();
+        let rules = self.follow_rules(&tasks).await;
+        let leading = CancellationToken::new();
+        let (leads, led) = self.lead(leading.clone())?;
+        let reading = state.map(|state| self.reading(state, account, &rules, &ledger));
+        let readers = Arc::new(Readers::new(reading));
+        let writing = CancellationToken::new();
+        let written = tokio::spawn({
+            let writing = writing.clone();
+            async move {
+                if let Some(writer) = writer {
+                    writer.run(writing).await;
+                }
+            }
+        });
+        self.write_statuses(&tasks, leads, rules, &readers, ledger);
 
-    let stopped_readers = readers.follow(client, stop.child_token()).await;
-    info!("stopping");
-    writing.cancel();
-    tasks.close();
-    let rest = async {
-        tasks.wait().await;
-        written.await
-    };
-    match tokio::time::timeout(STOP_PATIENCE, rest).await {
-        Ok(ended) => ended.context("the writer failed")?,
-        Err(_) => warn!("some writes did not end in time; they are in the checkpoint"),
+        let stopped_readers = readers.follow(self.client.clone(), self.stop.child_token()).await;
+        info!("stopping");
+        writing.cancel();
+        tasks.close();
+        let rest = async {
+            tasks.wait().await;
+            // Only now may another conclude.
+            leading.cancel();
+            led.await?;
+            written.await
+        };
+        match tokio::time::timeout(STOP_PATIENCE, rest).await {
+            Ok(ended) => ended.context("the writer or the lease failed")?,
+            Err(_) => warn!("some writes did not end in time; they are in the checkpoint"),
+        }
+        // Last, so that it holds neither more nor less than what is still to be written.
+        tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(Reader::finish)).await?;
+        info!("stopped");
+        Ok(())
     }
-    // Last, so that it holds neither more nor less than what is still to be written.
-    tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(Reader::finish)).await?;
-    info!("stopped");
-    Ok(())
+
+    fn writer(&self, ledger: &Arc<Ledger>) -> Writer {
+        Writer {
+            client: self.client.clone(),
+            ledger: Arc::clone(ledger),
+            announcement: self.options.announcement,
+            rejected: Rejected::new(self.options.state_dir.join("rejected-alerts.jsonl")),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
+    /// Follows the rules, and returns once all of them are compiled.
+    async fn follow_rules(&self, tasks: &TaskTracker) -> Arc<Rules> {
+        let rules = Arc::new(Rules::default());
+        let (listed, mut is_listed) = watch::channel(false);
+        let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
+        tasks.spawn(Arc::clone(&rules).follow(client, metrics, listed, self.stop.child_token()));
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            _ = is_listed.wait_for(|listed| *listed) => self.health.ready("rules"),
+        }
+        rules
+    }
+
+    /// Whether this process concludes for all, and the task that keeps its lease until `stop`.
+    fn lead(&self, stop: CancellationToken) -> anyhow::Result<(watch::Receiver<bool>, JoinHandle<()>)> {
+        let lease = self.options.lease.clone().filter(|_| self.options.role.concludes());
+        let (says, leads) = watch::channel(lease.is_none() && self.options.role.concludes());
+        let task = match lease {
+            Some(lease) => {
+                let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
+                let candidate = Candidate::new(client, lease, &self.options.host, metrics)
+                    .context("no random numbers for the name that a lease is held by")?;
+                tokio::spawn(candidate.run(says, stop))
+            }
+            None => {
+                self.metrics.leader.set(i64::from(*leads.borrow()));
+                tokio::spawn(async {})
+            }
+        };
+        Ok((leads, task))
+    }
+
+    fn reading(&self, state: StateFolder, account: String, rules: &Rules, ledger: &Arc<Ledger>) -> Reading {
+        let mut own_accounts = self.options.own_accounts.clone();
+        own_accounts.push(account);
+        let around = Surroundings {
+            rules: rules.loaded(),
+            ledger: Arc::clone(ledger),
+            ignored: Arc::new(IgnoredUsers { own_accounts, users: self.options.ignore_users.clone() }),
+            metrics: Arc::clone(&self.metrics),
+            state: Arc::new(state),
+        };
+        Reading::new(around, self.options.log_root.clone(), self.options.cluster.clone())
+    }
+
+    fn write_statuses(
+        &self,
+        tasks: &TaskTracker,
+        leads: watch::Receiver<bool>,
+        rules: Arc<Rules>,
+        readers: &Arc<Readers>,
+        ledger: Arc<Ledger>,
+    ) {
+        let of_rules = RuleStatuses {
+            client: self.client.clone(),
+            rules,
+            readers: Arc::clone(readers),
+            ledger,
+            leads: leads.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        tasks.spawn(of_rules.run(self.stop.child_token()));
+        let of_sources = SourceStatuses {
+            client: self.client.clone(),
+            node: self.options.role.reads().then(|| self.options.node.clone()),
+            leads,
+            readers: Arc::clone(readers),
+            metrics: Arc::clone(&self.metrics),
+        };
+        tasks.spawn(of_sources.run(self.stop.child_token()));
+    }
 }
 
 /// Reads which alerts exist, again and again until it works; says false when told to stop before.
@@ -173,27 +253,4 @@ async fn learn_alerts(writer: &Writer, health: &Health, stop: &CancellationToken
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
         }
     }
-}
-
-/// A client: by the named kubeconfig, else in-cluster, else by the usual kubeconfig.
-async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> {
-    let options = KubeConfigOptions::default();
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path)
-                .with_context(|| format!("the kubeconfig {} cannot be read", path.display()))?;
-            Config::from_custom_kubeconfig(file, &options).await.context("the kubeconfig cannot be used")?
-        }
-        None => match Config::incluster() {
-            Ok(config) => config,
-            Err(in_cluster) => Config::from_kubeconfig(&options).await.with_context(|| {
-                format!("no cluster to talk to: not in a pod ({in_cluster}), and no usable kubeconfig; give --kubeconfig")
-            })?,
-        },
-    };
-    // kube's own retry would hold a write for up to a quarter of an hour; every caller here has its own.
-    config.default_retry = false;
-    let agent = format!("tripline/{}", env!("CARGO_PKG_VERSION"));
-    config.headers.push((http::header::USER_AGENT, http::HeaderValue::try_from(agent)?));
-    Client::try_from(config).context("the client cannot be made")
 }

@@ -403,7 +403,7 @@ fn killed_while_the_api_server_is_away(plane: &mut ControlPlane, account: &Path)
         append(name)?;
     }
     wait_for("a checkpoint with what is pending", PATIENCE, || {
-        let checkpoints = std::fs::read_dir(plane.folder().join("state")).ok()?;
+        let checkpoints = std::fs::read_dir(plane.folder().join("state-of-control-plane-1")).ok()?;
         let texts = checkpoints.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
         let pending = |checkpoint: &Value| -> Option<i64> {
             let parcels = checkpoint["found"]["pending"].as_array()?;
@@ -461,7 +461,7 @@ fn downtime(plane: &mut ControlPlane) -> Result<()> {
 
     // Without its state folder it cannot know what it had read: that is said, and counts nothing twice.
     let before = counted(&alerts(plane)?, "configmaps");
-    std::fs::remove_dir_all(plane.folder().join("state"))?;
+    std::fs::remove_dir_all(plane.folder().join("state-of-control-plane-1"))?;
     let operator = Operator::start(plane, &account)?;
     let message = wait_for_condition(plane, "auditsource", "log", "GapDetected", "True")?;
     assert!(message.contains("the checkpoint is gone"), "{message}");

@@ -70,6 +70,8 @@ pub mod condition_type {
 pub mod reason {
     /// The rule compiled.
     pub const COMPILED: &str = "Compiled";
+    /// The rule compiled, but no process evaluates it now.
+    pub const NOT_EVALUATED: &str = "NotEvaluated";
     /// The rule is `Disabled` by its own spec.
     pub const DISABLED: &str = "Disabled";
     /// The query or an exception's query is not valid KQL.

@@ -4,6 +4,7 @@
 //! rules or tests have errors, 2 when the command or its input cannot be used.
 
 mod alert_list;
+pub mod canary;
 pub mod completion;
 pub mod crds;
 mod document;
@@ -34,7 +35,7 @@ use clap::{Parser, Subcommand, ValueEnum};
     about = "Detection rules over the Kubernetes audit log",
     long_about = "Detection rules over the Kubernetes audit log.\n\n\
         Rules are DetectionRule objects with a query in KQL. `run` is the operator that evaluates a cluster's rules on its \
-        audit log; every other command works on files, without a cluster.",
+        audit log, and `canary` tries it; every other command works on files, without a cluster.",
     after_help = "Examples:
   tripline lint rules/                               check every rule below a folder
   tripline test rules/                               run the cases that the rules bring along
@@ -70,6 +71,8 @@ enum Command {
     Test(test::Args),
     /// Show how a rule judges an event, step by step
     Explain(explain::Args),
+    /// Make a request that a rule waits for, and wait for its alert
+    Canary(canary::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print a completion script for a shell
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Lint(args) => lint::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Canary(args) => canary::run(&args),
         Command::Crds(args) => crds::run(&args, &mut out),
         Command::Completion(args) => Ok(completion::run(&args, &mut out)),
     };

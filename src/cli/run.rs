@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use crate::alert::{Announcement, EventTarget};
 use crate::app;
+use crate::controller::{LeaseName, Role};
 use crate::telemetry::{LogFormat, init_logging};
 
 /// Options of `tripline run`.
@@ -23,6 +24,15 @@ standard error. SIGTERM or SIGINT stops it: what was found and could not be writ
 
 Exit codes: 0 stopped when told to, 2 it could not start or failed.")]
 pub struct Args {
+    /// What this process does
+    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_ROLE")]
+    role: Role,
+    /// Lease to hold while concluding for all; without it, this process takes it that it is the only one
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "TRIPLINE_LEASE")]
+    lease: Option<LeaseName>,
+    /// Account of Tripline's other role, whose own requests no rule is asked about either
+    #[arg(long = "own-account", value_name = "USER", env = "TRIPLINE_OWN_ACCOUNT", value_delimiter = ',')]
+    own_accounts: Vec<String>,
     /// Kubeconfig to use instead of the pod's account or the usual file
     #[arg(long, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
@@ -63,11 +73,16 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         .with_context(|| format!("--log-level {:?} is no filter", args.log_level))?;
     // With more than one provider in the program rustls would not choose by itself.
     drop(rustls::crypto::ring::default_provider().install_default());
+    let host = host_name()?;
     let options = app::Options {
+        role: args.role,
+        lease: args.lease,
+        own_accounts: args.own_accounts,
         kubeconfig: args.kubeconfig,
         state_dir: args.state_dir,
         log_root: args.log_root,
-        node: args.node.map_or_else(host_name, Ok)?,
+        node: args.node.unwrap_or_else(|| host.clone()),
+        host,
         cluster: args.cluster,
         ignore_users: args.ignore_users,
         listen: args.listen,
@@ -92,8 +107,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
+/// The host's name; in a pod the pod's.
 fn host_name() -> anyhow::Result<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .context("the host's name cannot be read; give --node")?;
+    let name =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").context("the host's name cannot be read")?;
     Ok(name.trim().to_owned())
 }

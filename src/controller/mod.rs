@@ -1,7 +1,9 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
+mod client;
 pub mod compile;
 mod judge;
+mod lease;
 mod loaded_rules;
 mod own_requests;
 mod preflight;
@@ -9,18 +11,24 @@ mod progress;
 mod reader;
 mod reader_thread;
 mod readers;
+mod reading;
+mod role;
 mod rule_status;
 mod rules;
 mod source_status;
 mod status_failure;
 mod surroundings;
 
+pub use client::{ConnectError, connect};
+pub use lease::{Candidate, LeaseName};
 pub use loaded_rules::{LoadedRule, LoadedRules};
 pub use own_requests::{Ignored, IgnoredUsers};
 pub use preflight::wait_until_ready;
 pub use progress::{Progress, RuleCounts, SourceCounts};
 pub use reader::Reader;
 pub use readers::Readers;
+pub use reading::Reading;
+pub use role::Role;
 pub use rule_status::RuleStatuses;
 pub use rules::Rules;
 pub use source_status::SourceStatuses;

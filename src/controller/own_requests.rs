@@ -15,6 +15,7 @@ const OWN_REQUESTS: &[(&str, &str, &str, &[&str])] = &[
     ("tripline.dev", "securityalerts", "", &["get", "list", "create"]),
     ("tripline.dev", "securityalerts", "status", &["update"]),
     ("events.k8s.io", "events", "", &["create"]),
+    ("coordination.k8s.io", "leases", "", &["get", "create", "update"]),
     ("apiextensions.k8s.io", "customresourcedefinitions", "", &["get"]),
     ("authentication.k8s.io", "selfsubjectreviews", "", &["create"]),
     ("", "pods", "", &["get"]),
@@ -43,8 +44,8 @@ impl Ignored {
 /// Whose requests are passed over.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoredUsers {
-    /// The account this process writes with.
-    pub own_account: Option<String>,
+    /// The accounts that Tripline's processes write with: this one's, and those of its other roles.
+    pub own_accounts: Vec<String>,
     /// Users whose every request is passed over.
     pub users: Vec<String>,
 }
@@ -56,7 +57,7 @@ impl IgnoredUsers {
         if self.users.iter().any(|ignored| *ignored == username) {
             return Some(Ignored::User);
         }
-        let own = self.own_account.as_deref() == Some(&*username);
+        let own = self.own_accounts.iter().any(|account| *account == username);
         (own && event.impersonated_user().is_none() && is_own_request(event)).then_some(Ignored::Own)
     }
 }
@@ -94,7 +95,7 @@ mod tests {
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (text, mut tape) = (event.to_string(), Tape::default());
         let ignored = IgnoredUsers {
-            own_account: Some(ACCOUNT.to_owned()),
+            own_accounts: vec![ACCOUNT.to_owned()],
             users: vec!["system:apiserver".to_owned()],
         };
         ignored.ignores(&Event::from_object(&text, &mut tape).unwrap())
@@ -120,6 +121,7 @@ mod tests {
             ("get", "/nodes"),
             ("get", "apiextensions.k8s.io/customresourcedefinitions"),
             ("create", "authentication.k8s.io/selfsubjectreviews"),
+            ("update", "coordination.k8s.io/leases"),
         ] {
             assert_eq!(of_own_account(verb, resource), Some(Ignored::Own), "{verb} {resource}");
         }
@@ -148,6 +150,7 @@ mod tests {
             ("create", "tripline.dev/securityalerts/status"),
             ("create", "tripline.dev/detectionrules"),
             ("delete", "tripline.dev/detectionrules"),
+            ("delete", "coordination.k8s.io/leases"),
             ("delete", "apiextensions.k8s.io/customresourcedefinitions"),
             ("create", "authorization.k8s.io/selfsubjectrulesreviews"),
             ("create", "rbac.authorization.k8s.io/clusterrolebindings"),

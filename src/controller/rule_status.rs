@@ -1,4 +1,7 @@
 //! Writes the statuses of `DetectionRule`s: conditions at once, counts at most every ten seconds a rule.
+//!
+//! A process that reads logs reports what it counted, in an entry of its own; the one that leads concludes the
+//! conditions from everybody's entries. Whoever writes sums them up in the same update.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::compile::{NotJudged, TestOutcome};
@@ -38,6 +42,8 @@ pub struct RuleStatuses {
     pub readers: Arc<Readers>,
     /// How many alerts were opened.
     pub ledger: Arc<Ledger>,
+    /// Whether this process concludes for all.
+    pub leads: watch::Receiver<bool>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
 }
@@ -49,7 +55,9 @@ impl RuleStatuses {
         let mut reported = HashMap::new();
         loop {
             self.write_all(&mut counted_at, false).await;
-            self.report_malformed(&mut reported).await;
+            if *self.leads.borrow() {
+                self.report_malformed(&mut reported).await;
+            }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.rules.changed() => {}
@@ -71,10 +79,7 @@ impl RuleStatuses {
                 continue;
             }
             let due = last || counted_at.get(&name).is_none_or(|at| at.elapsed() >= COUNT_INTERVAL);
-            if wanted.conditions == present.conditions
-                && wanted.observed_generation == present.observed_generation
-                && !due
-            {
+            if !(due || is_news(&wanted, &present)) {
                 continue;
             }
             // A new entry that counts nothing yet shall not keep the first match waiting.
@@ -101,11 +106,13 @@ impl RuleStatuses {
     /// What the status should say.
     fn wanted(&self, entry: &RuleEntry, now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
-        let generation = entry.object.metadata.generation;
-        status.observed_generation = generation;
         self.count(entry, &mut status);
-        for condition in conditions(entry, &status) {
-            condition.set(&mut status.conditions, generation, now);
+        if *self.leads.borrow() {
+            let generation = entry.object.metadata.generation;
+            status.observed_generation = generation;
+            for condition in conditions(entry, &status) {
+                condition.set(&mut status.conditions, generation, now);
+            }
         }
         status
     }
@@ -188,6 +195,17 @@ impl RuleStatuses {
     }
 }
 
+/// Whether more than counts changed.
+fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool {
+    let state = |status: &DetectionRuleStatus| -> Vec<_> {
+        let agents = status.agents.iter();
+        agents.map(|a| (a.name.clone(), a.source.clone(), a.observed_generation, a.ready)).collect()
+    };
+    wanted.conditions != present.conditions
+        || wanted.observed_generation != present.observed_generation
+        || state(wanted) != state(present)
+}
+
 fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5] {
     let (ready, accepted, needs_body) = match &entry.compiled {
         Err(refusal) => {
@@ -200,12 +218,7 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5]
                 "" => "the rule compiles".to_owned(),
                 warnings => format!("the rule compiles, with warnings\n{warnings}"),
             };
-            let (reason, message) = match entry.object.spec.mode {
-                Mode::Disabled => (reason::DISABLED, "the rule is disabled by its spec"),
-                Mode::DryRun => (reason::COMPILED, "the rule is evaluated and counted; it writes no alert"),
-                Mode::Alert => (reason::COMPILED, "the rule is evaluated"),
-            };
-            let ready = Condition::new(condition_type::READY, true, reason, message);
+            let ready = evaluated(entry, status);
             (
                 ready,
                 Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned),
@@ -214,6 +227,31 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5]
         }
     };
     [ready, accepted, tested(entry), observable(needs_body, status), limited()]
+}
+
+/// Whether a rule that compiles does its work: the processes say so that read the logs.
+fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus) -> Condition {
+    let what = match entry.object.spec.mode {
+        Mode::Disabled => {
+            let message = "the rule is disabled by its spec";
+            return Condition::new(condition_type::READY, true, reason::DISABLED, message);
+        }
+        Mode::DryRun => "the rule is evaluated and counted; it writes no alert",
+        Mode::Alert => "the rule is evaluated",
+    };
+    let generation = entry.object.metadata.generation.unwrap_or_default();
+    let of = status.agents.len();
+    let by = status.agents.iter().filter(|a| a.ready && a.observed_generation == generation).count();
+    let (ready, reason, message) = match by {
+        0 => {
+            let message = "the rule compiles, but no log is read that it could be evaluated on; see `kubectl get \
+                           auditsources`";
+            (false, reason::NOT_EVALUATED, message.to_owned())
+        }
+        _ if by < of => (true, reason::COMPILED, format!("{what}, on {by} of {of} logs")),
+        _ => (true, reason::COMPILED, what.to_owned()),
+    };
+    Condition::new(condition_type::READY, ready, reason, message)
 }
 
 fn tested(entry: &RuleEntry) -> Condition {

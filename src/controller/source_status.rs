@@ -1,4 +1,5 @@
-//! Writes the statuses of `AuditSource`s: whether each log arrives.
+//! Writes the statuses of `AuditSource`s: whether each log arrives. As with rules, each process that reads reports in
+//! an entry of its own, and the one that leads concludes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Api, Client, ResourceExt as _};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Report;
@@ -32,8 +34,10 @@ const RECEIVING_SECONDS: i64 = 300;
 pub struct SourceStatuses {
     /// Who it writes as.
     pub client: Client,
-    /// The node this process reads for.
-    pub node: String,
+    /// The node this process reads for; none where it reads nothing.
+    pub node: Option<String>,
+    /// Whether this process concludes for all.
+    pub leads: watch::Receiver<bool>,
     /// The sources and what their threads report.
     pub readers: Arc<Readers>,
     /// What it counts.
@@ -83,9 +87,7 @@ impl SourceStatuses {
                 let interval = if before.others == others { OWN_INTERVAL } else { FIGURE_INTERVAL };
                 before.at.elapsed() >= interval
             });
-            let news = wanted.conditions != present.conditions
-                || wanted.observed_generation != present.observed_generation;
-            if !(news || due || last) {
+            if !(is_news(&wanted, &present) || due || last) {
                 continue;
             }
             written.insert(name.clone(), Written { at: Instant::now(), others });
@@ -105,26 +107,42 @@ impl SourceStatuses {
 
     fn wanted(&self, entry: &SourceEntry, report: &Report, now: Timestamp) -> AuditSourceStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
-        let generation = entry.object.metadata.generation;
-        status.observed_generation = generation;
-        if entry.selected {
-            let path = entry.object.spec.file.as_ref().map(|file| file.path.as_str()).unwrap_or_default();
-            let agent = agent(&self.node, path, report);
-            match status.agents.iter_mut().find(|a| a.name == self.node) {
-                Some(old) => *old = agent,
-                None => status.agents.push(agent),
+        if let Some(node) = &self.node {
+            status.agents.retain(|a| entry.selected || a.name != *node);
+            if entry.selected {
+                let path = entry.object.spec.file.as_ref().map(|file| file.path.as_str()).unwrap_or_default();
+                let agent = agent(node, path, report);
+                match status.agents.iter_mut().find(|a| a.name == *node) {
+                    Some(old) => *old = agent,
+                    None => status.agents.push(agent),
+                }
             }
-        } else {
-            status.agents.retain(|a| a.name != self.node);
         }
         status.events = status.agents.iter().map(|a| a.events).sum();
         status.last_event_time =
             status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
-        for condition in conditions(&entry.object.spec.omit_stages, &status, now) {
-            condition.set(&mut status.conditions, generation, now);
+        if *self.leads.borrow() {
+            let generation = entry.object.metadata.generation;
+            status.observed_generation = generation;
+            for condition in conditions(&entry.object.spec.omit_stages, &status, now) {
+                condition.set(&mut status.conditions, generation, now);
+            }
         }
         status
     }
+}
+
+/// Whether more than figures changed.
+fn is_news(wanted: &AuditSourceStatus, present: &AuditSourceStatus) -> bool {
+    let state = |status: &AuditSourceStatus| -> Vec<_> {
+        let agents = status.agents.iter();
+        agents
+            .map(|a| (a.name.clone(), a.stream.clone(), a.gaps, a.reason.clone(), a.message.clone()))
+            .collect()
+    };
+    wanted.conditions != present.conditions
+        || wanted.observed_generation != present.observed_generation
+        || state(wanted) != state(present)
 }
 
 fn agent(node: &str, path: &str, report: &Report) -> SourceAgent {

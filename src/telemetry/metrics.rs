@@ -80,6 +80,7 @@ pub struct Metrics {
     pub rules: Gauge<i64, AtomicI64>,
     pub invalid_rules: Gauge<i64, AtomicI64>,
     pub checkpoint_errors: Counter,
+    pub leader: Gauge<i64, AtomicI64>,
 }
 
 /// Every category of a failed write, see `WriteError::category`.
@@ -174,6 +175,7 @@ impl Metrics {
             "Checkpoints that could not be saved",
             self.checkpoint_errors.clone(),
         );
+        r.register("leader", "Whether this process concludes for all", self.leader.clone());
         r.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry
     }
@@ -222,6 +224,7 @@ mod tests {
             "tripline_rules",
             "tripline_invalid_rules",
             "tripline_checkpoint_errors_total",
+            "tripline_leader",
         ] {
             assert!(has(&text, sample, "0"), "{sample}:\n{text}");
         }

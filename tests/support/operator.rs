@@ -92,6 +92,16 @@ impl Operator {
     /// Starts the operator. Its state is in the folder of the control plane, so that a second one goes on where the
     /// first stopped.
     pub(crate) fn launch(plane: &ControlPlane, kubeconfig: &Path) -> Result<Self> {
+        Self::launch_on(plane, kubeconfig, "control-plane-1", &[])
+    }
+
+    /// Starts the operator for a node, with more arguments.
+    pub(crate) fn launch_on(
+        plane: &ControlPlane,
+        kubeconfig: &Path,
+        node: &str,
+        more: &[&str],
+    ) -> Result<Self> {
         let port = free_port()?;
         let text = |path: &Path| path.display().to_string();
         let arguments = [
@@ -99,17 +109,28 @@ impl Operator {
             "--kubeconfig",
             &text(kubeconfig),
             "--state-dir",
-            &text(&plane.folder().join("state")),
+            &text(&plane.folder().join(format!("state-of-{node}"))),
             "--log-root",
             &text(&plane.folder().join("audit")),
             "--node",
-            "control-plane-1",
+            node,
             "--listen",
             &format!("127.0.0.1:{port}"),
         ];
-        let arguments = arguments.map(str::to_owned);
+        let arguments: Vec<_> = arguments.iter().chain(more).map(|&argument| argument.to_owned()).collect();
         let server = Server::start(&program(), plane.folder(), &arguments)?;
         Ok(Self { server, port })
+    }
+
+    /// The value of a sample of `/metrics`.
+    pub(crate) fn metric(&self, sample: &str) -> Option<f64> {
+        let (_, page) = self.page("/metrics").ok()?;
+        page.lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .find(|(name, _)| *name == sample)?
+            .1
+            .parse()
+            .ok()
     }
 
     /// Status and body of a page of the health endpoint.

@@ -1,0 +1,58 @@
+//! How the API server is reached.
+
+use std::path::{Path, PathBuf};
+
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The named kubeconfig cannot be used.
+    #[error("the kubeconfig {} cannot be used", path.display())]
+    Kubeconfig {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
+    /// Neither a pod's account nor a kubeconfig.
+    #[error(
+        "no cluster to talk to: not in a pod ({in_cluster}), and no usable kubeconfig; give --kubeconfig"
+    )]
+    Nowhere {
+        /// Why this is no pod.
+        in_cluster: InClusterError,
+        /// What is wrong with the usual kubeconfig.
+        source: KubeconfigError,
+    },
+    /// What was found cannot be made a client of, such as a certificate that is none.
+    #[error("a client cannot be made of what was found")]
+    Client(#[source] kube::Error),
+}
+
+/// A client: by the named kubeconfig, else as the pod's account, else by the usual kubeconfig.
+///
+/// # Errors
+/// When there is no usable one.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
+    let options = KubeConfigOptions::default();
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let named = |source| ConnectError::Kubeconfig { path: path.to_owned(), source };
+            let file = Kubeconfig::read_from(path).map_err(named)?;
+            Config::from_custom_kubeconfig(file, &options).await.map_err(named)?
+        }
+        None => match Config::incluster() {
+            Ok(config) => config,
+            Err(in_cluster) => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|source| ConnectError::Nowhere { in_cluster, source })?,
+        },
+    };
+    // kube's own retry would hold a write for up to a quarter of an hour; every caller here has its own.
+    config.default_retry = false;
+    let agent = http::HeaderValue::from_static(concat!("tripline/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((http::header::USER_AGENT, agent));
+    Client::try_from(config).map_err(ConnectError::Client)
+}
