@@ -20,7 +20,7 @@ fn ready(rule: &Value) -> Option<(String, String)> {
     Some((found["reason"].as_str()?.to_owned(), found["message"].as_str()?.to_owned()))
 }
 
-fn leader<'a>(candidates: &'a [Operator]) -> Option<&'a Operator> {
+fn leader(candidates: &[Operator]) -> Option<&Operator> {
     let leading: Vec<_> = candidates.iter().filter(|c| c.metric("tripline_leader") == Some(1.0)).collect();
     assert!(leading.len() <= 1, "two lead at once");
     leading.first().copied()
