@@ -3,14 +3,21 @@
 CONTROL_PLANE := tests/controlplane/build.sh
 TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)/tools
 CARGO_DENY_VERSION := 0.20.2
+CARGO_CYCLONEDX_VERSION := 0.5.9
 
-.PHONY: help build test lint deny demo bench latency memory crds
+.PHONY: help build image test lint deny demo bench latency memory crds
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the program: target/release/tripline
 	cargo build --release --locked
+
+image: $(TOOLS)/bin/cargo-cyclonedx ## the container image as an archive, target/image/tripline.tar, and its SBOM
+	PATH="$(TOOLS)/bin:$$PATH" image/archive.sh
+
+$(TOOLS)/bin/cargo-cyclonedx:
+	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX_VERSION) --root $(TOOLS)
 
 test: ## run every test, against a real control plane that is built on first use
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null

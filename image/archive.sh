@@ -4,6 +4,7 @@
 # The archive, target/image/tripline.tar (tripline-ARCHITECTURE.tar for another than this machine's), is an OCI layout
 # with Docker's manifest beside it, so that `ctr images import`, `kind load image-archive`, `docker load` and
 # `podman load` take it. The image is what the Dockerfile describes. Two runs over one commit write the same bytes.
+# Beside it, where cargo-cyclonedx is installed, the bill of materials of the program, tripline.cdx.json.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,7 +26,7 @@ layout=$(cd "$layout" && pwd)
 image/compile.sh "$architecture" "$layout/root/tripline"
 
 # The commit's own time, so that the image says how old its sources are and still comes out the same.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 created=$(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -63,6 +64,14 @@ JSON
 echo '[{"Config":"blobs/sha256/'"$config"'","RepoTags":["'"${name#docker.io/library/}"'"],"Layers":["blobs/sha256/'"$layer"'"]}]' >"$layout/manifest.json"
 
 pack --file="$archive" --directory="$layout" blobs index.json manifest.json oci-layout
+if command -v cargo-cyclonedx >/dev/null; then
+  bill=${archive%.tar}.cdx.json
+  cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps \
+    --target "$(case $architecture in amd64) echo x86_64 ;; arm64) echo aarch64 ;; esac)-unknown-linux-musl"
+  # The checkout's own place is nobody's business, and differs.
+  sed "s|file://$PWD|file:///src|g" tripline_bin.cdx.json >"$bill"
+  rm tripline_bin.cdx.json
+fi
 program_size=$(size_of "$layout/root/tripline")
 rm -rf "$layout"
 echo "$archive: $name for linux/$architecture, sha256:$manifest"
