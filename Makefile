@@ -5,7 +5,7 @@ TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 
-.PHONY: help build image test lint deny demo bench latency memory crds
+.PHONY: help build image test lint deny demo bench latency memory crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ $(TOOLS)/bin/cargo-cyclonedx:
 	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX_VERSION) --root $(TOOLS)
 
 test: ## run every test, against a real control plane that is built on first use
-	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl helm >/dev/null
 	cargo test --locked --no-fail-fast
 
 lint: ## formatting, clippy and the documentation's links, warnings are errors
@@ -50,5 +50,8 @@ memory: ## what `run` keeps in memory while it follows LOG
 	cargo build --release --locked
 	cargo run --release --locked --example memory -- $(LOG)
 
-crds: ## write crds/ anew from the types
+crds: ## write crds/ anew from the types (both charts have it by a link)
 	UPDATE_CRDS=1 cargo test --locked --test crds
+
+goldens: ## write tests/chart/golden/ anew from the chart
+	UPDATE_GOLDENS=1 cargo test --locked --test chart_render

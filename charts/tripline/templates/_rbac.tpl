@@ -1,0 +1,20 @@
+{{- /* To say plainly that the kinds are missing or older than the program. */}}
+{{- define "tripline.rbac.definitions" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [detectionrules.tripline.dev, securityalerts.tripline.dev, auditsources.tripline.dev]
+  verbs: [get]
+{{- end }}
+
+{{- /* The account that leads: the controller's, or in mode all the only one. */}}
+{{- define "tripline.leader.account" -}}
+{{- eq .Values.mode "all" | ternary (include "tripline.reader.account" .) (include "tripline.controller.account" .) }}
+{{- end }}
+
+{{- define "tripline.leader.component" -}}
+{{- eq .Values.mode "all" | ternary "all" "controller" }}
+{{- end }}
+
+{{- define "tripline.leader.name" -}}
+{{- eq .Values.mode "all" | ternary (include "tripline.reader.name" .) (include "tripline.controller.name" .) }}
+{{- end }}

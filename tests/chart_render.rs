@@ -1,0 +1,291 @@
+//! What the charts render. The goldens: `UPDATE_GOLDENS=1 cargo test --test chart_render`.
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use support::helm::{CRDS, Helm, TRIPLINE, name, objects, of_kind};
+
+const DISTRIBUTIONS: [&str; 8] =
+    ["kubeadm", "k3s", "rke2", "talos", "kind", "openshift", "kops", "eks-anywhere"];
+const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/everything.yaml");
+
+fn folder(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The files of a folder of the repository, in order.
+fn files(path: &str) -> Result<Vec<String>> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder(path))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).map_err(Into::into)).collect()
+}
+
+#[test]
+fn lint_finds_nothing() -> Result<()> {
+    let helm = Helm::new()?;
+    for chart in [TRIPLINE, CRDS] {
+        helm.run(&["lint", "--strict", chart])?;
+    }
+    helm.run(&["lint", "--strict", TRIPLINE, "--values", EVERYTHING])?;
+    Ok(())
+}
+
+/// The rules are left out: they have a test of their own, and one more of them changes no golden.
+#[test]
+fn what_is_rendered_is_as_the_goldens_say() -> Result<()> {
+    let helm = Helm::new()?;
+    let whole = |arguments: &[&str]| helm.template(&[&["--set", "rules.enabled=false"], arguments].concat());
+    let mut rendered = vec![
+        ("split".to_owned(), whole(&[])?),
+        ("all".to_owned(), whole(&["--set", "mode=all"])?),
+        ("everything".to_owned(), whole(&["--values", EVERYTHING])?),
+    ];
+    for distribution in DISTRIBUTIONS {
+        let set = format!("distribution={distribution}");
+        let mut arguments = vec!["--set", &set];
+        let mut shown = vec!["templates/reader/daemonset.yaml", "templates/auditsource.yaml"];
+        if distribution == "openshift" {
+            shown.extend(["securitycontextconstraints", "role", "rolebinding"].map(|file| match file {
+                "role" => "templates/openshift/role.yaml",
+                "rolebinding" => "templates/openshift/rolebinding.yaml",
+                _ => "templates/openshift/securitycontextconstraints.yaml",
+            }));
+        }
+        arguments.extend(shown.iter().flat_map(|file| ["--show-only", file]));
+        rendered.push((format!("preset-{distribution}"), helm.template(&arguments)?));
+    }
+    let goldens = folder("tests/chart/golden");
+    let mut names = BTreeSet::new();
+    for (name, text) in rendered {
+        let path = goldens.join(format!("{name}.yaml"));
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            std::fs::write(&path, &text)?;
+        }
+        let golden = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        assert!(
+            golden == text,
+            "{name} is not as in {}; see the difference: UPDATE_GOLDENS=1 cargo test --test chart_render",
+            path.display()
+        );
+        assert!(text.lines().all(|line| line.trim_end() == line), "{name} has blanks at the end of a line");
+        names.insert(format!("{name}.yaml"));
+    }
+    let found: BTreeSet<String> = std::fs::read_dir(goldens)?
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, _>>()?;
+    assert_eq!(found, names);
+    Ok(())
+}
+
+/// A permission as one line, so that two lists of them can be compared.
+fn permissions(role: &Value) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    let list = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    };
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        for group in list(&rule["apiGroups"]) {
+            for resource in list(&rule["resources"]) {
+                for verb in list(&rule["verbs"]) {
+                    let names = list(&rule["resourceNames"]).join(" ");
+                    lines.insert(format!("{verb} {group}/{resource} {names}").trim_end().to_owned());
+                }
+            }
+        }
+    }
+    lines
+}
+
+const DEFINITIONS: &str = "get apiextensions.k8s.io/customresourcedefinitions \
+    detectionrules.tripline.dev securityalerts.tripline.dev auditsources.tripline.dev";
+const READER: [&str; 13] = [
+    "list tripline.dev/detectionrules",
+    "watch tripline.dev/detectionrules",
+    "list tripline.dev/auditsources",
+    "watch tripline.dev/auditsources",
+    "update tripline.dev/detectionrules/status",
+    "update tripline.dev/auditsources/status",
+    "get tripline.dev/securityalerts",
+    "list tripline.dev/securityalerts",
+    "create tripline.dev/securityalerts",
+    "update tripline.dev/securityalerts/status",
+    "get /nodes",
+    "get /pods",
+    "create events.k8s.io/events",
+];
+const CONTROLLER: [&str; 7] = [
+    "list tripline.dev/detectionrules",
+    "watch tripline.dev/detectionrules",
+    "list tripline.dev/auditsources",
+    "watch tripline.dev/auditsources",
+    "update tripline.dev/detectionrules/status",
+    "patch tripline.dev/detectionrules/status",
+    "update tripline.dev/auditsources/status",
+];
+const LEASE: [&str; 3] = [
+    "create coordination.k8s.io/leases",
+    "get coordination.k8s.io/leases tripline",
+    "update coordination.k8s.io/leases tripline",
+];
+const CANARY: [&str; 2] =
+    ["get tripline.dev/detectionrules tripline-canary", "list tripline.dev/securityalerts"];
+
+#[test]
+fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
+    let helm = Helm::new()?;
+    let set = |lists: &[&[&str]]| -> BTreeSet<String> {
+        lists.iter().copied().flatten().map(|&line| line.to_owned()).collect()
+    };
+    let roles = |arguments: &[&str]| -> Result<Vec<(String, BTreeSet<String>)>> {
+        let objects = helm.objects(arguments)?;
+        let mut roles: Vec<_> = ["ClusterRole", "Role"]
+            .iter()
+            .flat_map(|kind| of_kind(&objects, kind))
+            .map(|role| (format!("{} {}", role["kind"].as_str().unwrap(), name(role)), permissions(role)))
+            .collect();
+        roles.sort();
+        Ok(roles)
+    };
+    let own = |name: &str, lists: &[&[&str]]| (name.to_owned(), set(lists));
+    let canary = own("ClusterRole tripline-canary", &[&CANARY]);
+    let controller = own("ClusterRole tripline-controller", &[&CONTROLLER, &[DEFINITIONS]]);
+    let lease = |name: &str| own(&format!("Role {name}"), &[&LEASE]);
+    let reader = |without: usize| {
+        own("ClusterRole tripline-reader", &[&READER[..READER.len() - without], &[DEFINITIONS]])
+    };
+
+    let split =
+        |without| vec![canary.clone(), controller.clone(), reader(without), lease("tripline-controller")];
+    assert_eq!(roles(&[])?, split(0));
+    // Without Events on pods, no pod is read; without Events, none is written.
+    let alert = roles(&["--set", "events=alert"])?;
+    assert_eq!(set(&[&["get /pods"]]), &reader(0).1 - &alert[2].1);
+    assert_eq!(roles(&["--set", "events=none"])?, split(2));
+
+    let all = own("ClusterRole tripline", &[&READER, &CONTROLLER, &[DEFINITIONS]]);
+    assert_eq!(roles(&["--set", "mode=all"])?, [all.clone(), canary.clone(), lease("tripline")]);
+    let alone = ["--set", "mode=all,lease.enabled=false"];
+    assert_eq!(roles(&alone)?, [all, canary]);
+    assert!(roles(&["--set", "rbac.create=false,test.enabled=false"])?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn every_role_is_bound_to_its_account_alone() -> Result<()> {
+    for arguments in [&["--set", "distribution=openshift"][..], &["--set", "mode=all"]] {
+        let objects = Helm::new()?.objects(arguments)?;
+        for kind in ["ClusterRoleBinding", "RoleBinding"] {
+            for binding in of_kind(&objects, kind) {
+                let account = name(binding).trim_end_matches("-scc");
+                let subject =
+                    json!({"kind": "ServiceAccount", "name": account, "namespace": "tripline-system"});
+                assert_eq!(binding["subjects"], json!([subject]));
+                assert_eq!(binding["roleRef"]["name"], name(binding));
+            }
+        }
+        let accounts = of_kind(&objects, "ServiceAccount").len();
+        assert_eq!(accounts, if arguments[1] == "mode=all" { 2 } else { 3 });
+    }
+    Ok(())
+}
+
+/// The rules that are rendered, by name.
+fn rules(helm: &Helm, arguments: &[&str]) -> Result<BTreeSet<String>> {
+    let objects = helm.objects(&[&["--set", "test.enabled=false"], arguments].concat())?;
+    Ok(of_kind(&objects, "DetectionRule").iter().map(|rule| name(rule).to_owned()).collect())
+}
+
+#[test]
+fn the_library_is_rendered_whole_or_as_it_is_chosen() -> Result<()> {
+    let helm = Helm::new()?;
+    let library = objects(&files("rules")?.join("---\n"))?;
+    let objects = helm.objects(&["--set", "test.enabled=false"])?;
+    let rendered = of_kind(&objects, "DetectionRule");
+    assert_eq!(rendered.len(), library.len());
+    for (rendered, rule) in rendered.iter().zip(&library) {
+        assert_eq!(name(rendered), name(rule));
+        assert!(rendered["spec"] == rule["spec"], "{}", name(rule));
+    }
+
+    let chosen = |choice: &dyn Fn(&Value) -> bool| -> BTreeSet<String> {
+        library.iter().filter(|rule| choice(rule)).map(|rule| name(rule).to_owned()).collect()
+    };
+    let is_exec = |rule: &Value| name(rule) == "exec-into-pod";
+    let tag = library[0]["spec"]["tags"][0].as_str().context("a tag")?;
+    let has_tag =
+        |rule: &Value| rule["spec"]["tags"].as_array().is_some_and(|tags| tags.contains(&tag.into()));
+    let is_medium = |rule: &Value| rule["spec"]["severity"] == "Medium";
+    let severe = |rule: &Value| rule["spec"]["severity"] == "High" || rule["spec"]["severity"] == "Critical";
+    let json = |key: &str, value: &str| format!("rules.{key}=[\"{value}\"]");
+    let with = |key: &str, value: &str| rules(&helm, &["--set-json", &json(key, value)]);
+    assert_eq!(with("include.names", "exec-into-pod")?, chosen(&is_exec));
+    assert_eq!(with("exclude.names", "exec-into-pod")?, chosen(&|rule| !is_exec(rule)));
+    assert_eq!(with("include.tags", tag)?, chosen(&has_tag));
+    assert_eq!(with("exclude.tags", tag)?, chosen(&|rule| !has_tag(rule)));
+    assert_eq!(with("include.severities", "Medium")?, chosen(&is_medium));
+    assert_eq!(with("exclude.severities", "Medium")?, chosen(&|rule| !is_medium(rule)));
+    assert_eq!(rules(&helm, &["--set", "rules.minSeverity=High"])?, chosen(&severe));
+    let both = ["--set-json", &json("include.names", "exec-into-pod"), "--set", "rules.minSeverity=Critical"];
+    assert_eq!(rules(&helm, &both)?, BTreeSet::new());
+    assert_eq!(rules(&helm, &["--set", "rules.enabled=false"])?, BTreeSet::new());
+    Ok(())
+}
+
+#[test]
+fn the_kinds_are_those_of_the_repository_in_both_charts() -> Result<()> {
+    let helm = Helm::new()?;
+    let kinds = objects(&files("crds")?.join("---\n"))?;
+    assert!(objects(&helm.run(&["show", "crds", TRIPLINE])?)? == kinds, "crds/ is not what Helm installs");
+
+    let keep = "helm.sh/resource-policy";
+    let rendered = objects(&helm.run(&["template", "crds", CRDS])?)?;
+    for (rendered, kind) in rendered.iter().zip(&kinds) {
+        assert_eq!(name(rendered), name(kind));
+        assert!(rendered["spec"] == kind["spec"], "{}", name(kind));
+        assert_eq!(rendered["metadata"]["annotations"][keep], "keep");
+        for (key, value) in kind["metadata"]["annotations"].as_object().into_iter().flatten() {
+            assert_eq!(&rendered["metadata"]["annotations"][key], value);
+        }
+    }
+    assert_eq!(rendered.len(), kinds.len());
+    let without = helm.run(&["template", "crds", CRDS, "--set", "keep=false"])?;
+    assert!(!without.contains(keep));
+    assert!(objects(&helm.run(&["template", "crds", CRDS, "--set", "enabled=false"])?)?.is_empty());
+    Ok(())
+}
+
+/// The charts' folders have links to crds/ and rules/; a package has the files.
+#[test]
+fn a_package_renders_what_the_folder_does() -> Result<()> {
+    let helm = Helm::new()?;
+    let destination = tempfile::tempdir()?;
+    for chart in [TRIPLINE, CRDS] {
+        helm.run(&["package", chart, "--destination", &destination.path().display().to_string()])?;
+        let file = format!("{}-0.1.0.tgz", Path::new(chart).file_name().context("a name")?.display());
+        let package = destination.path().join(file).display().to_string();
+        let render = |chart: &str| helm.run(&["template", "tripline", chart, "--include-crds"]);
+        assert!(render(&package)? == render(chart)?, "{package} differs from its folder");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_canary_is_a_rule_without_a_fault() -> Result<()> {
+    let rule = Helm::new()?.template(&["--show-only", "templates/tests/detectionrule.yaml"])?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("canary.yaml");
+    std::fs::write(&file, rule)?;
+    for (command, verdict) in [("lint", "0 errors, 0 warnings"), ("test", "0 failed")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_tripline")).arg(command).arg(&file).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success() && said.contains(verdict), "{command}: {said}");
+    }
+    Ok(())
+}
