@@ -9,9 +9,10 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use tracing::warn;
 
 use super::call::{call, write_params};
-use super::error::WriteError;
+use super::error::{Chain, WriteError};
 use super::text;
 use crate::api::{CONTROLLER, SecurityAlert};
 
@@ -95,7 +96,10 @@ async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<Ob
             uid: pod.metadata.uid,
             ..ObjectReference::default()
         })),
-        Err(WriteError::Refused { .. } | WriteError::Rejected { .. }) => Ok(None),
+        Err(error @ (WriteError::Refused { .. } | WriteError::Rejected { .. })) => {
+            warn!(error = %Chain(&error), "a pod could not be looked up; the Event stands on the alert");
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

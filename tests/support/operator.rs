@@ -1,4 +1,4 @@
-//! The operator as a test runs it: the built binary, as the least-privileged account of `deploy/rbac.yaml`.
+//! The operator as a test runs it: the built binary, with the account of the chart and what that may.
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::ControlPlane;
+use super::helm::Helm;
 use super::process::{Server, free_port, wait_for};
+
+/// The namespace of the accounts.
+pub(crate) const NAMESPACE: &str = "tripline-system";
 
 /// How long anything that the operator does may take in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,8 +44,22 @@ pub(crate) fn install(plane: &ControlPlane) -> Result<PathBuf> {
 
 /// Installs the account only, and gives its kubeconfig.
 pub(crate) fn install_account(plane: &ControlPlane) -> Result<PathBuf> {
-    plane.apply("admin", include_str!("../../deploy/rbac.yaml"))?;
-    plane.add_service_account("tripline-system", "tripline")
+    plane.apply("admin", &list(&permissions("all")?))?;
+    plane.add_service_account(NAMESPACE, "tripline")
+}
+
+/// The chart's accounts of a mode, with what they may.
+pub(crate) fn permissions(mode: &str) -> Result<Vec<Value>> {
+    let mode = format!("mode={mode}");
+    let mut objects = Helm::new()?.objects(&["--set", &mode, "--set", "test.enabled=false"])?;
+    let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+    objects.retain(|object| kinds.iter().any(|kind| object["kind"] == *kind));
+    Ok(objects)
+}
+
+/// Objects in one manifest.
+pub(crate) fn list(objects: &[Value]) -> String {
+    json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
 }
 
 /// Installs the kinds only.

@@ -1,0 +1,279 @@
+//! What the chart's roles allow is what the operator needs: each permission taken away breaks something, and what is
+//! not among them is refused.
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use support::operator::{
+    NAMESPACE, Operator, PATIENCE, install_kinds, list, permissions, printed_kinds, rule, source,
+};
+use support::{ControlPlane, Options, wait_for};
+
+/// One thing that a role allows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Grant {
+    group: String,
+    /// With its subresource, as a role names it.
+    resource: String,
+    verb: String,
+}
+
+impl Grant {
+    fn new(group: &str, resource: &str, verb: &str) -> Self {
+        Self { group: group.to_owned(), resource: resource.to_owned(), verb: verb.to_owned() }
+    }
+
+    /// Whether an audit event is of such a request.
+    fn is_of(&self, event: &Value) -> bool {
+        let object = &event["objectRef"];
+        let text = |key: &str| object[key].as_str().unwrap_or_default();
+        let resource = match text("subresource") {
+            "" => text("resource").to_owned(),
+            subresource => format!("{}/{subresource}", text("resource")),
+        };
+        text("apiGroup") == self.group && resource == self.resource && event["verb"] == *self.verb
+    }
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// What the roles allow, apart.
+fn grants(roles: &[Value]) -> BTreeSet<Grant> {
+    let mut grants = BTreeSet::new();
+    for rule in roles.iter().flat_map(|role| role["rules"].as_array().into_iter().flatten()) {
+        for group in strings(&rule["apiGroups"]) {
+            for resource in strings(&rule["resources"]) {
+                grants.extend(
+                    strings(&rule["verbs"]).into_iter().map(|verb| Grant::new(group, resource, verb)),
+                );
+            }
+        }
+    }
+    grants
+}
+
+/// The roles without this.
+fn without(roles: &[Value], grant: &Grant) -> Vec<Value> {
+    let mut roles = roles.to_vec();
+    for role in &mut roles {
+        let rules = role["rules"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let mut left = Vec::new();
+        for rule in rules {
+            if !strings(&rule["apiGroups"]).contains(&grant.group.as_str()) {
+                left.push(rule);
+                continue;
+            }
+            for resource in strings(&rule["resources"]) {
+                let mut verbs = strings(&rule["verbs"]);
+                verbs.retain(|verb| resource != grant.resource || *verb != grant.verb);
+                if verbs.is_empty() {
+                    continue;
+                }
+                let mut one = rule.clone();
+                one["resources"] = json!([resource]);
+                one["verbs"] = json!(verbs);
+                left.push(one);
+            }
+        }
+        role["rules"] = json!(left);
+    }
+    roles
+}
+
+/// A control plane with all that a role's work takes: rules of which one does not fit its kind, a source that asks for
+/// the node's labels, and a pod.
+fn prepare(plane: &ControlPlane) -> Result<()> {
+    install_kinds(plane)?;
+    let severity = "\n                - Critical\n";
+    let wider = printed_kinds()?.replace(severity, &format!("{severity}                - Extreme\n"));
+    plane.apply("admin", &wider)?;
+    let mut odd = rule("odd", "verb:x");
+    odd["spec"]["severity"] = json!("Extreme");
+    wait_for("the wider kind", PATIENCE, || plane.apply("admin", &odd.to_string()).ok())?;
+    plane.make_pod("shop", "web-0")?;
+    plane.run("admin", &["label", "node", "paper", "log=here"])?;
+    plane.apply("admin", &rule("exec", "objectRef.subresource:exec").to_string())?;
+    let mut source: Value = serde_json::from_str(&source(plane, "kube-apiserver", "End"))?;
+    source["spec"]["nodeSelector"] = json!({"log": "here"});
+    plane.apply("admin", &source.to_string())?;
+    Ok(())
+}
+
+/// What was logged since a place in the audit log.
+fn events_since(plane: &ControlPlane, offset: u64) -> Result<Vec<Value>> {
+    let mut log = File::open(plane.audit_log())?;
+    log.seek(SeekFrom::Start(offset))?;
+    let mut text = String::new();
+    log.read_to_string(&mut text)?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// Whether the account, or the operator's own words, may do this now.
+fn can(plane: &ControlPlane, account: &str, grant: &Grant) -> bool {
+    let (resource, subresource) = grant.resource.split_once('/').unwrap_or((&grant.resource, ""));
+    let named = match grant.resource.as_str() {
+        "leases" if grant.verb != "create" => "/tripline",
+        "customresourcedefinitions" => "/detectionrules.tripline.dev",
+        _ => "",
+    };
+    let typed =
+        if grant.group.is_empty() { resource.to_owned() } else { format!("{resource}.{}", grant.group) };
+    let (what, sub) = (format!("{typed}{named}"), format!("--subresource={subresource}"));
+    let user = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
+    let arguments = ["auth", "can-i", &grant.verb, &what, &sub, &user, "--namespace", NAMESPACE];
+    plane.kubectl("admin", &arguments).is_ok_and(|output| output.status.success())
+}
+
+/// Takes each permission away in turn, runs the operator, and waits until it is refused just that and says so.
+fn every_permission_is_needed(role: &str) -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        prepare(plane)?;
+        let objects = permissions("split")?;
+        plane.apply("admin", &list(&objects))?;
+        let account = format!("tripline-{role}");
+        let kubeconfig = plane.add_service_account(NAMESPACE, &account)?;
+        let mine: Vec<_> = objects
+            .into_iter()
+            .filter(|o| {
+                o["kind"].as_str().is_some_and(|k| k.ends_with("Role")) && o["metadata"]["name"] == *account
+            })
+            .collect();
+        let all = grants(&mine);
+        assert!(all.len() > 8, "{all:?}");
+        for (index, grant) in all.iter().enumerate() {
+            plane.apply("admin", &list(&without(&mine, grant)))?;
+            wait_for("the role to be smaller", PATIENCE, || (!can(plane, &account, grant)).then_some(()))?;
+            is_missed(plane, role, &kubeconfig, grant, index)
+                .with_context(|| format!("without {grant:?}"))?;
+        }
+        plane.apply("admin", &list(&mine))?;
+        nothing_else_is_allowed(plane, role, &account, &all)
+    })
+}
+
+fn is_missed(
+    plane: &ControlPlane,
+    role: &str,
+    kubeconfig: &std::path::Path,
+    grant: &Grant,
+    index: usize,
+) -> Result<()> {
+    let (before, said) = (plane.audit_log().metadata()?.len(), plane.folder().join("tripline.log"));
+    let said_before = said.metadata().map_or(0, |metadata| metadata.len());
+    let lease = format!("{NAMESPACE}/tripline");
+    let mut arguments = vec!["--role", role];
+    if role == "controller" {
+        // Released after each round, so that each has to take it: by then it exists.
+        arguments.extend(["--lease", &lease]);
+        if grant.resource == "leases" && grant.verb == "create" {
+            plane.kubectl("admin", &["delete", "lease", "tripline", "--namespace", NAMESPACE])?;
+        }
+    }
+    // Something new to say of the rule and the source.
+    let change = format!("{{\"spec\":{{\"cluster\":\"round-{index}\"}}}}");
+    plane.run("admin", &["patch", "auditsource", "kube-apiserver", "--type=merge", "--patch", &change])?;
+    let change = format!("{{\"spec\":{{\"description\":\"round {index}\"}}}}");
+    plane.run("admin", &["patch", "detectionrule", "exec", "--type=merge", "--patch", &change])?;
+    let operator = Operator::launch_on(plane, kubeconfig, "paper", &arguments)?;
+    let user = format!("system:serviceaccount:{NAMESPACE}:tripline-{role}");
+    wait_for("the refusal in the audit log", PATIENCE, || {
+        // Two requests: one that opens an alert, and one that is counted on it.
+        let exec = format!("/api/v1/namespaces/shop/pods/web-{index}/exec?command=id");
+        plane.kubectl("alice", &["get", "--raw", &exec]).ok()?;
+        let events = events_since(plane, before).ok()?;
+        let refused = |e: &Value| {
+            e["user"]["username"] == *user && e["responseStatus"]["code"] == 403 && grant.is_of(e)
+        };
+        events.iter().any(refused).then_some(())
+    })?;
+    // Without the definitions it falls back to the lists, and cannot tell that they are old: nothing else is said.
+    if grant.resource != "customresourcedefinitions" {
+        wait_for("the operator to say so", PATIENCE, || {
+            let mut log = File::open(&said).ok()?;
+            log.seek(SeekFrom::Start(said_before)).ok()?;
+            let mut text = String::new();
+            log.read_to_string(&mut text).ok()?;
+            text.to_lowercase().contains("forbidden").then_some(())
+        })?;
+    }
+    operator.terminate()
+}
+
+/// What an intruder would want of the account.
+fn nothing_else_is_allowed(
+    plane: &ControlPlane,
+    role: &str,
+    account: &str,
+    granted: &BTreeSet<Grant>,
+) -> Result<()> {
+    let mut wanted = vec![
+        Grant::new("", "secrets", "get"),
+        Grant::new("", "secrets", "list"),
+        Grant::new("", "configmaps", "get"),
+        Grant::new("", "pods", "list"),
+        Grant::new("", "pods", "create"),
+        Grant::new("", "pods/exec", "create"),
+        Grant::new("", "pods/exec", "get"),
+        Grant::new("", "pods/log", "get"),
+        Grant::new("", "nodes/proxy", "get"),
+        Grant::new("", "nodes", "patch"),
+        Grant::new("", "serviceaccounts/token", "create"),
+        Grant::new("", "users", "impersonate"),
+        Grant::new("apps", "deployments", "create"),
+        Grant::new("apps", "daemonsets", "patch"),
+        Grant::new("rbac.authorization.k8s.io", "clusterroles", "escalate"),
+        Grant::new("rbac.authorization.k8s.io", "clusterrolebindings", "create"),
+        Grant::new("apiextensions.k8s.io", "customresourcedefinitions", "update"),
+        Grant::new("admissionregistration.k8s.io", "validatingadmissionpolicies", "delete"),
+        Grant::new("events.k8s.io", "events", "delete"),
+        Grant::new("coordination.k8s.io", "leases", "delete"),
+    ];
+    for kind in ["detectionrules", "auditsources", "securityalerts"] {
+        for verb in ["update", "patch", "delete", "deletecollection"] {
+            wanted.push(Grant::new("tripline.dev", kind, verb));
+        }
+    }
+    wanted.push(Grant::new("tripline.dev", "detectionrules", "create"));
+    wanted.push(Grant::new("tripline.dev", "auditsources", "create"));
+    if role == "controller" {
+        wanted.push(Grant::new("tripline.dev", "securityalerts", "create"));
+        wanted.push(Grant::new("tripline.dev", "securityalerts/status", "update"));
+        wanted.push(Grant::new("", "pods", "get"));
+    }
+    for grant in &wanted {
+        assert!(!can(plane, account, grant), "{account} may {grant:?}");
+    }
+    // That the question is asked rightly: what is granted, it may.
+    for grant in granted {
+        assert!(can(plane, account, grant), "{account} may not {grant:?}");
+    }
+    // And tried: what the server says is what it does.
+    for refused in [
+        &["get", "secrets", "--namespace", NAMESPACE][..],
+        &["delete", "securityalerts", "--all"],
+        &["delete", "detectionrule", "exec"],
+        &["exec", "--namespace", "shop", "web-0", "--", "id"],
+        &["get", "namespaces", "--as", "admin"],
+    ] {
+        let output = plane.kubectl(account, refused)?;
+        let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        assert!(!output.status.success() && said.contains("forbidden"), "{refused:?}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_needs_what_it_may_and_may_nothing_else() -> Result<()> {
+    every_permission_is_needed("reader")
+}
+
+#[test]
+fn a_controller_needs_what_it_may_and_may_nothing_else() -> Result<()> {
+    every_permission_is_needed("controller")
+}
