@@ -91,8 +91,8 @@ fn without(roles: &[Value], grant: &Grant) -> Vec<Value> {
 fn prepare(plane: &ControlPlane) -> Result<()> {
     install_kinds(plane)?;
     let severity = "\n                - Critical\n";
-    let wider = printed_kinds()?.replace(severity, &format!("{severity}                - Extreme\n"));
-    plane.apply("admin", &wider)?;
+    let extended = printed_kinds()?.replace(severity, &format!("{severity}                - Extreme\n"));
+    plane.apply("admin", &extended)?;
     let mut odd = rule("odd", "verb:x");
     odd["spec"]["severity"] = json!("Extreme");
     wait_for("the wider kind", PATIENCE, || plane.apply("admin", &odd.to_string()).ok())?;
