@@ -62,9 +62,9 @@ fn grants(roles: &[Value]) -> BTreeSet<Grant> {
 fn without(roles: &[Value], grant: &Grant) -> Vec<Value> {
     let mut roles = roles.to_vec();
     for role in &mut roles {
-        let rules = role["rules"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let before = role["rules"].as_array_mut().map(std::mem::take).unwrap_or_default();
         let mut left = Vec::new();
-        for rule in rules {
+        for rule in before {
             if !strings(&rule["apiGroups"]).contains(&grant.group.as_str()) {
                 left.push(rule);
                 continue;
