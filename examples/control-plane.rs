@@ -1,7 +1,8 @@
-//! A real control plane to try things on: `cargo run --example control-plane -- FOLDER`.
+//! A real control plane to try things on: `cargo run --example control-plane -- [--node] FOLDER`.
 //!
 //! It starts etcd and kube-apiserver as the tests do, prints a kubeconfig for each user, and runs until it is
-//! interrupted or terminated, or until its standard input ends where that is a pipe.
+//! interrupted or terminated, or until its standard input ends where that is a pipe. With `--node` it is a whole
+//! cluster of one node, which takes root (see `tests/support/node/mod.rs`).
 #![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 #[path = "../tests/support/mod.rs"]
@@ -12,23 +13,37 @@ use std::os::unix::fs::FileTypeExt;
 use std::thread;
 
 use anyhow::{Context, Result};
+use support::node::{Node, NodeOptions};
 use support::{ControlPlane, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 fn main() -> Result<()> {
-    let folder = std::env::args_os().nth(1).context("usage: control-plane FOLDER")?;
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let whole_node = arguments.first().is_some_and(|argument| argument == "--node");
+    arguments.drain(..usize::from(whole_node));
+    let folder = arguments.pop().context("usage: control-plane [--node] FOLDER")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the servers start, so that no signal finds them without an owner.
     let (mut interrupted, mut terminated) = {
         let _guard = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
-    let plane = ControlPlane::start(Options { folder: Some(folder.into()), ..Options::default() })?;
+    let options = Options { folder: Some(folder.into()), ..Options::default() };
+    let running = if whole_node {
+        Running::Node(Box::new(Node::start(NodeOptions { plane: options, ..NodeOptions::default() })?))
+    } else {
+        Running::Plane(Box::new(ControlPlane::start(options)?))
+    };
+    let plane = running.plane();
     println!("audit log   {}", plane.audit_log().display());
     println!("API server  {}", plane.url());
     for user in ["admin", "alice", "bob", "tripline"] {
         println!("{user:<11} {}", plane.kubeconfig(user).display());
+    }
+    if let Running::Node(node) = &running {
+        println!("containerd  {}", node.runtime().display());
+        println!("node        {}", Node::NAME);
     }
     println!("ready");
     io::stdout().flush()?;
@@ -42,6 +57,20 @@ fn main() -> Result<()> {
     // The thread that reads standard input may still do so.
     runtime.shutdown_background();
     Ok(())
+}
+
+enum Running {
+    Plane(Box<ControlPlane>),
+    Node(Box<Node>),
+}
+
+impl Running {
+    fn plane(&self) -> &ControlPlane {
+        match self {
+            Self::Plane(plane) => plane,
+            Self::Node(node) => node.plane(),
+        }
+    }
 }
 
 /// Waits for the end of standard input. Where it is no pipe (a terminal, or nothing in a background job), it says

@@ -87,6 +87,20 @@ fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
 }
 
 #[test]
+fn a_pod_that_asks_for_much_needs_a_namespace_that_says_so() -> Result<()> {
+    ControlPlane::with(Options { controllers: true, ..Options::default() }, |plane| {
+        let run = ["run", "shell", "--image=none", "--privileged"];
+        let refused = plane.run("admin", &run).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(refused.contains("violates PodSecurity \"baseline:latest\""), "{refused}");
+        plane.run(
+            "admin",
+            &["label", "namespace", "default", "pod-security.kubernetes.io/enforce=privileged"],
+        )?;
+        plane.run("admin", &run).map(drop)
+    })
+}
+
+#[test]
 fn a_server_that_does_not_start_says_why() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let options = Options {

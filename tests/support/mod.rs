@@ -13,6 +13,7 @@
 #![allow(dead_code, reason = "every test has a copy of this module, and uses a part of it")]
 
 pub(crate) mod helm;
+pub(crate) mod node;
 pub(crate) mod operator;
 mod process;
 mod servers;
@@ -30,7 +31,8 @@ use tempfile::TempDir;
 use process::Server;
 pub(crate) use process::wait_for;
 use servers::{
-    kubeconfig, kubectl, programs, start_api_server, start_servers, url, write_files, write_kubeconfig,
+    kubeconfig, kubectl, programs, start_api_server, start_controllers, start_servers, url, write_files,
+    write_kubeconfig,
 };
 
 /// How a control plane is started.
@@ -46,8 +48,13 @@ pub(crate) struct Options {
     pub(crate) audit_log_max_backup: u32,
     /// Whether rotated files are compressed.
     pub(crate) audit_log_compress: bool,
+    /// The audit policy's text; without it that of `audit-policy.yaml`.
+    pub(crate) audit_policy: Option<String>,
     /// More arguments of kube-apiserver, such as `--audit-webhook-config-file=…`.
     pub(crate) api_server_arguments: Vec<String>,
+    /// Whether kube-controller-manager runs too: it makes each namespace's service account and the pods of a
+    /// Deployment, and deletes what an owner leaves.
+    pub(crate) controllers: bool,
 }
 
 impl Default for Options {
@@ -58,7 +65,9 @@ impl Default for Options {
             audit_log_max_size: 100,
             audit_log_max_backup: 100,
             audit_log_compress: false,
+            audit_policy: None,
             api_server_arguments: Vec::new(),
+            controllers: false,
         }
     }
 }
@@ -67,6 +76,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
     // Stopped in this order.
+    controllers: Option<Server>,
     api_server: Server,
     etcd: Server,
     programs: PathBuf,
@@ -80,7 +90,9 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Starts etcd and kube-apiserver and returns when the API is ready.
     pub(crate) fn start(options: Options) -> Result<Self> {
-        let programs = programs()?;
+        let mut wanted = vec!["etcd", "kube-apiserver", "kubectl"];
+        wanted.extend(options.controllers.then_some("kube-controller-manager"));
+        let programs = programs(&wanted)?;
         let mut temporary = None;
         let folder = if let Some(folder) = &options.folder {
             folder.clone()
@@ -97,12 +109,30 @@ impl ControlPlane {
             temporary.disable_cleanup(true);
         }
         let (etcd, etcd_port, api_server, port) = started?;
-        let mut plane = Self { api_server, etcd, programs, options, etcd_port, port, folder, temporary };
-        let applied = plane.apply("admin", include_str!("users.yaml"));
-        if applied.is_err() {
+        let mut plane = Self {
+            controllers: None,
+            api_server,
+            etcd,
+            programs,
+            options,
+            etcd_port,
+            port,
+            folder,
+            temporary,
+        };
+        let completed = plane.complete();
+        if completed.is_err() {
             plane.keep_logs();
         }
-        applied.map(|_| plane)
+        completed.map(|()| plane)
+    }
+
+    fn complete(&mut self) -> Result<()> {
+        self.apply("admin", include_str!("users.yaml"))?;
+        if self.options.controllers {
+            self.controllers = Some(start_controllers(&self.programs, &self.folder)?);
+        }
+        Ok(())
     }
 
     /// Starts a control plane for a test, which keeps the logs and says where they are when the test fails.
@@ -130,6 +160,13 @@ impl ControlPlane {
     /// The live audit log. It is in a folder of its own.
     pub(crate) fn audit_log(&self) -> PathBuf {
         self.folder.join("audit/audit.log")
+    }
+
+    /// The process of each server.
+    fn server_ids(&self) -> Vec<(&'static str, u32)> {
+        let mut servers = vec![("etcd", self.etcd.id()), ("kube-apiserver", self.api_server.id())];
+        servers.extend(self.controllers.as_ref().map(|server| ("kube-controller-manager", server.id())));
+        servers
     }
 
     /// The server's address.
@@ -248,6 +285,7 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
+        drop(self.controllers.take());
         self.api_server.stop();
         self.etcd.stop();
         if std::thread::panicking() {

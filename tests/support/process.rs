@@ -20,11 +20,27 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a program. Its output is appended to `<folder>/<name>.log`.
     pub(crate) fn start(program: &Path, folder: &Path, arguments: &[String]) -> Result<Self> {
+        Self::launch(Command::new(program), program, folder, arguments)
+    }
+
+    /// Starts a program in a control group, which its children are then born in.
+    pub(crate) fn start_in_group(
+        group: &Path,
+        program: &Path,
+        folder: &Path,
+        arguments: &[String],
+    ) -> Result<Self> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""]).arg(group).arg(program);
+        Self::launch(command, program, folder, arguments)
+    }
+
+    fn launch(mut command: Command, program: &Path, folder: &Path, arguments: &[String]) -> Result<Self> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
         // A process group of its own: an interrupt at the terminal is for the test, and the guard outlives it.
-        let mut child = Command::new(program)
+        let mut child = command
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())

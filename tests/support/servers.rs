@@ -9,13 +9,18 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use serde_json::json;
 
 use super::Options;
 use super::process::{Server, free_port, is_port_clash};
 
-/// The users with a token, and their groups. `admin` may do everything; what the others may is in `users.yaml`.
-const USERS: [(&str, &str, &[&str]); 4] = [
+/// The name of the node, where there is one.
+pub(super) const NODE: &str = "control-plane-1";
+
+/// The users with a token, and their groups. `admin` may do everything; what the people may is in `users.yaml`, and
+/// what the servers may Kubernetes says itself.
+const USERS: [(&str, &str, &[&str]); 7] = [
     ("admin", "admin", &["system:masters"]),
     ("alice", "alice", &["developers"]),
     ("bob", "bob", &["auditors"]),
@@ -24,16 +29,19 @@ const USERS: [(&str, &str, &[&str]); 4] = [
         "system:serviceaccount:tripline-system:tripline",
         &["system:serviceaccounts", "system:serviceaccounts:tripline-system"],
     ),
+    ("controllers", "system:kube-controller-manager", &[]),
+    ("scheduler", "system:kube-scheduler", &[]),
+    ("kubelet", "system:node:control-plane-1", &["system:nodes"]),
 ];
 
 /// How long a server may take to be ready. It takes some four seconds; a loaded machine takes longer.
 const START: Duration = Duration::from_mins(2);
 
-/// The folder of the built programs.
-pub(super) fn programs() -> Result<PathBuf> {
+/// The folder of the built programs, which has these.
+pub(super) fn programs(wanted: &[&str]) -> Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/build.sh");
     let output = Command::new(&script)
-        .args(["etcd", "kube-apiserver", "kubectl"])
+        .args(wanted)
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("failed to run {}", script.display()))?;
@@ -47,9 +55,43 @@ pub(super) fn write_files(folder: &Path, options: &Options) -> Result<()> {
         writeln!(tokens, "{},{user},{name},\"{}\"", token_of(name), groups.join(","))?;
     }
     fs::write(folder.join("tokens.csv"), tokens)?;
-    let mut policy = include_str!("audit-policy.yaml").to_owned();
-    writeln!(policy, "omitStages: {}", json!(options.omit_stages))?;
+    let mut policy =
+        options.audit_policy.clone().unwrap_or_else(|| include_str!("audit-policy.yaml").to_owned());
+    if !options.omit_stages.is_empty() {
+        writeln!(policy, "omitStages: {}", json!(options.omit_stages))?;
+    }
     fs::write(folder.join("audit-policy.yaml"), policy)?;
+    // Stricter than Kubernetes' default, and as many clusters have it: what needs more must say so on its namespace.
+    let pod_security = json!({
+        "apiVersion": "pod-security.admission.config.k8s.io/v1",
+        "kind": "PodSecurityConfiguration",
+        "defaults": {"enforce": "baseline", "enforce-version": "latest"},
+    });
+    let admission = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "PodSecurity", "configuration": pod_security}],
+    });
+    fs::write(folder.join("admission.yaml"), serde_json::to_string_pretty(&admission)?)?;
+    write_kubelet_client(folder)
+}
+
+/// Certificate and key that the API server shows a kubelet.
+pub(super) fn kubelet_client(folder: &Path) -> (PathBuf, PathBuf) {
+    (folder.join("kubelet-client.crt"), folder.join("kubelet-client.key"))
+}
+
+/// The certificate is signed by itself: the kubelet trusts it and no other.
+fn write_kubelet_client(folder: &Path) -> Result<()> {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    parameters.distinguished_name.push(DnType::CommonName, "kube-apiserver-kubelet-client");
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let pair = KeyPair::generate()?;
+    let (certificate, key) = kubelet_client(folder);
+    fs::write(certificate, parameters.self_signed(&pair)?.pem())?;
+    fs::write(key, pair.serialize_pem())?;
     Ok(())
 }
 
@@ -147,6 +189,7 @@ pub(super) fn start_api_server(
     let certificates = folder.join("certificates");
     // The server makes its certificate before it reads this, so that no other key is needed.
     let key = certificates.join("apiserver.key");
+    let (kubelet_certificate, kubelet_key) = kubelet_client(folder);
     let mut arguments = vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
         format!("--secure-port={port}"),
@@ -160,6 +203,12 @@ pub(super) fn start_api_server(
         format!("--service-account-signing-key-file={}", key.display()),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/24".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        format!("--admission-control-config-file={}", folder.join("admission.yaml").display()),
+        "--allow-privileged=true".to_owned(),
+        format!("--kubelet-client-certificate={}", kubelet_certificate.display()),
+        format!("--kubelet-client-key={}", kubelet_key.display()),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
         format!("--audit-policy-file={}", folder.join("audit-policy.yaml").display()),
         format!("--audit-log-path={}", folder.join("audit/audit.log").display()),
         format!("--audit-log-maxsize={}", options.audit_log_max_size),
@@ -175,6 +224,31 @@ pub(super) fn start_api_server(
                 .args(["get", "--raw", "/readyz"])
                 .output()
                 .is_ok_and(|output| output.status.success())
+    })?;
+    Ok(server)
+}
+
+/// Starts kube-controller-manager, and returns when it works: the first thing that it does for anybody is the service
+/// account `default`.
+pub(super) fn start_controllers(programs: &Path, folder: &Path) -> Result<Server> {
+    let certificates = folder.join("certificates");
+    let arguments = [
+        format!("--kubeconfig={}", kubeconfig(folder, "controllers").display()),
+        "--leader-elect=false".to_owned(),
+        // It serves nothing that a test asks for.
+        "--secure-port=0".to_owned(),
+        format!("--service-account-private-key-file={}", certificates.join("apiserver.key").display()),
+        format!("--root-ca-file={}", certificates.join("apiserver.crt").display()),
+        "--use-service-account-credentials=true".to_owned(),
+        // Made where it is missing, and by default outside this folder.
+        format!("--flex-volume-plugin-dir={}", folder.join("volume-plugins").display()),
+    ];
+    let mut server = Server::start(&programs.join("kube-controller-manager"), folder, &arguments)?;
+    server.wait_until(START, || {
+        kubectl(programs, folder, "admin")
+            .args(["get", "serviceaccount/default", "configmap/kube-root-ca.crt"])
+            .output()
+            .is_ok_and(|output| output.status.success())
     })?;
     Ok(server)
 }

@@ -1,0 +1,252 @@
+//! A real one-node Kubernetes: beside the control plane also its controllers, a scheduler, a kubelet and containerd.
+//!
+//! ```no_run
+//! if !is_possible()? {
+//!     return Ok(());
+//! }
+//! Node::with(NodeOptions::default(), |node| {
+//!     node.plane().run("alice", &["exec", "web-0", "--", "id"])?;
+//!     Ok(())
+//! })
+//! ```
+//! It takes Linux, root and the packages of `tests/controlplane/node-packages.sh`. There is one node at a time on a
+//! machine; a second one waits. Pods have addresses of their own and reach the API server at the usual one, but there is
+//! no kube-proxy, so no other Service, no name server, and no way out of the machine. What no image of
+//! `images` is, must be imported.
+mod containerd;
+pub(crate) mod images;
+mod kubelet;
+mod machine;
+mod relay;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::process::Server;
+use super::servers::{NODE, programs};
+use super::{ControlPlane, Options};
+use containerd::{Containerd, network_plugins, program};
+use kubelet::{CONTROL_PLANE, start_kubelet, start_scheduler};
+use machine::{API_SERVER_ADDRESS, Machine, servers_group};
+use relay::Relay;
+
+/// How long the node may take to be ready. It takes some two seconds; a loaded machine takes longer.
+const START: Duration = Duration::from_mins(2);
+
+/// How a node is started.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeOptions {
+    /// Those of its control plane.
+    pub(crate) plane: Options,
+    /// Whether the node has the taint of a control plane's, which a pod must tolerate to run there.
+    pub(crate) tainted: bool,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self { plane: Options::default(), tainted: true }
+    }
+}
+
+/// A running one-node cluster.
+#[derive(Debug)]
+pub(crate) struct Node {
+    // Dropped in this order: who would start containers first, then containers and mounts, and last the folder that
+    // holds it all.
+    kubelet: Server,
+    scheduler: Server,
+    containerd: Containerd,
+    relay: Relay,
+    machine: Machine,
+    plane: ControlPlane,
+}
+
+/// Whether this machine can run a node, for a test that does nothing otherwise. It says so, and fails instead where
+/// `TRIPLINE_NODE_TESTS=required` is set.
+pub(crate) fn is_possible() -> Result<bool> {
+    let Some(reason) = node_missing() else { return Ok(true) };
+    let required = std::env::var_os("TRIPLINE_NODE_TESTS").is_some_and(|value| value == "required");
+    ensure!(!required, "TRIPLINE_NODE_TESTS=required is set, but this machine cannot run a node: {reason}");
+    eprintln!("left out, since this machine cannot run a node: {reason}");
+    Ok(false)
+}
+
+/// Why this machine cannot run a node, where it cannot.
+pub(crate) fn node_missing() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return Some("a node takes Linux".to_owned());
+    }
+    if fs::metadata("/proc/self").map_or(true, |process| process.uid() != 0) {
+        return Some("a node takes root".to_owned());
+    }
+    // A root of a container may lack them.
+    let capabilities = fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(effective.trim(), 16).ok()
+    });
+    for (name, bit) in [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)] {
+        if capabilities.is_some_and(|effective| effective & (1 << bit) == 0) {
+            return Some(format!("a node takes {name}, which this root has not"));
+        }
+    }
+    let wanted = ["containerd", "ctr", "containerd-shim-runc-v2", "runc", "ip", "tar", "bash"];
+    let mut missing: Vec<_> = wanted.into_iter().filter(|name| program(name).is_none()).collect();
+    missing.extend(network_plugins().is_none().then_some("the network plugin ptp"));
+    missing.extend(images::busybox().is_none().then_some("a static busybox"));
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Some(format!("{missing} missing: run tests/controlplane/node-packages.sh"));
+    }
+    let assets = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?);
+    (!assets.join("kubelet").exists()).then(|| "KUBEBUILDER_ASSETS has no kubelet: unset it".to_owned())
+}
+
+impl Node {
+    /// The node's name.
+    pub(crate) const NAME: &str = NODE;
+
+    /// Starts everything and returns when pods can run.
+    pub(crate) fn start(options: NodeOptions) -> Result<Self> {
+        if let Some(reason) = node_missing() {
+            bail!(reason);
+        }
+        let programs = programs(&["kube-scheduler", "kubelet"])?;
+        let mut machine = Machine::take()?;
+        let mut plane = ControlPlane::start(Options { controllers: true, ..options.plane })?;
+        let started = start_node(&mut machine, &plane, &programs, options.tainted);
+        match started {
+            Ok((kubelet, scheduler, containerd, relay)) => {
+                Ok(Self { kubelet, scheduler, containerd, relay, machine, plane })
+            }
+            Err(error) => {
+                drop(machine.clean());
+                plane.keep_logs();
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a node for a test, which keeps the logs and says where they are when the test fails.
+    pub(crate) fn with<T>(options: NodeOptions, test: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let mut node = Self::start(options)?;
+        let result = test(&mut node);
+        if result.is_err() {
+            node.plane.keep_logs();
+        }
+        result
+    }
+
+    /// Its control plane.
+    pub(crate) fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// Its control plane, to be stopped or restarted.
+    pub(crate) fn plane_mut(&mut self) -> &mut ControlPlane {
+        &mut self.plane
+    }
+
+    /// Makes the images in an archive known to the node. Pods that use them say `imagePullPolicy: Never`.
+    pub(crate) fn import_image(&self, archive: &Path) -> Result<()> {
+        self.containerd.import(archive)
+    }
+
+    /// The socket of its containerd, for `ctr --address`.
+    pub(crate) fn runtime(&self) -> PathBuf {
+        self.containerd.socket()
+    }
+
+    /// The id on this machine of the first process of a pod's container, which must run.
+    pub(crate) fn process(&self, namespace: &str, pod: &str, container: &str) -> Result<u32> {
+        let printed =
+            self.plane.run("admin", &["get", "pod", pod, "--namespace", namespace, "--output", "json"])?;
+        let object: Value = serde_json::from_str(&printed)?;
+        let statuses = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
+        let id = statuses
+            .iter()
+            .filter_map(|list| object["status"][list].as_array())
+            .flatten()
+            .find(|status| status["name"] == container)
+            .and_then(|status| status["containerID"].as_str()?.strip_prefix("containerd://"))
+            .with_context(|| format!("the pod {namespace}/{pod} has no running container {container}"))?;
+        self.containerd.process(id)
+    }
+
+    /// Kills (SIGKILL) the first process of a pod's container, as a crash would.
+    pub(crate) fn kill(&self, namespace: &str, pod: &str, container: &str) -> Result<()> {
+        let id = self.process(namespace, pod, container)?;
+        let status = Command::new("kill").args(["-KILL", &id.to_string()]).status()?;
+        ensure!(status.success(), "the process {id} of the container {container} could not be killed");
+        Ok(())
+    }
+
+    /// The resident memory of each server in megabytes.
+    pub(crate) fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
+        let mut servers = self.plane.server_ids();
+        servers.push(("kube-scheduler", self.scheduler.id()));
+        servers.push(("containerd", self.containerd.id()));
+        servers.push(("kubelet", self.kubelet.id()));
+        let resident = |(name, id)| {
+            let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            Ok((name, kilobytes.with_context(|| format!("{name} has no resident memory"))? / 1024))
+        };
+        servers.into_iter().map(resident).collect()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kubelet.stop();
+        self.scheduler.stop();
+        self.containerd.stop();
+        if let Err(error) = self.machine.clean() {
+            eprintln!("{error:#}");
+            // What is still mounted there must not be deleted.
+            self.plane.keep_logs();
+        }
+    }
+}
+
+fn start_node(
+    machine: &mut Machine,
+    plane: &ControlPlane,
+    programs: &Path,
+    tainted: bool,
+) -> Result<(Server, Server, Containerd, Relay)> {
+    let (logs, folder) = (plane.folder(), plane.folder().join("node"));
+    machine.set_up(plane.folder())?;
+    let group = servers_group()?;
+    let service = SocketAddr::new(API_SERVER_ADDRESS.parse()?, 443);
+    let relay = Relay::start(service, plane.port)?;
+    let scheduler = start_scheduler(&group, programs, logs)?;
+    let containerd = Containerd::start(&group, logs, &folder.join("containerd"))?;
+    containerd.import(&images::write_base(&folder)?)?;
+    let files = folder.join("kubelet");
+    let mut kubelet = start_kubelet(&group, programs, logs, &files, &containerd.socket(), tainted)?;
+    kubelet.wait_until(START, || plane.run("admin", &["get", "node", NODE]).is_ok())?;
+    // A kubelet may not give itself this label.
+    plane.run("admin", &["label", "node", NODE, &format!("{CONTROL_PLANE}=")])?;
+    kubelet.wait_until(START, || is_ready(plane).unwrap_or_default())?;
+    Ok((kubelet, scheduler, containerd, relay))
+}
+
+/// Whether the node says so and the scheduler may use it, which it may not before the controllers have seen that.
+fn is_ready(plane: &ControlPlane) -> Result<bool> {
+    let node: Value = serde_json::from_str(&plane.run("admin", &["get", "node", NODE, "--output", "json"])?)?;
+    let list = |pointer: &str| node.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let ready = list("/status/conditions")
+        .iter()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    let unready =
+        |taint: &Value| taint["key"].as_str().is_some_and(|key| key.starts_with("node.kubernetes.io/"));
+    Ok(ready && !list("/spec/taints").iter().any(unready))
+}
