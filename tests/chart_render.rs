@@ -49,15 +49,12 @@ fn what_is_rendered_is_as_the_goldens_say() -> Result<()> {
     for distribution in DISTRIBUTIONS {
         let set = format!("distribution={distribution}");
         let mut arguments = vec!["--set", &set];
-        let mut shown = vec!["templates/reader/daemonset.yaml", "templates/auditsource.yaml"];
+        let mut shown = vec!["reader/daemonset", "auditsource"];
         if distribution == "openshift" {
-            shown.extend(["securitycontextconstraints", "role", "rolebinding"].map(|file| match file {
-                "role" => "templates/openshift/role.yaml",
-                "rolebinding" => "templates/openshift/rolebinding.yaml",
-                _ => "templates/openshift/securitycontextconstraints.yaml",
-            }));
+            shown.extend(["openshift/securitycontextconstraints", "openshift/role", "openshift/rolebinding"]);
         }
-        arguments.extend(shown.iter().flat_map(|file| ["--show-only", file]));
+        let shown: Vec<_> = shown.iter().map(|file| format!("--show-only=templates/{file}.yaml")).collect();
+        arguments.extend(shown.iter().map(String::as_str));
         rendered.push((format!("preset-{distribution}"), helm.template(&arguments)?));
     }
     let goldens = folder("tests/chart/golden");

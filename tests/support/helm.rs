@@ -1,9 +1,9 @@
 //! Helm and the charts of this repository, with or without a control plane.
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::ControlPlane;
@@ -102,4 +102,39 @@ pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 /// An object's name.
 pub(crate) fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// A `SecurityAlert` as Tripline would make it, of the rule before the name's hash.
+pub(crate) fn alert(name: &str) -> Value {
+    let mut parts = name.rsplitn(3, '-').skip(1);
+    let (group, rule) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "SecurityAlert",
+        "metadata": {"name": name, "labels": {"tripline.dev/rule": rule, "tripline.dev/group": group}},
+        "spec": {"detection": {
+            "ruleName": rule, "title": "A rule", "severity": "Low", "riskScore": 1, "groupHash": group,
+            "target": "pods/exec shop/web-0", "event": {},
+        }},
+    })
+}
+
+impl ControlPlane {
+    /// Writes a manifest to a file and gives it to a kubectl command as one of the users, whether it succeeds or not.
+    pub(crate) fn kubectl_file(&self, user: &str, arguments: &[&str], manifest: &Value) -> Result<Output> {
+        let file = self.folder().join(format!("{user}-manifest.json"));
+        std::fs::write(&file, manifest.to_string())?;
+        self.kubectl_command(user)
+            .args(arguments)
+            .arg("--filename")
+            .arg(&file)
+            .output()
+            .context("failed to run kubectl")
+    }
+
+    /// Creates an object as one of the users.
+    pub(crate) fn create(&self, user: &str, manifest: &Value) -> Result<()> {
+        let output = self.kubectl_file(user, &["create"], manifest)?;
+        ensure!(output.status.success(), "{user}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
 }

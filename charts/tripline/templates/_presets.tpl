@@ -5,7 +5,6 @@ path          the log, as the distribution writes it or its documents propose
 mount         the folder to mount. A mounted folder is pinned: one that is deleted and made anew is not seen. So the
               parent is mounted where it holds nothing but logs, else the log's own folder
 hostPathType  what the kubelet does about a missing folder
-nodeLabel     what control-plane nodes are labelled with, whatever the value
 seLinuxType   where SELinux may be enforcing: container_t may neither read logs nor write the state. Without SELinux
               the runtime passes it over
 capabilities  what root needs to read a log that is not root's
@@ -54,7 +53,6 @@ openshift:
   path: /var/log/kube-apiserver/audit.log
   # The parent is /var/log itself.
   mount: /var/log/kube-apiserver
-  nodeLabel: node-role.kubernetes.io/master
   seLinuxType: spc_t
   logs: >-
     OpenShift logs the metadata of every request to kube-apiserver, without the stage RequestReceived: set
@@ -130,5 +128,5 @@ minikube: its audit log goes to the API server's standard output, not to a file
 {{- if and (not $seLinux) $log.seLinuxType }}{{ $seLinux = dict "type" $log.seLinuxType }}{{ end }}
 {{- dict
   "path" $path "mount" $mount "root" $root "hostPathType" $type "capabilities" $capabilities "seLinux" $seLinux
-  "nodeLabel" ($log.nodeLabel | default "node-role.kubernetes.io/control-plane") "logs" $log.logs | toYaml }}
+  "logs" $log.logs | toYaml }}
 {{- end }}

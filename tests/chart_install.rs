@@ -1,0 +1,218 @@
+//! The charts on a real API server, with a real helm. No node is needed: pods stay pending.
+mod support;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use support::helm::{CRDS, Helm, TRIPLINE, name, of_kind};
+use support::{ControlPlane, Options};
+
+/// Not the namespace that the test's users have something in.
+const NAMESPACE: &str = "watch";
+const PRIVILEGED: &str = "pod-security.kubernetes.io/enforce=privileged";
+const KINDS: [&str; 3] =
+    ["auditsources.tripline.dev", "detectionrules.tripline.dev", "securityalerts.tripline.dev"];
+
+fn install(helm: &Helm, arguments: &[&str]) -> Result<String> {
+    helm.run(&[&["install", "tripline", TRIPLINE, "--namespace", NAMESPACE], arguments].concat())
+}
+
+/// The names of all objects of all kinds, but what the API server itself keeps writing.
+fn inventory(plane: &ControlPlane) -> Result<BTreeSet<String>> {
+    let kinds = plane.run("admin", &["api-resources", "--verbs=list", "--output=name", "--cached=false"])?;
+    let own = [
+        "events",
+        "events.events.k8s.io",
+        "leases.coordination.k8s.io",
+        "apiservices.apiregistration.k8s.io",
+    ];
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| !own.contains(kind)).collect();
+    let listed = plane.run("admin", &["get", &kinds.join(","), "--all-namespaces", "--output=name"])?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+fn exists(plane: &ControlPlane, kind: &str, name: &str) -> Result<bool> {
+    let found = plane.run("admin", &["get", kind, name, "--namespace", NAMESPACE, "--ignore-not-found"])?;
+    Ok(!found.is_empty())
+}
+
+/// Whether what a mode runs is there, and what the other runs is not.
+fn runs_as(plane: &ControlPlane, mode: &str) -> Result<()> {
+    for (kind, name, of) in [
+        ("daemonset", "tripline-reader", "split"),
+        ("deployment", "tripline-controller", "split"),
+        ("poddisruptionbudget", "tripline-controller", "split"),
+        ("serviceaccount", "tripline-controller", "split"),
+        ("clusterrole", "tripline-controller", "split"),
+        ("daemonset", "tripline", "all"),
+        ("serviceaccount", "tripline", "all"),
+        ("role", "tripline", "all"),
+    ] {
+        ensure!(exists(plane, kind, name)? == (of == mode), "mode {mode}: {kind} {name}");
+    }
+    for policy in ["tripline-alerts", "tripline-sources"] {
+        ensure!(exists(plane, "validatingadmissionpolicy", policy)?, "{policy} is missing");
+        ensure!(exists(plane, "validatingadmissionpolicybinding", policy)?, "{policy} is not bound");
+    }
+    ensure!(exists(plane, "auditsource", "kube-apiserver")?);
+    ensure!(exists(plane, "detectionrule", "exec-into-pod")?);
+    Ok(())
+}
+
+#[test]
+fn a_release_is_installed_changed_rolled_back_and_removed() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| lifecycle(plane))
+}
+
+fn lifecycle(plane: &ControlPlane) -> Result<()> {
+    let helm = Helm::of(plane, "admin")?;
+    plane.run("admin", &["create", "namespace", NAMESPACE])?;
+    plane.run("admin", &["label", "namespace", NAMESPACE, PRIVILEGED])?;
+    let before = inventory(plane)?;
+
+    helm.run(&["install", "tripline-crds", CRDS, "--namespace", NAMESPACE])?;
+    plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+    let notes = install(&helm, &["--skip-crds"])?;
+    ensure!(!notes.contains("WARNING"), "{notes}");
+    ensure!(notes.contains("kubectl get auditsources") && notes.contains("helm test tripline"), "{notes}");
+    runs_as(plane, "split")?;
+    let secret = ["get", "secret", "sh.helm.release.v1.tripline.v1", "--namespace", NAMESPACE];
+    let size = plane.run("admin", &[&secret[..], &["--output", "jsonpath={.data.release}"]].concat())?.len();
+    eprintln!("the release's Secret holds {size} bytes in base64");
+    ensure!(size < 700 * 1024, "the release's Secret is nearly too large: {size}");
+
+    // What people make is theirs: a rule, and an alert (by the account that may).
+    plane.apply("admin", &support::operator::rule("our-own", "verb: \"delete\"").to_string())?;
+    plane.add_service_account(NAMESPACE, "tripline-reader")?;
+    plane.create("tripline-reader", &support::helm::alert("our-own-aaaaaaaaaaaaa-1"))?;
+
+    let upgrade = ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE];
+    helm.run(&[&upgrade[..], &["--set", "mode=all,source.startAt=Start"]].concat())?;
+    runs_as(plane, "all")?;
+    let start = ["get", "auditsource", "kube-apiserver", "--output", "jsonpath={.spec.startAt}"];
+    assert_eq!(plane.run("admin", &start)?, "Start");
+    helm.run(&["rollback", "tripline", "1", "--namespace", NAMESPACE])?;
+    runs_as(plane, "split")?;
+    assert_eq!(plane.run("admin", &start)?, "End");
+    // The same chart again changes nothing, and the kinds' chart can be upgraded beside it.
+    helm.run(&["upgrade", "tripline-crds", CRDS, "--namespace", NAMESPACE])?;
+    helm.run(&upgrade)?;
+    runs_as(plane, "split")?;
+
+    helm.run(&["uninstall", "tripline", "--namespace", NAMESPACE])?;
+    helm.run(&["uninstall", "tripline-crds", "--namespace", NAMESPACE])?;
+    let left: BTreeSet<String> = inventory(plane)?.difference(&before).cloned().collect();
+    let mut expected: BTreeSet<String> =
+        KINDS.iter().map(|kind| format!("customresourcedefinition.apiextensions.k8s.io/{kind}")).collect();
+    expected.insert("detectionrule.tripline.dev/our-own".to_owned());
+    expected.insert("securityalert.tripline.dev/our-own-aaaaaaaaaaaaa-1".to_owned());
+    assert_eq!(left, expected);
+    Ok(())
+}
+
+#[test]
+fn one_command_installs_the_kinds_too_and_they_can_be_handed_over() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let helm = Helm::of(plane, "admin")?;
+        let notes = install(&helm, &["--create-namespace", "--set", "distribution=talos"])?;
+        // Helm makes the namespace after it has rendered this: nothing to look at, so it says what to do.
+        ensure!(
+            notes.contains(&format!("kubectl label namespace {NAMESPACE} --overwrite {PRIVILEGED}")),
+            "{notes}"
+        );
+        ensure!(notes.contains("Talos logs the metadata of every request"), "{notes}");
+        runs_as(plane, "split")?;
+
+        // The kinds belong to no release, until the one of their chart takes them.
+        let hand_over = ["install", "tripline-crds", CRDS, "--namespace", NAMESPACE];
+        let refused = helm.run(&hand_over).err().context("a release took what is not its own")?;
+        ensure!(refused.to_string().contains("cannot be imported into the current release"), "{refused}");
+        helm.run(&[&hand_over[..], &["--take-ownership"]].concat())?;
+        for kind in KINDS {
+            let definition = plane.run("admin", &["get", "crd", kind, "--output", "json"])?;
+            let definition: Value = serde_json::from_str(&definition)?;
+            let annotations = &definition["metadata"]["annotations"];
+            assert_eq!(annotations["meta.helm.sh/release-name"], "tripline-crds");
+            assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+        }
+        ensure!(exists(plane, "detectionrule", "exec-into-pod")?, "the kinds were made anew");
+        Ok(())
+    })
+}
+
+/// A cluster whose namespaces are at least `baseline` unless they say otherwise.
+const POD_SECURITY: &str = "
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+  - name: PodSecurity
+    configuration:
+      apiVersion: pod-security.admission.config.k8s.io/v1
+      kind: PodSecurityConfiguration
+      defaults: {enforce: baseline, enforce-version: latest}
+";
+
+/// A pod as the controller of a workload would make it, asked for without making it. What the API server says.
+fn try_pod(plane: &ControlPlane, workload: &Value) -> Result<String> {
+    let template = &workload["spec"]["template"];
+    let mut pod = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"],
+    });
+    pod["metadata"]["name"] = "try".into();
+    pod["metadata"]["namespace"] = NAMESPACE.into();
+    let output = plane.kubectl_file("admin", &["create", "--dry-run=server"], &pod)?;
+    Ok(String::from_utf8([output.stdout, output.stderr].concat())?)
+}
+
+#[test]
+fn where_pod_security_is_enforced_the_notes_say_what_the_namespace_needs() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("admission.yaml");
+    std::fs::write(&file, POD_SECURITY)?;
+    let argument = format!("--admission-control-config-file={}", file.display());
+    let options = Options { api_server_arguments: vec![argument], ..Options::default() };
+    ControlPlane::with(options, |plane| pod_security(plane))
+}
+
+fn pod_security(plane: &ControlPlane) -> Result<()> {
+    let helm = Helm::of(plane, "admin")?;
+    plane.run("admin", &["create", "namespace", NAMESPACE])?;
+    let notes = install(&helm, &[])?;
+    let command = format!("kubectl label namespace {NAMESPACE} --overwrite {PRIVILEGED}");
+    ensure!(notes.contains(&format!("WARNING: the namespace {NAMESPACE} is not labelled")), "{notes}");
+    ensure!(notes.contains(&command), "{notes}");
+
+    let installed = helm.run(&["get", "manifest", "tripline", "--namespace", NAMESPACE])?;
+    let installed = support::helm::objects(&installed)?;
+    let reader = of_kind(&installed, "DaemonSet")[0];
+    let controller = of_kind(&installed, "Deployment")[0];
+    let hooks =
+        support::helm::objects(&helm.run(&["get", "hooks", "tripline", "--namespace", NAMESPACE])?)?;
+    let canary = of_kind(&hooks, "Pod")[0];
+    let canary = serde_json::json!({"spec": {"template": {
+        "metadata": {"labels": canary["metadata"]["labels"]}, "spec": canary["spec"],
+    }}});
+    assert_eq!(name(reader), "tripline-reader");
+
+    let said = try_pod(plane, reader)?;
+    ensure!(said.contains("violates PodSecurity \"baseline:latest\": hostPath volumes"), "{said}");
+    plane.run("admin", &command.split(' ').skip(1).collect::<Vec<_>>())?;
+    let said = try_pod(plane, reader)?;
+    ensure!(said.contains("pod/try created"), "{said}");
+    let upgrade = ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE];
+    let notes = helm.run(&upgrade)?;
+    ensure!(!notes.contains("WARNING") && !notes.contains("kubectl label"), "{notes}");
+
+    // What needs no host fits the strictest level; its account must be there for a pod to be made.
+    plane.run("admin", &["create", "serviceaccount", "tripline-canary", "--namespace", NAMESPACE])?;
+    let strict = PRIVILEGED.replace("privileged", "restricted");
+    plane.run("admin", &["label", "namespace", NAMESPACE, "--overwrite", &strict])?;
+    for workload in [controller, &canary] {
+        let said = try_pod(plane, workload)?;
+        ensure!(said.contains("pod/try created"), "{said}");
+    }
+    let notes = helm.run(&upgrade)?;
+    ensure!(notes.contains(&format!("WARNING: the namespace {NAMESPACE} is labelled restricted")), "{notes}");
+    Ok(())
+}
