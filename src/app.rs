@@ -7,9 +7,9 @@
 //! then a last checkpoint that holds what was not written.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use kube::Client;
@@ -25,11 +25,16 @@ use crate::controller::{
     Candidate, IgnoredUsers, LeaseName, Reader, Readers, Reading, Role, RuleStatuses, Rules, SourceStatuses,
     Surroundings, connect, wait_until_ready,
 };
-use crate::source::StateFolder;
+use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
 
 /// How long the last writes may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long another process may keep the state folder: a little longer than its own last writes may take.
+const STATE_PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is tried.
+const STATE_RETRY: Duration = Duration::from_millis(500);
 
 /// What `tripline run` is told.
 #[derive(Clone, Debug)]
@@ -65,13 +70,7 @@ pub struct Options {
 /// # Errors
 /// When something that only a person can mend keeps it from starting.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let state = if options.role.reads() {
-        let opened = StateFolder::open(&options.state_dir);
-        let named = || format!("the state folder {} cannot be used", options.state_dir.display());
-        Some(opened.with_context(named)?)
-    } else {
-        None
-    };
+    let state = if options.role.reads() { Some(open_state(&options.state_dir, &stop).await?) } else { None };
     let client = connect(options.kubeconfig.as_deref()).await?;
     let metrics = Arc::new(Metrics::new());
     let health = Health::default();
@@ -90,6 +89,27 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     served.cancel();
     endpoint.await?.context("the health endpoint failed")?;
     outcome
+}
+
+/// Opens the state folder. A pod that is replaced may still be at its last writes: its folder is waited for.
+async fn open_state(path: &Path, stop: &CancellationToken) -> anyhow::Result<StateFolder> {
+    let began = Instant::now();
+    loop {
+        match StateFolder::open(path) {
+            Err(CheckpointError::InUse { .. })
+                if began.elapsed() < STATE_PATIENCE && !stop.is_cancelled() =>
+            {
+                info!(path = %path.display(), "another process still has the state folder; waiting for it");
+            }
+            opened => {
+                return opened.with_context(|| format!("the state folder {} cannot be used", path.display()));
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(STATE_RETRY) => {}
+        }
+    }
 }
 
 /// What every part is made of.

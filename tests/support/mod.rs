@@ -17,6 +17,7 @@ pub(crate) mod node;
 pub(crate) mod operator;
 mod process;
 mod servers;
+pub(crate) mod sessions;
 
 use std::fs;
 use std::io::Write;
