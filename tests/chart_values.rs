@@ -128,7 +128,7 @@ fn the_schema_refuses_what_is_no_value() -> Result<()> {
         ("imagePullSecrets={pull}", "at '/imagePullSecrets/0': got string, want object"),
         ("metrics.serviceMonitor.interval=often", "at '/metrics/serviceMonitor/interval'"),
         ("networkPolicy.apiServer.cidrs={10.0.0.1}", "at '/networkPolicy/apiServer/cidrs/0'"),
-        ("test.timeout=60", "at '/test/timeout'"),
+        ("test.timeoutSeconds=60s", "at '/test/timeoutSeconds'"),
     ] {
         refused(&helm, &["--set", set], message)?;
     }

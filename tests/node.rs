@@ -1,16 +1,16 @@
 //! The node of the tests is a real one: pods run there, and what kubectl does to them works and is audited.
 mod support;
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 use support::ControlPlane;
+use support::kubectl::Running;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
 use support::wait_for;
@@ -230,40 +230,4 @@ fn is_audited(plane: &ControlPlane, user: &str, verb: &str, subresource: &str, c
                 && event.pointer("/responseStatus/code") == Some(&code.into())
         })
         .map(drop)
-}
-
-/// A kubectl that goes on until it is killed.
-struct Running {
-    child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Running {
-    fn start(plane: &ControlPlane, arguments: &[&str]) -> Result<Self> {
-        let mut command: Command = plane.kubectl_command("alice");
-        let log = File::create(plane.folder().join(format!("kubectl-{}.log", arguments[0])))?;
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn()?;
-        let lines = BufReader::new(child.stdout.take().context("kubectl has no output")?).lines();
-        Ok(Self { child, lines })
-    }
-
-    /// The next line that contains this.
-    fn line_with(&mut self, text: &str) -> Result<String> {
-        for line in self.lines.by_ref() {
-            let line = line?;
-            if line.contains(text) {
-                return Ok(line);
-            }
-        }
-        let status = self.child.wait()?;
-        ensure!(status.success(), "kubectl ended with {status} before it said {text:?}");
-        anyhow::bail!("kubectl ended before it said {text:?}")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }

@@ -13,9 +13,11 @@
 #![allow(dead_code, reason = "every test has a copy of this module, and uses a part of it")]
 
 pub(crate) mod helm;
+pub(crate) mod kubectl;
 pub(crate) mod node;
 pub(crate) mod operator;
 mod process;
+pub(crate) mod release;
 mod servers;
 pub(crate) mod sessions;
 

@@ -1,0 +1,242 @@
+//! The whole of it: the chart's pods on a real node read the API server's log from the host, and what people do in the
+//! cluster becomes alerts, whatever befalls the pods meanwhile.
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use support::kubectl::Running;
+use support::node::images::BUSYBOX;
+use support::node::{Node, NodeOptions, is_possible};
+use support::operator::{alerts, counted, list, rule, wait_for_alerts};
+use support::release::{NAMESPACE, Release};
+use support::sessions::{PODS, Sessions, opened_in};
+use support::{ControlPlane, Options, wait_for};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_release_watches_its_cluster_through_all_that_befalls_it() -> Result<()> {
+    if !is_possible()? {
+        return Ok(());
+    }
+    // Small files, so that the log is rotated all the while.
+    let plane = Options { audit_log_max_size: 1, ..Options::default() };
+    Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
+        let mut clock = Clock(Instant::now());
+        let release = Release::install(node, &[])?;
+        clock.took("install, until all is ready");
+        let plane = node.plane();
+        plane.apply("admin", &list(&own_rules()))?;
+        plane.run("admin", &["wait", "--for=condition=Ready", "detectionrules", "--all", "--timeout=60s"])?;
+        let pod = run_a_pod(plane)?;
+        clock.took("rules, and a pod to look at");
+        let said = release.helm(&["test", "tripline", "--logs"])?;
+        ensure!(said.contains("Phase:          Succeeded"), "{said}");
+        clock.took("helm test");
+        sessions_become_alerts(plane, &pod)?;
+        clock.took("exec, cp, attach, port-forward, debug");
+        nothing_is_lost_when_pods_are(node, &release)?;
+        clock.took("kills, upgrade, rollback, drain under load");
+        own_traffic_is_quiet(plane)?;
+        release.helm(&["uninstall", "tripline", "--wait"])?;
+        ensure!(!alerts(plane)?.is_empty(), "the alerts are gone with the release");
+        clock.took("uninstall");
+        Ok(())
+    })
+}
+
+/// Says how long things took.
+struct Clock(Instant);
+
+impl Clock {
+    fn took(&mut self, what: &str) {
+        eprintln!("{:>8.1} s {what}", self.0.elapsed().as_secs_f64());
+        self.0 = Instant::now();
+    }
+}
+
+/// Rules beside those that come along: a request each that a person can make of a pod, the load, and Tripline itself.
+fn own_rules() -> Vec<Value> {
+    let on = |name: &str, subresource: &str| {
+        rule(
+            name,
+            &format!(
+                "objectRef.resource:pods and objectRef.subresource:{subresource} and user.name:(alice or admin)"
+            ),
+        )
+    };
+    let own = format!(
+        "user.name:(\"{0}-reader\" or \"{0}-controller\")",
+        format_args!("system:serviceaccount:{NAMESPACE}:tripline")
+    );
+    vec![
+        on("attach", "attach"),
+        on("port-forward", "portforward"),
+        on("debug", "ephemeralcontainers"),
+        rule("load", "objectRef.subresource:exec and objectRef.name:pod-* and user.name:alice"),
+        rule("by-tripline", &own),
+    ]
+}
+
+fn run_a_pod(plane: &ControlPlane) -> Result<String> {
+    let script = "trap 'exit 0' TERM; httpd -p 8080 -h /etc; while :; do echo tick; sleep 1 & wait $!; done";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "namespace": "shop"},
+        "spec": {
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{"name": "main", "image": BUSYBOX, "imagePullPolicy": "Never", "command": ["sh", "-c", script]}],
+        },
+    });
+    plane.run("admin", &["create", "namespace", "shop"])?;
+    wait_for("the namespace's account", PATIENCE, || {
+        plane.run("admin", &["get", "serviceaccount/default", "--namespace=shop"]).ok()
+    })?;
+    plane.apply("admin", &pod.to_string())?;
+    plane
+        .run("admin", &["wait", "--for=condition=Ready", "pod/web-0", "--namespace=shop", "--timeout=60s"])?;
+    Ok("web-0".to_owned())
+}
+
+/// Each way into a pod, by somebody who may: as many detections as there are requests.
+fn sessions_become_alerts(plane: &ControlPlane, pod: &str) -> Result<()> {
+    let exec = ["exec", "--namespace=shop", pod, "--", "echo", "said inside"];
+    assert_eq!(plane.run("alice", &exec)?, "said inside\n");
+    wait_for_alerts(plane, "the alert of a WebSocket session", |found| counted(found, "exec-into-pod") == 1)?;
+    let mut spdy = plane.kubectl_command("alice");
+    let output = spdy.args(exec).env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false").output()?;
+    assert_eq!(String::from_utf8(output.stdout)?, "said inside\n");
+    let found = wait_for_alerts(plane, "the alert of a SPDY session", |found| {
+        counted(found, "exec-into-pod") == 2 && counted(found, "user-exec-into-pod") == 1
+    })?;
+    let alert = found.iter().find(|a| a["spec"]["detection"]["ruleName"] == "exec-into-pod");
+    let name = alert.and_then(|a| a["metadata"]["name"].as_str()).context("no alert")?.to_owned();
+
+    // In the columns, and on the pod.
+    let columns = plane.run("admin", &["get", "securityalerts", &name])?;
+    let row = columns.lines().nth(1).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(
+        row.starts_with(&format!("{name} Medium exec-into-pod alice pods/exec shop/web-0 2 Open")),
+        "{columns}"
+    );
+    let described = plane.run("admin", &["describe", "pod", "--namespace=shop", pod])?;
+    ensure!(described.contains(&format!("see securityalert {name}")), "{described}");
+
+    let file = plane.folder().join("carried");
+    std::fs::write(&file, "carried\n")?;
+    let inside = format!("shop/{pod}:/tmp/carried");
+    plane.run("alice", &["cp", &file.to_string_lossy(), &inside])?;
+    plane.run("alice", &["cp", &inside, &file.to_string_lossy()])?;
+    Running::start(plane, &["attach", "--namespace=shop", pod])?.line_with("tick")?;
+    Running::start(plane, &["port-forward", "--namespace=shop", pod, ":8080"])?.line_with("127.0.0.1:")?;
+    let image = format!("--image={BUSYBOX}");
+    let debug = [
+        "debug",
+        "--namespace=shop",
+        pod,
+        &image,
+        "--image-pull-policy=Never",
+        "--profile=baseline",
+        "--",
+        "ps",
+    ];
+    plane.run("admin", &debug)?;
+    let wanted = requests(plane)?;
+    ensure!(wanted["exec"] >= 4 && wanted["ephemeralcontainers"] == 1, "{wanted:?}");
+    wait_for_alerts(plane, &format!("as many detections as requests: {wanted:?}"), |found| {
+        [
+            ("exec", "exec-into-pod"),
+            ("attach", "attach"),
+            ("portforward", "port-forward"),
+            ("ephemeralcontainers", "debug"),
+        ]
+        .iter()
+        .all(|(subresource, rule)| Some(&counted(found, rule)) == wanted.get(*subresource))
+    })?;
+    Ok(())
+}
+
+/// How many requests for the pod's subresources the log holds: one at the stage that decides it.
+fn requests(plane: &ControlPlane) -> Result<BTreeMap<String, i64>> {
+    let mut requests = BTreeMap::new();
+    for event in plane.audit_events()? {
+        let subresource = event["objectRef"]["subresource"].as_str().unwrap_or_default();
+        let decisive =
+            if subresource == "ephemeralcontainers" { "ResponseComplete" } else { "ResponseStarted" };
+        if event["objectRef"]["name"] == "web-0" && event["stage"] == decisive {
+            *requests.entry(subresource.to_owned()).or_default() += 1;
+        }
+    }
+    Ok(requests)
+}
+
+/// Sessions are opened all the while: each is counted once, whatever happens to who counts.
+fn nothing_is_lost_when_pods_are(node: &Node, release: &Release) -> Result<()> {
+    let plane = node.plane();
+    let sessions = Sessions::start(&plane.kubeconfig("alice"), u64::MAX, Duration::from_millis(20))?;
+    sessions.wait_for(PODS)?;
+    let reader = || -> Result<String> { Ok(Release::wait_for_pods(plane, "reader", 1)?.remove(0)) };
+
+    let first = reader()?;
+    node.kill(NAMESPACE, &first, "tripline")?;
+    let restarts = "--output=jsonpath={.status.containerStatuses[0].restartCount}";
+    wait_for("the killed reader to be started again", PATIENCE, || {
+        let said = plane.run("admin", &["get", "pod", &first, "--namespace", NAMESPACE, restarts]).ok()?;
+        (said == "1").then_some(())
+    })?;
+    let first = reader()?;
+    plane
+        .run("admin", &["delete", "pod", &first, "--namespace", NAMESPACE, "--force", "--grace-period=0"])?;
+    let second = reader()?;
+    ensure!(first != second, "the pod was not replaced");
+    let leader = Release::wait_for_pods(plane, "controller", 2)?.remove(0);
+    plane
+        .run("admin", &["delete", "pod", &leader, "--namespace", NAMESPACE, "--force", "--grace-period=0"])?;
+
+    release.upgrade(&["podAnnotations.round=second"])?;
+    let third = reader()?;
+    ensure!(second != third, "the upgrade replaced no pod");
+    release.helm(&["rollback", "tripline", "1", "--wait", "--timeout=2m"])?;
+    ensure!(reader()? != third, "the rollback replaced no pod");
+
+    // A drain leaves a DaemonSet's pod alone, and one controller: there is no second node for it.
+    let drain =
+        ["drain", Node::NAME, "--ignore-daemonsets", "--force", "--delete-emptydir-data", "--timeout=20s"];
+    let drained = plane.kubectl("admin", &drain)?;
+    let said = String::from_utf8_lossy(&drained.stderr).into_owned();
+    ensure!(said.contains("disruption budget"), "the budget kept no controller: {said}");
+    let at = sessions.opened();
+    sessions.wait_for(at + PODS)?;
+    plane.run("admin", &["uncordon", Node::NAME])?;
+    Release::wait_for_pods(plane, "controller", 2)?;
+
+    let opened = sessions.stop()?;
+    eprintln!("         {opened} sessions");
+    let expected = i64::try_from(opened)?;
+    let found =
+        wait_for_alerts(plane, "every session to be counted", |found| counted(found, "load") >= expected)?;
+    let of_load: Vec<_> = found.iter().filter(|a| a["spec"]["detection"]["ruleName"] == "load").collect();
+    ensure!(of_load.len() as u64 == PODS, "{} alerts instead of {PODS}", of_load.len());
+    for alert in of_load {
+        let pod = alert["spec"]["detection"]["event"]["object"]["name"].as_str().unwrap_or_default();
+        let wanted = opened_in(pod, opened)?;
+        ensure!(alert["status"]["count"] == wanted, "{pod}: {:#} instead of {wanted}", alert["status"]);
+    }
+    Ok(())
+}
+
+/// What Tripline asked of the API server all this time is in the log, and no rule was asked about it.
+fn own_traffic_is_quiet(plane: &ControlPlane) -> Result<()> {
+    let reader = format!("system:serviceaccount:{NAMESPACE}:tripline-reader");
+    let asked = plane.audit_events()?.iter().filter(|e| e["user"]["username"] == *reader).count();
+    ensure!(asked > 100, "only {asked} requests of the reader are in the log");
+    let found = alerts(plane)?;
+    ensure!(counted(&found, "by-tripline") == 0, "Tripline's own requests were judged");
+    let source = plane.run("admin", &["get", "auditsource", "kube-apiserver", "--output=json"])?;
+    let source: Value = serde_json::from_str(&source)?;
+    let agent = &source["status"]["agents"][0];
+    ensure!(agent["gaps"] == 0 && agent["malformedLines"] == 0, "{agent:#}");
+    Ok(())
+}
