@@ -4,17 +4,20 @@ CONTROL_PLANE := tests/controlplane/build.sh
 TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)/tools
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: help build test lint deny demo bench latency memory crds
+.PHONY: help build test node-packages lint deny demo bench latency memory crds
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the program: target/release/tripline
 	cargo build --release --locked
 
 test: ## run every test, against a real control plane that is built on first use
-	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager >/dev/null
 	cargo test --locked --no-fail-fast
+
+node-packages: ## install what the tests need to run pods (Debian, as root); without it those are left out
+	tests/controlplane/node-packages.sh
 
 lint: ## formatting, clippy and the documentation's links, warnings are errors
 	cargo fmt --check

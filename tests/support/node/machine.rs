@@ -64,7 +64,10 @@ impl Machine {
             .truncate(false)
             .open(&state)
             .with_context(|| format!("failed to open {}", state.display()))?;
-        lock.lock().with_context(|| format!("failed to lock {}", state.display()))?;
+        if lock.try_lock().is_err() {
+            eprintln!("another node runs on this machine; waiting for its end");
+            lock.lock().with_context(|| format!("failed to lock {}", state.display()))?;
+        }
         let mut machine = Self { lock, state, guard: None };
         machine.clean()?;
         Ok(machine)
@@ -79,6 +82,10 @@ impl Machine {
                 "{range} is in use on this machine, so a node cannot use it for itself: {routes}"
             );
         }
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let below = format!(" {}/", folder.display());
+        let mounted = mounts.lines().find(|line| line.contains(&below));
+        ensure!(mounted.is_none(), "unmount what is mounted below {} first: {mounted:?}", folder.display());
         let groups = groups()?;
         (&self.lock).write_all(state(folder, &groups)?.as_bytes())?;
         self.guard = Some(self.start_guard()?);
