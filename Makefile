@@ -5,10 +5,10 @@ TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 
-.PHONY: help build image test lint deny demo bench latency memory crds goldens
+.PHONY: help build image test node-packages lint deny demo bench latency memory crds goldens
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the program: target/release/tripline
 	cargo build --release --locked
@@ -20,8 +20,11 @@ $(TOOLS)/bin/cargo-cyclonedx:
 	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX_VERSION) --root $(TOOLS)
 
 test: ## run every test, against a real control plane that is built on first use
-	$(CONTROL_PLANE) etcd kube-apiserver kubectl helm >/dev/null
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager helm >/dev/null
 	cargo test --locked --no-fail-fast
+
+node-packages: ## install what the tests need to run pods (Debian, as root); without it those are left out
+	tests/controlplane/node-packages.sh
 
 lint: ## formatting, clippy and the documentation's links, warnings are errors
 	cargo fmt --check

@@ -40,7 +40,8 @@ fn main() -> Result<()> {
         plane.apply("admin", &source.to_string())?;
         let reader = Release::wait_for_pods(plane, "reader", 1)?.remove(0);
         let process = node.process(NAMESPACE, &reader, "tripline")?;
-        let (name, server) = node.servers().into_iter().find(|s| s.0 == "kube-apiserver").context("no server")?;
+        let (name, server) =
+            node.servers().into_iter().find(|s| s.0 == "kube-apiserver").context("no server")?;
 
         let (began, before) = (Instant::now(), (spent(process)?, spent(server)?));
         let mut written = 0;

@@ -88,7 +88,9 @@ fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
 
 #[test]
 fn a_pod_that_asks_for_much_needs_a_namespace_that_says_so() -> Result<()> {
-    ControlPlane::with(Options { controllers: true, ..Options::default() }, |plane| {
+    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n";
+    let options = Options { controllers: true, audit_policy: Some(policy.to_owned()), ..Options::default() };
+    ControlPlane::with(options, |plane| {
         let run = ["run", "shell", "--image=none", "--privileged"];
         let refused = plane.run("admin", &run).err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert!(refused.contains("violates PodSecurity \"baseline:latest\""), "{refused}");
@@ -96,7 +98,13 @@ fn a_pod_that_asks_for_much_needs_a_namespace_that_says_so() -> Result<()> {
             "admin",
             &["label", "namespace", "default", "pod-security.kubernetes.io/enforce=privileged"],
         )?;
-        plane.run("admin", &run).map(drop)
+        plane.run("admin", &run)?;
+        let created = plane.wait_for_event("the pod", |event| {
+            (text(event, "/objectRef/resource"), text(event, "/verb")) == ("pods", "create")
+                && event.pointer("/responseStatus/code") == Some(&201.into())
+        })?;
+        assert_eq!(text(&created, "/level"), "Metadata", "as this policy says, not the default one");
+        Ok(())
     })
 }
 

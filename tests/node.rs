@@ -102,9 +102,15 @@ fn a_pod_talks_to_the_api_server(node: &Node) -> Result<()> {
             "tolerations": [tolerated()],
             "containers": [{
                 "name": "main", "image": BUSYBOX, "imagePullPolicy": "Never", "command": ["sleep", "600"],
-                "volumeMounts": [{"name": "kubectl", "mountPath": "/bin/kubectl"}],
+                "volumeMounts": [
+                    {"name": "kubectl", "mountPath": "/bin/kubectl"},
+                    {"name": "audit", "mountPath": "/var/log/kubernetes", "readOnly": true},
+                ],
             }],
-            "volumes": [{"name": "kubectl", "hostPath": {"path": kubectl.to_string_lossy()}}],
+            "volumes": [
+                {"name": "kubectl", "hostPath": {"path": kubectl.to_string_lossy()}},
+                {"name": "audit", "hostPath": {"path": plane.audit_log().parent()}},
+            ],
             "terminationGracePeriodSeconds": 0,
         },
     });
@@ -124,6 +130,9 @@ fn a_pod_talks_to_the_api_server(node: &Node) -> Result<()> {
         "kubectl auth whoami --output jsonpath='{.status.userInfo.username} '; echo $KUBERNETES_SERVICE_HOST";
     let said = plane.run("admin", &["exec", "--namespace=inside", "client", "--", "sh", "-c", whoami])?;
     assert_eq!(said.trim(), "system:serviceaccount:inside:default 10.96.0.1");
+    let audit =
+        ["exec", "--namespace=inside", "client", "--", "head", "-c1", "/var/log/kubernetes/audit.log"];
+    assert_eq!(plane.run("admin", &audit)?, "{", "the audit log can be read in a pod");
     Ok(())
 }
 

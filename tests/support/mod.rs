@@ -34,8 +34,8 @@ use tempfile::TempDir;
 use process::Server;
 pub(crate) use process::wait_for;
 use servers::{
-    kubeconfig, kubectl, programs, start_api_server, start_controllers, start_servers, url, write_files,
-    write_kubeconfig,
+    await_controllers, kubeconfig, kubectl, programs, start_api_server, start_controllers, start_servers,
+    url, write_files, write_kubeconfig,
 };
 
 /// How a control plane is started.
@@ -133,9 +133,20 @@ impl ControlPlane {
     fn complete(&mut self) -> Result<()> {
         self.apply("admin", include_str!("users.yaml"))?;
         if self.options.controllers {
-            self.controllers = Some(start_controllers(&self.programs, &self.folder)?);
+            self.start_controllers()?;
+            self.await_controllers()?;
         }
         Ok(())
+    }
+
+    fn start_controllers(&mut self) -> Result<()> {
+        self.controllers = Some(start_controllers(&self.programs, &self.folder)?);
+        Ok(())
+    }
+
+    fn await_controllers(&mut self) -> Result<()> {
+        let server = self.controllers.as_mut().context("the controllers were not started")?;
+        await_controllers(server, &self.programs, &self.folder)
     }
 
     /// Starts a control plane for a test, which keeps the logs and says where they are when the test fails.

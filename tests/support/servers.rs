@@ -228,8 +228,7 @@ pub(super) fn start_api_server(
     Ok(server)
 }
 
-/// Starts kube-controller-manager, and returns when it works: the first thing that it does for anybody is the service
-/// account `default`.
+/// Starts kube-controller-manager, which then takes some seconds until it does anything.
 pub(super) fn start_controllers(programs: &Path, folder: &Path) -> Result<Server> {
     let certificates = folder.join("certificates");
     let arguments = [
@@ -239,16 +238,23 @@ pub(super) fn start_controllers(programs: &Path, folder: &Path) -> Result<Server
         "--secure-port=0".to_owned(),
         format!("--service-account-private-key-file={}", certificates.join("apiserver.key").display()),
         format!("--root-ca-file={}", certificates.join("apiserver.crt").display()),
+        // An account for each controller, as clusters have it. It asks for all their tokens before the first of them
+        // starts, and would be held back by its own limits.
         "--use-service-account-credentials=true".to_owned(),
+        "--kube-api-qps=1000".to_owned(),
+        "--kube-api-burst=1000".to_owned(),
         // Made where it is missing, and by default outside this folder.
         format!("--flex-volume-plugin-dir={}", folder.join("volume-plugins").display()),
     ];
-    let mut server = Server::start(&programs.join("kube-controller-manager"), folder, &arguments)?;
+    Server::start(&programs.join("kube-controller-manager"), folder, &arguments)
+}
+
+/// Waits until the controllers work: the first that they do for anybody is the service account `default`.
+pub(super) fn await_controllers(server: &mut Server, programs: &Path, folder: &Path) -> Result<()> {
     server.wait_until(START, || {
         kubectl(programs, folder, "admin")
             .args(["get", "serviceaccount/default", "configmap/kube-root-ca.crt"])
             .output()
             .is_ok_and(|output| output.status.success())
-    })?;
-    Ok(server)
+    })
 }

@@ -64,7 +64,10 @@ impl Machine {
             .truncate(false)
             .open(&state)
             .with_context(|| format!("failed to open {}", state.display()))?;
-        lock.lock().with_context(|| format!("failed to lock {}", state.display()))?;
+        if lock.try_lock().is_err() {
+            eprintln!("another node runs on this machine; waiting for its end");
+            lock.lock().with_context(|| format!("failed to lock {}", state.display()))?;
+        }
         let mut machine = Self { lock, state, guard: None };
         machine.clean()?;
         Ok(machine)
@@ -79,6 +82,10 @@ impl Machine {
                 "{range} is in use on this machine, so a node cannot use it for itself: {routes}"
             );
         }
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let below = format!(" {}/", folder.display());
+        let mounted = mounts.lines().find(|line| line.contains(&below));
+        ensure!(mounted.is_none(), "unmount what is mounted below {} first: {mounted:?}", folder.display());
         let groups = groups()?;
         (&self.lock).write_all(state(folder, &groups)?.as_bytes())?;
         self.guard = Some(self.start_guard()?);
@@ -167,15 +174,22 @@ fn state(folder: &Path, groups: &[PathBuf]) -> Result<String> {
     Ok(state)
 }
 
+/// Lets pods mount a folder so that they see what is mounted in it later (`mountPropagation: HostToContainer`). On most
+/// machines every folder can be, but not where no init made the root's mounts shared. `node-clean.sh` takes it away.
+pub(super) fn share(folder: &Path) -> Result<()> {
+    run(Command::new("mount").arg("--bind").arg(folder).arg(folder))?;
+    run(Command::new("mount").arg("--make-shared").arg(folder)).map(drop)
+}
+
 /// What `ip` prints.
 fn ip(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("ip").args(arguments).output().context("failed to run ip")?;
-    ensure!(
-        output.status.success(),
-        "ip {} failed: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run(Command::new("ip").args(arguments))
+}
+
+/// What a command prints.
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("failed to run {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }
 

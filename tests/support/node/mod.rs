@@ -117,10 +117,11 @@ impl Node {
         if let Some(reason) = node_missing() {
             bail!(reason);
         }
-        let programs = programs(&["kube-scheduler", "kubelet"])?;
+        let programs = programs(&["kube-controller-manager", "kube-scheduler", "kubelet"])?;
         let mut machine = Machine::take()?;
-        let mut plane = ControlPlane::start(Options { controllers: true, ..options.plane })?;
-        let started = start_node(&mut machine, &plane, &programs, options.tainted);
+        // The controllers take as long to start as the node does, so both do at once.
+        let mut plane = ControlPlane::start(Options { controllers: false, ..options.plane })?;
+        let started = start_node(&mut machine, &mut plane, &programs, options.tainted);
         match started {
             Ok((kubelet, scheduler, containerd, relay)) => {
                 Ok(Self { kubelet, scheduler, containerd, relay, machine, plane })
@@ -218,12 +219,18 @@ impl Drop for Node {
 
 fn start_node(
     machine: &mut Machine,
-    plane: &ControlPlane,
+    plane: &mut ControlPlane,
     programs: &Path,
     tainted: bool,
 ) -> Result<(Server, Server, Containerd, Relay)> {
-    let (logs, folder) = (plane.folder(), plane.folder().join("node"));
-    machine.set_up(plane.folder())?;
+    plane.start_controllers()?;
+    let (logs, folder) = (&plane.folder.clone(), plane.folder().join("node"));
+    machine.set_up(logs)?;
+    // Of an earlier start in the same folder; `set_up` saw that nothing is mounted there.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    machine::share(&logs.join("audit"))?;
     let group = servers_group()?;
     let service = SocketAddr::new(API_SERVER_ADDRESS.parse()?, 443);
     let relay = Relay::start(service, plane.port)?;
@@ -235,6 +242,7 @@ fn start_node(
     kubelet.wait_until(START, || plane.run("admin", &["get", "node", NODE]).is_ok())?;
     // A kubelet may not give itself this label.
     plane.run("admin", &["label", "node", NODE, &format!("{CONTROL_PLANE}=")])?;
+    plane.await_controllers()?;
     kubelet.wait_until(START, || is_ready(plane).unwrap_or_default())?;
     Ok((kubelet, scheduler, containerd, relay))
 }
