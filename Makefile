@@ -5,7 +5,7 @@ TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 
-.PHONY: help build image test node-packages lint deny demo bench latency memory crds goldens
+.PHONY: help build image test node-packages lint deny demo bench latency memory pod crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ $(TOOLS)/bin/cargo-cyclonedx:
 	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX_VERSION) --root $(TOOLS)
 
 test: ## run every test, against a real control plane that is built on first use
-	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager helm >/dev/null
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
 	cargo test --locked --no-fail-fast
 
 node-packages: ## install what the tests need to run pods (Debian, as root); without it those are left out
@@ -52,6 +52,10 @@ memory: ## what `run` keeps in memory while it follows LOG
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
 	cargo build --release --locked
 	cargo run --release --locked --example memory -- $(LOG)
+
+pod: ## what the reader's pod takes while LOG is appended by 400 events a second, five minutes long; as root
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
+	cargo run --release --locked --example pod -- $(LOG)
 
 crds: ## write crds/ anew from the types (both charts have it by a link)
 	UPDATE_CRDS=1 cargo test --locked --test crds

@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         let (began, before) = (Instant::now(), (spent(process)?, spent(server)?));
         let mut written = 0;
         while began.elapsed() < Duration::from_secs(seconds) {
-            let due = began.elapsed().as_millis() as u64 * EVENTS_A_SECOND / 1000;
+            let due = u64::try_from(began.elapsed().as_millis())? * EVENTS_A_SECOND / 1000;
             while written < due {
                 let line = lines.next().context("the log is too short for this time")??;
                 writeln!(load, "{line}")?;

@@ -188,19 +188,24 @@ impl Node {
         Ok(())
     }
 
-    /// The resident memory of each server in megabytes.
-    pub(crate) fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
+    /// The process of each server.
+    pub(crate) fn servers(&self) -> Vec<(&'static str, u32)> {
         let mut servers = self.plane.server_ids();
         servers.push(("kube-scheduler", self.scheduler.id()));
         servers.push(("containerd", self.containerd.id()));
         servers.push(("kubelet", self.kubelet.id()));
+        servers
+    }
+
+    /// The resident memory of each server in megabytes.
+    pub(crate) fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
         let resident = |(name, id)| {
             let status = fs::read_to_string(format!("/proc/{id}/status"))?;
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
             let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
             Ok((name, kilobytes.with_context(|| format!("{name} has no resident memory"))? / 1024))
         };
-        servers.into_iter().map(resident).collect()
+        self.servers().into_iter().map(resident).collect()
     }
 }
 
