@@ -5,7 +5,7 @@ TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 
-.PHONY: help build image test node-packages lint deny demo bench latency memory pod crds goldens
+.PHONY: help build image test node-packages lint deny demo bench latency memory pod audit-cost crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ memory: ## what `run` keeps in memory while it follows LOG
 pod: ## what the reader's pod takes while LOG is appended by 400 events a second, five minutes long; as root
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
 	cargo run --release --locked --example pod -- $(LOG)
+
+audit-cost: ## what docs/audit-policy.yaml logs in an hour, against logging everything; as root
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
+	cargo run --release --locked --example audit-cost
 
 crds: ## write crds/ anew from the types (both charts have it by a link)
 	UPDATE_CRDS=1 cargo test --locked --test crds

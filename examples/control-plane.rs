@@ -2,7 +2,8 @@
 //!
 //! It starts etcd and kube-apiserver as the tests do, prints a kubeconfig for each user, and runs until it is
 //! interrupted or terminated, or until its standard input ends where that is a pipe. With `--node` it is a whole
-//! cluster of one node, which takes root (see `tests/support/node/mod.rs`).
+//! cluster of one node, which takes root (see `tests/support/node/mod.rs`); `--can-run-node` alone says whether this
+//! machine can, and if not why not.
 #![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 #[path = "../tests/support/mod.rs"]
@@ -12,8 +13,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::thread;
 
-use anyhow::{Context, Result};
-use support::node::{Node, NodeOptions};
+use anyhow::{Context, Result, bail};
+use support::node::{Node, NodeOptions, node_missing};
 use support::{ControlPlane, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -22,7 +23,10 @@ fn main() -> Result<()> {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let whole_node = arguments.first().is_some_and(|argument| argument == "--node");
     arguments.drain(..usize::from(whole_node));
-    let folder = arguments.pop().context("usage: control-plane [--node] FOLDER")?;
+    let folder = arguments.pop().context("usage: control-plane [--node] FOLDER | --can-run-node")?;
+    if folder == "--can-run-node" {
+        return node_missing().map_or(Ok(()), |reason| bail!(reason));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the servers start, so that no signal finds them without an owner.
     let (mut interrupted, mut terminated) = {

@@ -44,6 +44,8 @@ fn every_golden_is_accepted_by_a_real_api_server() -> Result<()> {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart");
         let helm = Helm::of(plane, "admin")?;
         helm.run(&["install", "tripline-crds", CRDS, "--namespace", "tripline-system"])?;
+        let label = "pod-security.kubernetes.io/enforce=privileged";
+        plane.run("admin", &["label", "namespace", "tripline-system", label])?;
         // The users of the tests have an account by that name, made in another way. A pod's account must be there.
         let accounts = ["--namespace=tripline-system", "serviceaccount"];
         plane.run("admin", &[&["delete"], &accounts[..], &["tripline"]].concat())?;

@@ -2,6 +2,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -141,17 +142,59 @@ fn one_command_installs_the_kinds_too_and_they_can_be_handed_over() -> Result<()
     })
 }
 
-/// A cluster whose namespaces are at least `baseline` unless they say otherwise.
-const POD_SECURITY: &str = "
-apiVersion: apiserver.config.k8s.io/v1
-kind: AdmissionConfiguration
-plugins:
-  - name: PodSecurity
-    configuration:
-      apiVersion: pod-security.admission.config.k8s.io/v1
-      kind: PodSecurityConfiguration
-      defaults: {enforce: baseline, enforce-version: latest}
-";
+/// The packages of earlier versions, oldest first.
+fn earlier() -> Result<Vec<String>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/earlier");
+    let mut found: Vec<_> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path().display().to_string()))
+        .collect::<Result<_, _>>()?;
+    found.retain(|path| Path::new(path).extension().is_some_and(|extension| extension == "tgz"));
+    found.sort();
+    ensure!(!found.is_empty(), "there is no earlier version in {folder}");
+    Ok(found)
+}
+
+#[test]
+fn a_release_of_an_earlier_version_is_upgraded_and_loses_nothing() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let helm = Helm::of(plane, "admin")?;
+        plane.run("admin", &["create", "namespace", NAMESPACE])?;
+        for package in earlier()? {
+            let values = ["--set", "clusterName=old,rules.exclude.names={user-exec-into-pod}"];
+            let old = ["install", "tripline", &package, "--namespace", NAMESPACE];
+            helm.run(&[&old[..], &values].concat())?;
+            plane.apply("admin", &support::operator::rule("our-own", "verb: \"delete\"").to_string())?;
+            plane.add_service_account(NAMESPACE, "tripline-reader")?;
+            plane.create("tripline-reader", &support::helm::alert("our-own-aaaaaaaaaaaaa-1"))?;
+            let uid = |kind: &str, name: &str| {
+                plane.run("admin", &["get", kind, name, "--output", "jsonpath={.metadata.uid}"])
+            };
+            let kept = [
+                ("auditsource", "kube-apiserver"),
+                ("detectionrule", "exec-into-pod"),
+                ("detectionrule", "our-own"),
+                ("securityalert", "our-own-aaaaaaaaaaaaa-1"),
+            ];
+            let before: Vec<_> = kept.iter().map(|(kind, name)| uid(kind, name)).collect::<Result<_>>()?;
+
+            // As docs/install.md has it: the kinds first, then the program with the values it had.
+            let kinds = ["upgrade", "tripline-crds", CRDS, "--install", "--take-ownership"];
+            helm.run(&[&kinds[..], &["--namespace", NAMESPACE]].concat())?;
+            let upgrade = ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE, "--reuse-values"];
+            helm.run(&upgrade)?;
+            runs_as(plane, "split")?;
+            let after: Vec<_> = kept.iter().map(|(kind, name)| uid(kind, name)).collect::<Result<_>>()?;
+            assert_eq!(before, after, "{package}");
+            ensure!(!exists(plane, "detectionrule", "user-exec-into-pod")?, "the values were not kept");
+            let manifest = helm.run(&["get", "manifest", "tripline", "--namespace", NAMESPACE])?;
+            ensure!(manifest.contains("--cluster=old"), "the values were not kept");
+
+            helm.run(&["uninstall", "tripline", "--namespace", NAMESPACE])?;
+            plane.run("admin", &["delete", "securityalerts,detectionrules", "--all"])?;
+        }
+        Ok(())
+    })
+}
 
 /// A pod as the controller of a workload would make it, asked for without making it. What the API server says.
 fn try_pod(plane: &ControlPlane, workload: &Value) -> Result<String> {
@@ -167,12 +210,7 @@ fn try_pod(plane: &ControlPlane, workload: &Value) -> Result<String> {
 
 #[test]
 fn where_pod_security_is_enforced_the_notes_say_what_the_namespace_needs() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("admission.yaml");
-    std::fs::write(&file, POD_SECURITY)?;
-    let argument = format!("--admission-control-config-file={}", file.display());
-    let options = Options { api_server_arguments: vec![argument], ..Options::default() };
-    ControlPlane::with(options, |plane| pod_security(plane))
+    ControlPlane::with(Options::default(), |plane| pod_security(plane))
 }
 
 fn pod_security(plane: &ControlPlane) -> Result<()> {

@@ -3,10 +3,11 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
+use support::clock::Clock;
 use support::kubectl::Running;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
@@ -22,10 +23,11 @@ fn a_release_watches_its_cluster_through_all_that_befalls_it() -> Result<()> {
     if !is_possible()? {
         return Ok(());
     }
-    // Small files, so that the log is rotated all the while.
-    let plane = Options { audit_log_max_size: 1, ..Options::default() };
+    // The policy that the documents give; and small files, so that the log is rotated all the while.
+    let policy = include_str!("../docs/audit-policy.yaml").to_owned();
+    let plane = Options { audit_log_max_size: 1, audit_policy: Some(policy), ..Options::default() };
     Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
-        let mut clock = Clock(Instant::now());
+        let mut clock = Clock::start();
         let release = Release::install(node, &[])?;
         clock.took("install, until all is ready");
         let plane = node.plane();
@@ -46,16 +48,6 @@ fn a_release_watches_its_cluster_through_all_that_befalls_it() -> Result<()> {
         clock.took("uninstall");
         Ok(())
     })
-}
-
-/// Says how long things took.
-struct Clock(Instant);
-
-impl Clock {
-    fn took(&mut self, what: &str) {
-        eprintln!("{:>8.1} s {what}", self.0.elapsed().as_secs_f64());
-        self.0 = Instant::now();
-    }
 }
 
 /// Rules beside those that come along: a request each that a person can make of a pod, the load, and Tripline itself.
@@ -200,6 +192,14 @@ fn nothing_is_lost_when_pods_are(node: &Node, release: &Release) -> Result<()> {
     ensure!(second != third, "the upgrade replaced no pod");
     release.helm(&["rollback", "tripline", "1", "--wait", "--timeout=2m"])?;
     ensure!(reader()? != third, "the rollback replaced no pod");
+
+    // One workload for all, and back: the same node goes on where its other pod stopped.
+    release.upgrade(&["mode=all"])?;
+    Release::wait_for_pods(plane, "all", 1)?;
+    Release::wait_for_pods(plane, "reader", 0)?;
+    release.upgrade(&[])?;
+    reader()?;
+    Release::wait_for_pods(plane, "controller", 2)?;
 
     // A drain leaves a DaemonSet's pod alone, and one controller: there is no second node for it.
     let drain =

@@ -5,11 +5,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use support::ControlPlane;
+use support::clock::Clock;
 use support::kubectl::Running;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
@@ -22,7 +23,7 @@ fn pods_run_and_what_kubectl_does_to_them_is_audited() -> Result<()> {
     if !is_possible()? {
         return Ok(());
     }
-    let mut clock = Clock(Instant::now());
+    let mut clock = Clock::start();
     Node::with(NodeOptions::default(), |node| {
         clock.took("start");
         let pod = run_a_deployment(node)?;
@@ -48,16 +49,6 @@ fn pods_run_and_what_kubectl_does_to_them_is_audited() -> Result<()> {
     })?;
     clock.took("stop");
     Ok(())
-}
-
-/// Says how long things took.
-struct Clock(Instant);
-
-impl Clock {
-    fn took(&mut self, what: &str) {
-        eprintln!("{:>8.1} s {what}", self.0.elapsed().as_secs_f64());
-        self.0 = Instant::now();
-    }
 }
 
 /// Gives the name of one of its pods.

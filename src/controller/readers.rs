@@ -76,9 +76,12 @@ impl Readers {
         selected.map(|(name, source)| (name.clone(), source.report.clone())).collect()
     }
 
-    /// Notes the object as the API server has it now, after its status was written.
-    pub fn note_written(&self, object: AuditSource) {
-        if let Some(source) = self.lock().get_mut(&object.name_any()) {
+    /// Notes the object as the API server had it once its status was written, based on what had the version `base`.
+    /// Where the watch has brought something else since, that is as new or newer, and nothing would bring it again.
+    pub fn note_written(&self, base: Option<&str>, object: AuditSource) {
+        if let Some(source) = self.lock().get_mut(&object.name_any())
+            && source.object.metadata.resource_version.as_deref() == base
+        {
             source.object = object;
         }
     }

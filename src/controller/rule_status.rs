@@ -91,7 +91,7 @@ impl RuleStatuses {
             let mut object = entry.object.clone();
             object.status = Some(wanted);
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => self.rules.note_written(written),
+                Ok(written) => self.rules.note_written(object.metadata.resource_version.as_deref(), written),
                 Err(error) => {
                     status_failure::note(&self.metrics, "rule", &name, &error);
                     if error.concerns_all() {

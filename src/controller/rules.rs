@@ -91,10 +91,13 @@ impl Rules {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the object as the API server has it now, after its status was written.
-    pub fn note_written(&self, object: DetectionRule) {
+    /// Notes the object as the API server had it once its status was written, based on what had the version `base`.
+    /// Where the watch has brought something else since, that is as new or newer, and nothing would bring it again.
+    pub fn note_written(&self, base: Option<&str>, object: DetectionRule) {
         let name = object.name_any();
-        if let Some(entry) = self.lock().get_mut(&name) {
+        if let Some(entry) = self.lock().get_mut(&name)
+            && entry.object.metadata.resource_version.as_deref() == base
+        {
             Arc::make_mut(entry).object = without_bulk(object);
         }
     }
@@ -269,4 +272,30 @@ fn without_bulk(mut rule: DetectionRule) -> DetectionRule {
     rule.metadata.managed_fields = None;
     rule.spec.tests.clear();
     rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(version: &str, description: &str) -> DetectionRule {
+        let object = serde_json::json!({
+            "metadata": {"name": "x", "uid": "u", "generation": 1, "resourceVersion": version},
+            "spec": {"displayName": "X", "description": description, "severity": "Low", "riskScore": 1, "query": "verb:x"},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_watch_brought_meanwhile_is_not_overwritten() {
+        let rules = Arc::new(Rules::default());
+        rules.apply(rule("1", "seen"));
+        let description = || rules.entries()[0].object.spec.description.clone();
+        rules.note_written(Some("1"), rule("2", "written"));
+        assert_eq!(description(), "written");
+        // Another wrote after us, and the watch was quicker than the answer to our write.
+        rules.apply(rule("4", "newer"));
+        rules.note_written(Some("2"), rule("3", "written again"));
+        assert_eq!(description(), "newer");
+    }
 }

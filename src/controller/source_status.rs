@@ -94,7 +94,9 @@ impl SourceStatuses {
             let mut object = entry.object;
             object.status = Some(wanted);
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(object) => self.readers.note_written(object),
+                Ok(written) => {
+                    self.readers.note_written(object.metadata.resource_version.as_deref(), written);
+                }
                 Err(error) => {
                     status_failure::note(&self.metrics, "source", &name, &error);
                     if error.concerns_all() {

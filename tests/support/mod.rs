@@ -12,6 +12,7 @@
 //! deleted unless the test fails, which then says where it is.
 #![allow(dead_code, reason = "every test has a copy of this module, and uses a part of it")]
 
+pub(crate) mod clock;
 pub(crate) mod helm;
 pub(crate) mod kubectl;
 pub(crate) mod node;

@@ -19,17 +19,23 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A release `tripline`.
 pub(crate) struct Release {
     helm: Helm,
+    namespace: String,
     values: Vec<String>,
 }
 
 impl Release {
     /// Installs the chart as its documents say, and waits until everything is ready.
     pub(crate) fn install(node: &Node, values: &[&str]) -> Result<Self> {
+        node.plane().run("admin", &["create", "namespace", NAMESPACE])?;
+        Self::install_in(NAMESPACE, node, values)
+    }
+
+    /// The same in another namespace, which exists.
+    pub(crate) fn install_in(namespace: &str, node: &Node, values: &[&str]) -> Result<Self> {
         node.import_image(&image()?)?;
         let plane = node.plane();
-        plane.run("admin", &["create", "namespace", NAMESPACE])?;
         let label = "pod-security.kubernetes.io/enforce=privileged";
-        plane.run("admin", &["label", "namespace", NAMESPACE, label])?;
+        plane.run("admin", &["label", "namespace", namespace, label])?;
         let log = plane.audit_log();
         let folder = log.parent().unwrap_or(Path::new("/"));
         let mut all = vec![
@@ -43,7 +49,7 @@ impl Release {
             "controller.tolerations[0].operator=Exists".to_owned(),
         ];
         all.extend(values.iter().map(|&value| value.to_owned()));
-        let release = Self { helm: Helm::of(plane, "admin")?, values: all };
+        let release = Self { helm: Helm::of(plane, "admin")?, namespace: namespace.to_owned(), values: all };
         release.apply("install", &[])?;
         Ok(release)
     }
@@ -57,14 +63,14 @@ impl Release {
         let all: Vec<&str> = self.values.iter().map(String::as_str).chain(values.iter().copied()).collect();
         let values = all.iter().flat_map(|value| ["--set", value]);
         let mut arguments =
-            vec![verb, "tripline", TRIPLINE, "--namespace", NAMESPACE, "--wait", "--timeout=2m"];
+            vec![verb, "tripline", TRIPLINE, "--namespace", &self.namespace, "--wait", "--timeout=2m"];
         arguments.extend(values);
         self.helm.run(&arguments).map(drop)
     }
 
     /// Runs helm on it.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<String> {
-        self.helm.run(&[arguments, &["--namespace", NAMESPACE]].concat())
+        self.helm.run(&[arguments, &["--namespace", &self.namespace]].concat())
     }
 
     /// Its running pods of a component, such as `reader`.
