@@ -69,6 +69,21 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- printf "system:serviceaccount:%s:%s" (index . 0).Release.Namespace (index . 1) }}
 {{- end }}
 
+{{- /*
+Every account that the release has in either mode, for --own-account: after a change of mode the log still holds
+requests of the mode before.
+*/}}
+{{- define "tripline.own" -}}
+{{- $name := include "tripline.fullname" . }}
+{{- $reader := .Values.reader.serviceAccount.name }}
+{{- $controller := .Values.controller.serviceAccount.name | default (printf "%s-controller" $name) }}
+{{- $accounts := list }}
+{{- range list ($reader | default $name) ($reader | default (printf "%s-reader" $name)) $controller | uniq }}
+{{- $accounts = append $accounts (include "tripline.user" (list $ .)) }}
+{{- end }}
+{{- join "," $accounts }}
+{{- end }}
+
 {{- /* Tripline's own users, as a CEL list. */}}
 {{- define "tripline.users" -}}
 {{- $users := list (include "tripline.user" (list . (include "tripline.reader.account" .))) }}
