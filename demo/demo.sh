@@ -79,7 +79,7 @@ else
     2>"$folder/operator.log" &
   operator=$!
 fi
-show kubectl wait --for=condition=Ready auditsource/kube-apiserver detectionrules --all --timeout=60s
+show kubectl wait --for=condition=Ready auditsources,detectionrules --all --timeout=60s
 [ -z "$node" ] || show helm test tripline --namespace tripline-system --logs 2>/dev/null
 
 say "Making a pod, and opening a session in it as alice"

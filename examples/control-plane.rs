@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use support::node::{Node, NodeOptions, node_missing};
 use support::{ControlPlane, Options};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +25,11 @@ fn main() -> Result<()> {
     arguments.drain(..usize::from(whole_node));
     let folder = arguments.pop().context("usage: control-plane [--node] FOLDER | --can-run-node")?;
     if folder == "--can-run-node" {
-        return node_missing().map_or(Ok(()), |reason| bail!(reason));
+        if let Some(reason) = node_missing() {
+            println!("{reason}");
+            std::process::exit(1);
+        }
+        return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the servers start, so that no signal finds them without an owner.

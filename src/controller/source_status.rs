@@ -139,7 +139,10 @@ fn is_news(wanted: &AuditSourceStatus, present: &AuditSourceStatus) -> bool {
     let state = |status: &AuditSourceStatus| -> Vec<_> {
         let agents = status.agents.iter();
         agents
-            .map(|a| (a.name.clone(), a.stream.clone(), a.gaps, a.reason.clone(), a.message.clone()))
+            .map(|a| {
+                let text = (a.name.clone(), a.stream.clone(), a.reason.clone(), a.message.clone());
+                (text, a.gaps, a.last_event_time.is_some())
+            })
             .collect()
     };
     wanted.conditions != present.conditions
