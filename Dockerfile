@@ -8,9 +8,8 @@
 FROM --platform=$BUILDPLATFORM docker.io/library/rust:1.95-bookworm AS compile
 ARG TARGETARCH
 WORKDIR /src
-RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools gcc-aarch64-linux-gnu gcc-x86-64-linux-gnu \
- && rm -rf /var/lib/apt/lists/*
 COPY . .
+# The script installs the C compiler that the architecture takes.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     image/compile.sh "$TARGETARCH" /out/tripline
 

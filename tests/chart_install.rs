@@ -180,7 +180,8 @@ fn a_release_of_an_earlier_version_is_upgraded_and_loses_nothing() -> Result<()>
             // As docs/install.md has it: the kinds first, then the program with the values it had.
             let kinds = ["upgrade", "tripline-crds", CRDS, "--install", "--take-ownership"];
             helm.run(&[&kinds[..], &["--namespace", NAMESPACE]].concat())?;
-            let upgrade = ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE, "--reuse-values"];
+            let upgrade =
+                ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE, "--reset-then-reuse-values"];
             helm.run(&upgrade)?;
             runs_as(plane, "split")?;
             let after: Vec<_> = kept.iter().map(|(kind, name)| uid(kind, name)).collect::<Result<_>>()?;
