@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -38,6 +39,7 @@ fn a_release_watches_its_cluster_through_all_that_befalls_it() -> Result<()> {
         let said = release.helm(&["test", "tripline", "--logs"])?;
         ensure!(said.contains("Phase:          Succeeded"), "{said}");
         clock.took("helm test");
+        a_log_that_is_not_roots_is_refused(plane)?;
         sessions_become_alerts(plane, &pod)?;
         clock.took("exec, cp, attach, port-forward, debug");
         nothing_is_lost_when_pods_are(node, &release)?;
@@ -90,6 +92,29 @@ fn run_a_pod(plane: &ControlPlane) -> Result<String> {
     plane
         .run("admin", &["wait", "--for=condition=Ready", "pod/web-0", "--namespace=shop", "--timeout=60s"])?;
     Ok("web-0".to_owned())
+}
+
+/// As where kube-apiserver runs as somebody else: root without capabilities is not above others' files.
+fn a_log_that_is_not_roots_is_refused(plane: &ControlPlane) -> Result<()> {
+    let log = plane.audit_log();
+    let folder = log.parent().context("a log is in a folder")?.join("foreign");
+    std::fs::create_dir(&folder)?;
+    let file = folder.join("audit.log");
+    std::fs::write(&file, "")?;
+    for (path, mode) in [(&file, 0o600), (&folder, 0o700)] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    let source = json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": "foreign"},
+        "spec": {"file": {"path": file}},
+    });
+    plane.apply("admin", &source.to_string())?;
+    let condition = "--output=jsonpath={.status.conditions[?(@.type==\"Reading\")].reason}";
+    wait_for("the refusal", PATIENCE, || {
+        let reason = plane.run("admin", &["get", "auditsource", "foreign", condition]).ok()?;
+        (reason == "PermissionDenied").then_some(())
+    })
 }
 
 /// Each way into a pod, by somebody who may: as many detections as there are requests.
@@ -190,7 +215,16 @@ fn nothing_is_lost_when_pods_are(node: &Node, release: &Release) -> Result<()> {
     // To the API server of the pod's own host, as where the cluster's network is of no help.
     let port = plane.url().rsplit(':').next().context("a URL without a port")?.to_owned();
     let host = format!("kubernetesApi.host=127.0.0.1,kubernetesApi.port={port}");
-    release.upgrade(&["hostNetwork=true", &host, "controller.port=9465", "controller.replicas=1"])?;
+    release.upgrade(&[
+        "hostNetwork=true",
+        &host,
+        "controller.port=9465",
+        "controller.replicas=1",
+        // And above the files of others, as the preset for Talos has it.
+        "reader.addCapabilities={DAC_READ_SEARCH}",
+    ])?;
+    plane.run("admin", &["wait", "--for=condition=Reading", "auditsource/foreign", "--timeout=30s"])?;
+    plane.run("admin", &["delete", "auditsource/foreign"])?;
     let third = reader()?;
     ensure!(second != third, "the upgrade replaced no pod");
     release.helm(&["rollback", "tripline", "1", "--wait", "--timeout=2m"])?;
