@@ -6,23 +6,11 @@
 #
 # The folder is ${TRIPLINE_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tripline}/controlplane/HASH, where HASH is over
 # go.mod, go.sum and this script: another pin is another folder, and an unchanged one is never built twice.
-# KUBEBUILDER_ASSETS, where set, is used as it is instead (envtest's convention).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=("$@")
 [ ${#programs[@]} -gt 0 ] || programs=(etcd kube-apiserver kubectl)
-
-if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
-  for program in "${programs[@]}"; do
-    [ -x "$KUBEBUILDER_ASSETS/$program" ] || {
-      echo "KUBEBUILDER_ASSETS is set, but $KUBEBUILDER_ASSETS/$program is not there; unset it to build the programs" >&2
-      exit 1
-    }
-  done
-  echo "$KUBEBUILDER_ASSETS"
-  exit 0
-fi
 
 cache=${TRIPLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tripline}/controlplane
 bin=$cache/$(cat "$here/go.mod" "$here/go.sum" "$here/build.sh" | sha256sum | cut -c1-16)
@@ -51,7 +39,7 @@ flock 9
 for program in "${programs[@]}"; do
   [ -x "$bin/$program" ] && continue
   package=$(package_of "$program")
-  command -v go >/dev/null || { echo "go is needed to build $program (or set KUBEBUILDER_ASSETS)" >&2; exit 1; }
+  command -v go >/dev/null || { echo "go is needed to build $program" >&2; exit 1; }
   echo "building $program ($package, Kubernetes $kubernetes); the first build takes minutes, later runs reuse it" >&2
   started=$SECONDS
   (cd "$here" && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -trimpath -ldflags "$ldflags" -o "$bin/.$program.new" "$package") >&2
