@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use support::operator::{Operator, PATIENCE, counted, install, rule, source, wait_for_alerts};
+use support::sessions::{PODS, Sessions};
 use support::{ControlPlane, Options, wait_for};
 
 const LEASE: &str = "tripline-system/tripline";
@@ -107,5 +108,44 @@ fn a_lost_api_server_ends_leadership_in_time() -> Result<()> {
         plane.restart_api_server()?;
         wait_for("leadership", PATIENCE, || (all.metric("tripline_leader") == Some(1.0)).then_some(()))?;
         all.terminate()
+    })
+}
+
+/// As two control-plane nodes: what each sees is added up on one alert a group. Here both see the same log, so every
+/// session counts twice.
+#[test]
+fn two_readers_meet_in_one_alert_with_the_sum() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.make_pod("shop", "web-0")?;
+        plane.apply(
+            "admin",
+            &rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string(),
+        )?;
+        plane.apply("admin", &source(plane, "kube-apiserver", "End"))?;
+        let launch = |node: &str| Operator::launch_on(plane, &account, node, &["--lease", LEASE]);
+        let readers = [launch("control-plane-1")?, launch("control-plane-2")?];
+        let reading = |rule: &Value| {
+            let agents = rule["status"]["agents"].as_array()?;
+            (agents.len() == 2 && agents.iter().all(|agent| agent["ready"] == true)).then_some(())
+        };
+        wait_for("both readers", PATIENCE, || reading(&object(plane, &["detectionrule", "sessions"]).ok()?))?;
+
+        let sessions = Sessions::start(&plane.kubeconfig("alice"), 4 * PODS, Duration::from_millis(5))?;
+        let opened = i64::try_from(sessions.finish()?)?;
+        let found = wait_for_alerts(plane, "every session to be counted by both", |alerts| {
+            counted(alerts, "sessions") >= 2 * opened
+        })?;
+        assert_eq!((found.len() as u64, counted(&found, "sessions")), (PODS, 2 * opened));
+        for alert in &found {
+            let sources = alert["status"]["sources"].as_array().context("no sources")?;
+            assert!(sources.len() == 2 && sources.iter().all(|source| source["count"] == 4), "{sources:#?}");
+        }
+        // And on the rule, by whichever of the two leads.
+        wait_for("the sum on the rule", PATIENCE, || {
+            let rule = object(plane, &["detectionrule", "sessions"]).ok()?;
+            (rule["status"]["matches"] == 2 * opened).then_some(())
+        })?;
+        readers.into_iter().try_for_each(Operator::terminate)
     })
 }
