@@ -36,6 +36,9 @@ pub const SCHEMA_REVISION_ANNOTATION: &str = "tripline.dev/schema-revision";
 /// The revision of the schemas in this program, see [`SCHEMA_REVISION_ANNOTATION`].
 pub const SCHEMA_REVISION: u32 = 1;
 
+/// The most entries of `status.agents`, of a rule as of a source.
+pub const MOST_AGENTS: usize = 64;
+
 /// Labels of a `SecurityAlert`. For selection only: code trusts `spec`.
 pub mod label {
     /// The rule's name.

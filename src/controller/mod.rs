@@ -16,6 +16,7 @@ mod role;
 mod rule_status;
 mod rules;
 mod source_status;
+mod status_agents;
 mod status_failure;
 mod surroundings;
 
@@ -33,3 +34,5 @@ pub use rule_status::RuleStatuses;
 pub use rules::Rules;
 pub use source_status::SourceStatuses;
 pub use surroundings::{SourceSettings, Surroundings};
+
+use status_agents::make_room;

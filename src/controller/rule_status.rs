@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::compile::{NotJudged, TestOutcome};
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
-use super::status_failure;
+use super::{make_room, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
     Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent, condition_type, reason,
@@ -151,7 +151,10 @@ impl RuleStatuses {
                     }
                     *old = agent;
                 }
-                None => status.agents.push(agent),
+                None => {
+                    make_room(&mut status.agents, |agent| agent.last_match_time.clone().map(|time| time.0));
+                    status.agents.push(agent);
+                }
             }
         }
         let sum = |count: fn(&RuleAgent) -> i64| status.agents.iter().map(count).sum();

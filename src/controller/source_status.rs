@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::Report;
 use super::readers::{Readers, SourceEntry};
-use super::status_failure;
+use super::{make_room, status_failure};
 use crate::alert::{call, text, write_params};
 use crate::api::{
     AuditSource, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
@@ -116,7 +116,12 @@ impl SourceStatuses {
                 let agent = agent(node, path, report);
                 match status.agents.iter_mut().find(|a| a.name == *node) {
                     Some(old) => *old = agent,
-                    None => status.agents.push(agent),
+                    None => {
+                        make_room(&mut status.agents, |agent| {
+                            agent.last_event_time.clone().map(|time| time.0)
+                        });
+                        status.agents.push(agent);
+                    }
                 }
             }
         }

@@ -1,0 +1,40 @@
+//! The entries of processes in a status, which are bounded.
+
+use jiff::Timestamp;
+
+use crate::api::MOST_AGENTS;
+
+/// Makes room for one more entry: that of the process that has had nothing to say for longest goes, and with it what it
+/// counted. Nodes come and go, and nobody else takes their entries away; one too many and the API server would refuse
+/// the whole status.
+pub(super) fn make_room<T>(agents: &mut Vec<T>, last: impl Fn(&T) -> Option<Timestamp>) {
+    while agents.len() >= MOST_AGENTS {
+        // Of several the first, which has been there for longest.
+        let oldest = agents.iter().enumerate().min_by_key(|(index, agent)| (last(agent), *index));
+        let Some((index, _)) = oldest else { return };
+        agents.remove(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_that_was_silent_longest_makes_room() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let mut few = vec![at(1)];
+        make_room(&mut few, |time| *time);
+        assert_eq!(few.len(), 1);
+
+        let mut agents: Vec<_> = (0..64).map(|n| at(100 - n)).collect();
+        make_room(&mut agents, |time| *time);
+        assert!(agents.len() == 63 && !agents.contains(&at(37)), "{agents:?}");
+        agents.push(None);
+        make_room(&mut agents, |time| *time);
+        assert!(agents.len() == 63 && !agents.contains(&None), "{agents:?}");
+        agents.extend([at(200), at(201), at(202)]);
+        make_room(&mut agents, |time| *time);
+        assert_eq!((agents.len(), agents[62]), (63, at(202)));
+    }
+}
