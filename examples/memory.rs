@@ -11,8 +11,7 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::json;
-use support::operator::{Operator, install};
+use support::operator::{Operator, install, source_at};
 use support::{ControlPlane, Options, wait_for};
 
 fn main() -> Result<()> {
@@ -24,11 +23,7 @@ fn main() -> Result<()> {
         plane.apply("admin", include_str!("../rules/user-exec-into-pod.yaml"))?;
         let path = plane.folder().join("audit/big.log");
         let mut followed = File::create(&path)?;
-        let source = json!({
-            "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": "big"},
-            "spec": {"file": {"path": path}},
-        });
-        plane.apply("admin", &source.to_string())?;
+        plane.apply("admin", &source_at("big", &path, "End"))?;
         let operator = Operator::start(plane, &account)?;
         plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "big", "--timeout=10s"])?;
         println!("at rest            {}", operator.memory()?);

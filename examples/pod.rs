@@ -13,8 +13,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::node::{Node, NodeOptions};
+use support::operator::source_at;
+use support::process::memory;
 use support::release::{NAMESPACE, Release};
 use support::wait_for;
 
@@ -33,11 +35,7 @@ fn main() -> Result<()> {
         let plane = node.plane();
         let path = plane.folder().join("audit/load.log");
         let mut load = File::create(&path)?;
-        let source = json!({
-            "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": "load"},
-            "spec": {"file": {"path": path}},
-        });
-        plane.apply("admin", &source.to_string())?;
+        plane.apply("admin", &source_at("load", &path, "End"))?;
         let reader = Release::wait_for_pods(plane, "reader", 1)?.remove(0);
         let process = node.process(NAMESPACE, &reader, "tripline")?;
         let (name, server) =
@@ -76,15 +74,4 @@ fn spent(process: u32) -> Result<f64> {
     ensure!(fields.len() > 12, "{stat}");
     // A hundred ticks a second, on every Linux there is.
     Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
-}
-
-/// A process' resident memory, now and at its peak.
-fn memory(process: u32) -> Result<String> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let megabytes = |field: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).map(|kb| kb / 1024.0)
-    };
-    let (now, peak) = (megabytes("VmRSS:"), megabytes("VmHWM:"));
-    Ok(format!("{:.1} MB resident, {:.1} at its peak", now.unwrap_or_default(), peak.unwrap_or_default()))
 }

@@ -20,10 +20,10 @@ archive=$folder/tripline.tar
 [ "$architecture" = "$own" ] || archive=$folder/tripline-$architecture.tar
 layout=$folder/layout-$architecture
 rm -rf "$layout"
-mkdir -p "$layout/blobs/sha256" "$layout/root"
+mkdir -p "$layout/blobs/sha256" "$layout/files"
 layout=$(cd "$layout" && pwd)
 
-image/compile.sh "$architecture" "$layout/root/tripline"
+image/compile.sh "$architecture" "$layout/files/tripline"
 
 # The commit's own time, so that the image says how old its sources are and still comes out the same.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -41,7 +41,7 @@ blob() {
   echo "$digest"
 }
 
-pack --file="$layout/layer.tar" --directory="$layout/root" tripline
+pack --file="$layout/layer.tar" --directory="$layout/files" tripline
 layer_content=$(digest_of "$layout/layer.tar")
 gzip --no-name --best "$layout/layer.tar"
 layer_size=$(size_of "$layout/layer.tar.gz")
@@ -72,7 +72,7 @@ if command -v cargo-cyclonedx >/dev/null; then
   sed "s|file://$PWD|file:///src|g" tripline_bin.cdx.json >"$bill"
   rm tripline_bin.cdx.json
 fi
-program_size=$(size_of "$layout/root/tripline")
+program_size=$(size_of "$layout/files/tripline")
 rm -rf "$layout"
 echo "$archive: $name for linux/$architecture, sha256:$manifest"
 echo "program $((program_size / 1000)) kB, image $((layer_size / 1000)) kB compressed"

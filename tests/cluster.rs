@@ -12,7 +12,7 @@ use support::clock::Clock;
 use support::kubectl::Running;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
-use support::operator::{alerts, counted, list, rule, wait_for_alerts};
+use support::operator::{alerts, counted, list, rule, source_at, wait_for_alerts};
 use support::release::{NAMESPACE, Release};
 use support::sessions::{PODS, Sessions, opened_in};
 use support::{ControlPlane, Options, wait_for};
@@ -105,11 +105,7 @@ fn a_log_that_is_not_roots_is_refused(plane: &ControlPlane) -> Result<()> {
         std::os::unix::fs::chown(path, Some(65534), Some(65534))?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    let source = json!({
-        "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": "foreign"},
-        "spec": {"file": {"path": file}},
-    });
-    plane.apply("admin", &source.to_string())?;
+    plane.apply("admin", &source_at("foreign", &file, "End"))?;
     let condition = "--output=jsonpath={.status.conditions[?(@.type==\"Reading\")].reason}";
     wait_for("the refusal", PATIENCE, || {
         let reason = plane.run("admin", &["get", "auditsource", "foreign", condition]).ok()?;

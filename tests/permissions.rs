@@ -114,7 +114,7 @@ fn events_since(plane: &ControlPlane, offset: u64) -> Result<Vec<Value>> {
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// Whether the account, or the operator's own words, may do this now.
+/// Whether the API server lets the account do this now.
 fn can(plane: &ControlPlane, account: &str, grant: &Grant) -> bool {
     let (resource, subresource) = grant.resource.split_once('/').unwrap_or((&grant.resource, ""));
     let named = match grant.resource.as_str() {

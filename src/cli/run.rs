@@ -71,8 +71,6 @@ pub struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     init_logging(args.log_format, &args.log_level)
         .with_context(|| format!("--log-level {:?} is no filter", args.log_level))?;
-    // With more than one provider in the program rustls would not choose by itself.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let host = host_name()?;
     let options = app::Options {
         role: args.role,

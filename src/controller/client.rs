@@ -36,6 +36,8 @@ pub enum ConnectError {
 /// # Errors
 /// When there is no usable one.
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
+    // With more than one provider in the program rustls would not choose by itself.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let options = KubeConfigOptions::default();
     let mut config = match kubeconfig {
         Some(path) => {

@@ -17,7 +17,7 @@ pub(crate) mod helm;
 pub(crate) mod kubectl;
 pub(crate) mod node;
 pub(crate) mod operator;
-mod process;
+pub(crate) mod process;
 pub(crate) mod release;
 mod servers;
 pub(crate) mod sessions;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::ControlPlane;
 use super::helm::Helm;
-use super::process::{Server, free_port, wait_for};
+use super::process::{Server, free_port, memory, wait_for};
 
 /// The namespace of the accounts.
 pub(crate) const NAMESPACE: &str = "tripline-system";
@@ -79,7 +79,11 @@ pub(crate) fn printed_kinds() -> Result<String> {
 
 /// An `AuditSource` for the control plane's log.
 pub(crate) fn source(plane: &ControlPlane, name: &str, start_at: &str) -> String {
-    let path = plane.audit_log();
+    source_at(name, &plane.audit_log(), start_at)
+}
+
+/// An `AuditSource` for another log.
+pub(crate) fn source_at(name: &str, path: &Path, start_at: &str) -> String {
     json!({
         "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": name},
         "spec": {"file": {"path": path}, "startAt": start_at},
@@ -166,12 +170,7 @@ impl Operator {
 
     /// Its resident memory, now and at its peak.
     pub(crate) fn memory(&self) -> Result<String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
-        let wanted = status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
-        Ok(wanted
-            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect::<Vec<_>>()
-            .join(", "))
+        memory(self.server.id()).map(|memory| memory.to_string())
     }
 
     /// SIGKILL, at whatever it is doing.

@@ -148,3 +148,29 @@ pub(crate) fn wait_for<T>(what: &str, longest: Duration, mut ask: impl FnMut() -
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// A process' resident memory, in kilobytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    pub(crate) peak: u64,
+}
+
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        #[allow(clippy::cast_precision_loss, reason = "no process is that large")]
+        let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
+        write!(f, "{:.1} MB resident, {:.1} at its peak", megabytes(self.now), megabytes(self.peak))
+    }
+}
+
+/// What a process keeps in memory.
+pub(crate) fn memory(id: u32) -> Result<Memory> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kilobytes = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        number.with_context(|| format!("the process {id} has no {field}"))
+    };
+    Ok(Memory { now: kilobytes("VmRSS:")?, peak: kilobytes("VmHWM:")? })
+}

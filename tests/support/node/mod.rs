@@ -29,7 +29,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::process::Server;
+use super::process::{Server, memory};
 use super::servers::{NODE, programs};
 use super::{ControlPlane, Options};
 use containerd::{Containerd, network_plugins, program};
@@ -195,13 +195,7 @@ impl Node {
 
     /// The resident memory of each server in megabytes.
     pub(crate) fn memory(&self) -> Result<Vec<(&'static str, u64)>> {
-        let resident = |(name, id)| {
-            let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-            Ok((name, kilobytes.with_context(|| format!("{name} has no resident memory"))? / 1024))
-        };
-        self.servers().into_iter().map(resident).collect()
+        self.servers().into_iter().map(|(name, id)| Ok((name, memory(id)?.now / 1024))).collect()
     }
 }
 
