@@ -9,6 +9,7 @@ mod date;
 mod evaluate;
 mod explain;
 mod lint;
+mod matcher;
 mod number;
 mod plan;
 mod rule;
@@ -16,6 +17,7 @@ mod set;
 mod stage;
 
 pub use explain::{Explanation, explain};
+pub use matcher::{Matcher, Reading};
 pub use rule::{ExceptionSource, Finding, GroupValue, MissingBody, Part, Rule, RuleSource};
 pub use set::{Judgement, Outcome, RuleSet};
 pub use stage::is_decisive;
