@@ -23,7 +23,7 @@ test: ## run every test, against a real control plane that is built on first use
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
 	cargo test --locked --no-fail-fast
 
-node-packages: ## install what the tests need to run pods (Debian, as root); without it those are left out
+node-packages: ## install what the tests need of Debian (as root): pods, jq; without it those are left out
 	tests/controlplane/node-packages.sh
 
 lint: ## formatting, clippy and the documentation's links, warnings are errors

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tabwriter::TabWriter;
 
 use crate::inputs::Inputs;
-use crate::measure::Rounds;
+use crate::measure::{Rounds, shown};
 
 /// A figure, and how it is taken.
 pub(crate) struct Row {
@@ -90,8 +90,7 @@ impl Report {
             Ok(Taken::Number { number, value, against, remark }) => {
                 self.remarks.extend(remark);
                 let ratio = match row.goal {
-                    Goal::Faster(_) | Goal::Longer(_) if number < 10.0 => format!("{number:.2} ×"),
-                    Goal::Faster(_) | Goal::Longer(_) => format!("{number:.0} ×"),
+                    Goal::Faster(_) | Goal::Longer(_) => shown(number, "×"),
                     Goal::Below(..) => "-".to_owned(),
                 };
                 (value, against, ratio, if row.goal.is_met(number) { "met" } else { "not met" })
