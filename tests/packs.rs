@@ -51,12 +51,12 @@ fn fifty_rules_match_what_jq_says() -> Result<()> {
     let rules = rules(&pack)?;
     let mut matcher = Matcher::new(rules.clone(), &Context::default());
     let text = std::fs::read(&log)?;
-    let (mut from, mut number, mut matched) = (0, 0, vec![false; rules.rules().len()]);
+    let (mut from, mut number, mut found) = (0, 0, vec![false; rules.rules().len()]);
     while from < text.len() {
         let (next, outcomes) = matcher.judge_next(&text, from, Reading::Enough);
         let mut names = Vec::new();
         for outcome in outcomes? {
-            matched[outcome.rule] = true;
+            found[outcome.rule] = true;
             names.push(rules.rules()[outcome.rule].name());
         }
         let mut of_jq = expected.get(number).context("jq has fewer events")?.clone();
@@ -67,8 +67,8 @@ fn fifty_rules_match_what_jq_says() -> Result<()> {
         (from, number) = (next, number + 1);
     }
     assert_eq!(number, expected.len());
-    let matched = matched.iter().filter(|matched| **matched).count();
-    assert!(matched >= 30, "only {matched} of the rules match anything: the log shows little");
+    let rules_found = found.iter().filter(|found| **found).count();
+    assert!(rules_found >= 30, "only {rules_found} of the rules match anything: the log shows little");
     Ok(())
 }
 
