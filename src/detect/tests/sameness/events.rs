@@ -36,7 +36,7 @@ pub(super) fn event(dice: &mut Dice) -> Vec<Member> {
     }
     let addresses = (0..=dice.below(3)).map(|_| text(dice.one_of(&ADDRESSES))).collect();
     members.push(member("sourceIPs", Json::List(addresses)));
-    push_text(&mut members, "userAgent", dice.one_of(&AGENTS));
+    push_text(&mut members, "userAgent", &agent(dice));
     if dice.chance(92) {
         members.push(member("objectRef", object_ref(resource, uri, dice)));
     }
@@ -81,9 +81,25 @@ fn audit_id(dice: &mut Dice) -> String {
     }
 }
 
+/// Mostly one of the few; sometimes of a length that outgrows a byte or two, now and then one that never comes again.
+fn agent(dice: &mut Dice) -> String {
+    let known = dice.one_of(&AGENTS);
+    match dice.below(400) {
+        0 => known.repeat(70_000 / known.len().max(1)),
+        1..6 => known.repeat(300 / known.len().max(1)),
+        6..20 => format!("{known}{}", dice.next()),
+        _ => known.to_owned(),
+    }
+}
+
 fn user(dice: &mut Dice) -> Json {
     let mut members = Vec::new();
-    push_text(&mut members, "username", dice.one_of(&USERS));
+    let name = dice.one_of(&USERS);
+    if dice.chance(4) {
+        push_text(&mut members, "username", &format!("{name}{}", dice.below(5_000)));
+    } else {
+        push_text(&mut members, "username", name);
+    }
     push_text(&mut members, "uid", dice.one_of(&UIDS));
     let groups = (0..dice.below(4)).map(|_| text(dice.one_of(&GROUPS)));
     let groups: Vec<Json> = groups.collect();

@@ -5,7 +5,7 @@ use super::dice::Dice;
 
 #[derive(Debug, Clone)]
 pub(super) enum Json {
-    /// A number, `true`, `false` or `null`.
+    /// A number, `true`, `false` or `null`; or what shall stand there as it is.
     Word(String),
     Text(String),
     List(Vec<Json>),
@@ -41,8 +41,10 @@ pub(super) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
 pub(super) struct Style {
     /// White space where it may stand.
     pub(super) spaces: usize,
-    /// Keys and strings with escapes that they do not need; the rest are as Go writes them.
+    /// Keys and strings with escapes that they do not need.
     pub(super) escapes: usize,
+    /// Strings without the escapes that only Go's encoder takes for needed.
+    pub(super) plain: usize,
 }
 
 impl Style {
@@ -52,7 +54,7 @@ impl Style {
             Json::Word(word) => out.push_str(word),
             Json::Text(text) => {
                 let is_escaped = dice.chance(self.escapes);
-                write_string(text, is_escaped, dice, out);
+                self.string(text, is_escaped, dice, out);
             }
             Json::List(list) => {
                 out.push('[');
@@ -69,7 +71,7 @@ impl Style {
                     out.push_str(if at > 0 { "," } else { "" });
                     self.space(dice, out);
                     let is_escaped = member.is_escaped || dice.chance(self.escapes);
-                    write_string(&member.key, is_escaped, dice, out);
+                    self.string(&member.key, is_escaped, dice, out);
                     self.space(dice, out);
                     out.push(':');
                     self.write(&member.value, dice, out);
@@ -86,20 +88,23 @@ impl Style {
             out.push_str(dice.one_of(&[" ", "\t", "\r", "  "]));
         }
     }
-}
 
-fn write_string(text: &str, is_escaped: bool, dice: &mut Dice, out: &mut String) {
-    // At least one of them.
-    let chosen = dice.below(text.chars().count().max(1));
-    out.push('"');
-    for (at, c) in text.chars().enumerate() {
-        if is_escaped && (at == chosen || dice.chance(20)) {
-            write_escaped(c, dice, out);
-        } else {
-            write_as_go(c, out);
+    fn string(self, text: &str, is_escaped: bool, dice: &mut Dice, out: &mut String) {
+        // At least one of them.
+        let chosen = dice.below(text.chars().count().max(1));
+        let is_plain = dice.chance(self.plain);
+        out.push('"');
+        for (at, c) in text.chars().enumerate() {
+            if is_escaped && (at == chosen || dice.chance(20)) {
+                write_escaped(c, dice, out);
+            } else if is_plain && matches!(c, '&' | '<' | '>' | '\u{2028}') {
+                out.push(c);
+            } else {
+                write_as_go(c, out);
+            }
         }
+        out.push('"');
     }
-    out.push('"');
 }
 
 fn write_as_go(c: char, out: &mut String) {

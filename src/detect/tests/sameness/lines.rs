@@ -26,11 +26,12 @@ pub(super) fn line(seed: u64) -> Line {
     for _ in 0..changes {
         change(&mut members, &mut dice);
     }
-    let style = match dice.below(10) {
-        0 => Style { spaces: 15, escapes: 0 },
-        1 => Style { spaces: 0, escapes: 20 },
-        2 => Style { spaces: 5, escapes: 60 },
-        3 => Style { spaces: 0, escapes: 3 },
+    let style = match dice.below(12) {
+        0 => Style { spaces: 15, ..Style::default() },
+        1 => Style { escapes: 20, plain: 20, ..Style::default() },
+        2 => Style { spaces: 5, escapes: 60, plain: 50 },
+        3 => Style { escapes: 3, ..Style::default() },
+        4 => Style { plain: 70, ..Style::default() },
         _ => Style::default(),
     };
     let mut out = String::new();
@@ -57,7 +58,7 @@ fn change(members: &mut Vec<Member>, dice: &mut Dice) {
         4 => flatten_one(members, dice),
         5 => {
             // Of a wrong type, or empty.
-            let at = dice.below(members.len());
+            let at = place(members, dice);
             members[at].value = odd_value(members[at].value.clone(), dice);
         }
         6 => {
@@ -76,7 +77,7 @@ fn change(members: &mut Vec<Member>, dice: &mut Dice) {
             let inner = some_object(members, dice);
             inner.insert(dice.below(inner.len() + 1), member("x", tree(2, dice)));
         }
-        9 => drop(members.remove(dice.below(members.len()))),
+        9 => drop(members.remove(place(members, dice))),
         10 => {
             let inner = some_object(members, dice);
             if !inner.is_empty() {
@@ -99,6 +100,12 @@ fn change(members: &mut Vec<Member>, dice: &mut Dice) {
             }
         }
     }
+}
+
+/// Of some member; seldom of the two without which it is no event.
+fn place(members: &[Member], dice: &mut Dice) -> usize {
+    let at = dice.below(members.len());
+    if at < 2 && dice.chance(80) { members.len() - 1 - at } else { at }
 }
 
 /// A member once more, before or behind, with the same value, another event's, or any; its key perhaps spelt otherwise.
@@ -135,7 +142,7 @@ fn flatten_one(members: &mut Vec<Member>, dice: &mut Dice) {
 }
 
 fn odd_value(value: Json, dice: &mut Dice) -> Json {
-    match dice.below(8) {
+    match dice.below(9) {
         0 => Json::List(vec![value]),
         1 => Json::List(vec![value, leaf(dice), text("alice")]),
         2 => Json::Object(Vec::new()),
@@ -149,6 +156,22 @@ fn odd_value(value: Json, dice: &mut Dice) -> Json {
             _ => leaf(dice),
         },
         6 => tree(2, dice),
+        // What other readers refuse, and what is no JSON.
+        7 if dice.chance(50) => {
+            let texts = [
+                "\"a\\ud800b\"",
+                "\"\\udc00\\ud83d\"",
+                "\"\\u0000\"",
+                "01",
+                "1.",
+                "-",
+                ".5",
+                "tru",
+                "NaN",
+                "'a'",
+            ];
+            Json::Word(dice.one_of(&texts).to_owned())
+        }
         _ => leaf(dice),
     }
 }
@@ -177,7 +200,7 @@ fn some_object<'m>(members: &'m mut Vec<Member>, dice: &mut Dice) -> &'m mut Vec
 /// What happens to bytes. Most of it leaves no JSON.
 fn break_up(text: &mut Vec<u8>, dice: &mut Dice) {
     let at = dice.below(text.len());
-    match dice.below(12) {
+    match dice.below(13) {
         0 | 1 => text.truncate(at),
         2 => {
             let end = text.len() - dice.below(40.min(text.len()));
@@ -192,6 +215,7 @@ fn break_up(text: &mut Vec<u8>, dice: &mut Dice) {
         4 => text.extend_from_within(..),
         5 => text.extend(dice.one_of(&["}", " x", "{}", ",", "]", "\0", "\""]).bytes()),
         6 => text.extend(dice.one_of(&[" ", "\r", "\t  "]).bytes()),
+        12 => drop(text.splice(0..0, dice.one_of(&[" ", "\r\t", "\u{feff}", "{", ",", "[", "x"]).bytes())),
         7 => text.insert(at, *dice.one_of(&[b"\0", b"\t", b"\x01", b"\x1f", b"\x7f"]).first().unwrap_or(&0)),
         8 => {
             let bytes: &[&[u8]] = &[b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x80"];

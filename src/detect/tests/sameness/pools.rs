@@ -13,7 +13,7 @@ pub(super) const STAGES: [&str; 6] = [
 pub(super) const VERBS: [&str; 10] =
     ["create", "create", "get", "list", "watch", "update", "patch", "delete", "creat", "Create"];
 pub(super) const WRITES: [&str; 3] = ["create", "update", "patch"];
-pub(super) const USERS: [&str; 10] = [
+pub(super) const USERS: [&str; 12] = [
     "alice",
     "alicf",
     "Alice",
@@ -21,7 +21,9 @@ pub(super) const USERS: [&str; 10] = [
     "system:serviceaccount:shop:defaulu",
     "system:anonymous",
     "a\"b\\c",
+    "system:serviceaccount:shoq:default",
     "żółć😀",
+    "a\u{fffd}b",
     "a&b<c>",
     "",
 ];
@@ -41,11 +43,12 @@ pub(super) const ADDRESSES: [&str; 9] = [
 ];
 pub(super) const NETWORKS: [&str; 7] =
     ["10.0.0.0/8", "10.0.0.0/24", "::/0", "fe80::/10", "0.0.0.0/0", "127.0.0.1/32", "10.0.0.0/33"];
-pub(super) const AGENTS: [&str; 9] = [
+pub(super) const AGENTS: [&str; 10] = [
     "kubectl/v1.30.0 (linux/amd64) kubernetes/7c48c2b",
     "kubectl/v1.30.0 (linux/amd64) kubernetes/7c48c2c",
     "kubectl/v1.30 (linux/amd64) kubernetes/$Format",
     "curl/8.0",
+    "kubectl/v1.31.0 (linux/amd64) kubernetes/7c48c2b",
     "x\",\"verb\":\"delete\",\"user\":{\"username\":\"system:anonymous\"},\"objectRef\":{\"resource\":\"secrets\"",
     "\\\",\\\"stageTimestamp\\\":\\\"\\",
     "python\u{2028}requests<&>\n\t\u{1}",
@@ -103,13 +106,15 @@ pub(super) const REASONS: [&str; 5] = [
     "x\",\"stageTimestamp\":\"2026-03-15T10:20:30.123456Z\",\"annotations\":{\"authorization.k8s.io/decision\":\"forbid",
     "RBAC: allowed by RoleBinding",
 ];
-pub(super) const TIMES: [&str; 6] = [
+pub(super) const TIMES: [&str; 8] = [
     "2026-03-15T10:20:30.123456Z",
     "2026-03-15T10:20:30.123457Z",
     "2026-03-15T10:05:00.000000Z",
     "2026-03-14T23:59:59.999999Z",
     "2026-03-01T00:00:00.000000Z",
     "2025-12-31T00:00:00.000000Z",
+    "2026-03-15T10:20:30Z",
+    "2026-03-15T10:20:30.5Z",
 ];
 pub(super) const DATES: [&str; 19] = [
     "2026",
