@@ -43,8 +43,8 @@ $(TOOLS)/bin/cargo-deny:
 demo: ## a control plane, the operator, a kubectl exec, and the alert it raises
 	demo/demo.sh
 
-bench: ## how fast events are judged, against parsing them
-	cargo bench --bench judge
+bench: ## what judging costs, against other programs: benches/README.md. ROWS=memory takes the rows with that name
+	cargo bench --locked --bench table
 
 latency: ## from an audit record's write to its alert, 200 times
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null

@@ -155,6 +155,20 @@ impl Test {
         }
     }
 
+    /// A text that a plain value must hold to pass; `None` where it can pass without any.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Test::Is(target) if !target.is_number && target.boolean.is_none() => Some(&target.text),
+            Test::Fits(glob) => Some(glob.longest_piece()),
+            _ => None,
+        }
+    }
+
+    /// The text that a plain value must be to pass, if it is a text at all.
+    pub(super) fn exact_text(&self) -> Option<&str> {
+        if let Test::Is(target) = self { Some(&target.text) } else { None }
+    }
+
     /// Whether it needs the event's time.
     pub(super) fn is_relative(&self) -> bool {
         matches!(self, Test::Is(target) | Test::Range(_, target) if target.is_relative())

@@ -1,9 +1,19 @@
 //! A rule set at work: lines in, outcomes out.
+//!
+//! Most events are no rule's concern, and most of an event says so: a line is read from its beginning, each value ends
+//! the rules that cannot match it (see [`Candidates`]), and reading stops with the last of them. Only a line that some
+//! rule has a say on is read in full.
 use std::sync::Arc;
 
-use super::Context;
-use super::set::{Outcome, RuleSet};
-use crate::event::{DecodeError, Event, Stage, Tape};
+use super::candidates::Candidates;
+use super::evaluate::Evaluator;
+use super::index::{Index, Place};
+use super::set::{Judgement, Outcome, RuleSet};
+use super::stage::{decides, is_decisive};
+use super::{Context, Verdict};
+use crate::event::{
+    DecodeError, Event, Outline, Reached, Slot, Stage, Tape, is_long_running, read_canonical,
+};
 
 /// How much of a line is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +29,29 @@ pub enum Reading {
 #[derive(Debug)]
 pub struct Matcher {
     rules: Arc<RuleSet>,
+    index: Arc<Index>,
     cluster: Option<String>,
     omitted_stages: Vec<Stage>,
+    is_any_order: bool,
+    candidates: Candidates,
     tape: Tape,
+    verdicts: Vec<Option<Verdict>>,
     outcomes: Vec<Outcome>,
 }
 
 impl Matcher {
     /// A matcher for the events of one source.
     pub fn new(rules: Arc<RuleSet>, context: &Context<'_>) -> Matcher {
+        let index = rules.index();
         Matcher {
+            candidates: Candidates::new(Arc::clone(&index), context),
             rules,
+            index,
             cluster: context.cluster.map(str::to_owned),
             omitted_stages: context.omitted_stages.to_vec(),
+            is_any_order: false,
             tape: Tape::new(),
+            verdicts: Vec::new(),
             outcomes: Vec::new(),
         }
     }
@@ -40,15 +59,22 @@ impl Matcher {
     /// Takes every line for one whose keys may stand in any order, as if no API server had written it.
     #[must_use]
     pub fn in_any_order(self) -> Matcher {
-        self
+        Matcher { is_any_order: true, ..self }
     }
 
     /// What the rules make of a line without its newline: in their order, those that have something to say.
-    pub fn judge(&mut self, line: &[u8], _reading: Reading) -> Result<&[Outcome], DecodeError> {
-        let event = Event::decode(line, &mut self.tape)?;
-        let context = Context { cluster: self.cluster.as_deref(), omitted_stages: &self.omitted_stages };
-        self.rules.judge(&event, &context, &mut self.outcomes);
-        Ok(&self.outcomes)
+    ///
+    /// With [`Reading::Enough`] a line that begins as the API server writes it and matches no rule is not read on, and
+    /// so is taken for an event whatever follows.
+    pub fn judge(&mut self, line: &[u8], reading: Reading) -> Result<&[Outcome], DecodeError> {
+        let mut outline = Outline::default();
+        if let Some((end, is_read)) = self.begin_canonical(line, reading, &mut outline)
+            && (!is_read || end == line.len())
+        {
+            self.report(line, &outline)?;
+            return Ok(&self.outcomes);
+        }
+        self.judge_any_order(line)
     }
 
     /// The same for the line that begins at `from` in a text of many lines; answers also where the next one begins.
@@ -58,7 +84,129 @@ impl Matcher {
         from: usize,
         reading: Reading,
     ) -> (usize, Result<&[Outcome], DecodeError>) {
-        let end = memchr::memchr(b'\n', &text[from..]).map_or(text.len(), |at| from + at);
-        ((end + 1).min(text.len()), self.judge(&text[from..end], reading))
+        let text = &text[from..];
+        // Spans are kept in 32 bits, and a longer line is refused anyway.
+        let begin = &text[..text.len().min(u32::MAX as usize)];
+        let mut outline = Outline::default();
+        let line_end = |at: usize| memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |n| at + n);
+        let next = |end: usize| from + (end + 1).min(text.len());
+        if let Some((at, is_read)) = self.begin_canonical(begin, reading, &mut outline) {
+            let end = if is_read { at } else { line_end(at) };
+            let reported = self.report(&text[..end], &outline);
+            return (next(end), reported.map(|()| self.outcomes.as_slice()));
+        }
+        let end = line_end(0);
+        (next(end), self.judge_any_order(&text[..end]))
+    }
+
+    /// Reads a line as the API server writes it, until no rule is left. Answers up to where, and whether that is its
+    /// end; `None` for a line that is to be read in another way.
+    #[inline]
+    fn begin_canonical(
+        &mut self,
+        text: &[u8],
+        reading: Reading,
+        outline: &mut Outline,
+    ) -> Option<(usize, bool)> {
+        self.outcomes.clear();
+        if self.is_any_order {
+            return None;
+        }
+        self.candidates.begin(reading == Reading::Whole);
+        match read_canonical(text, outline, &mut self.candidates) {
+            Reached::Stopped(at) if !self.candidates.is_broken() => Some((at, false)),
+            Reached::End(at) => Some((at, true)),
+            _ => None,
+        }
+    }
+
+    fn judge_any_order(&mut self, line: &[u8]) -> Result<&[Outcome], DecodeError> {
+        self.outcomes.clear();
+        if let Some(outline) = Outline::read(line) {
+            self.candidates.begin(false);
+            self.candidates.visit_outline(line, &outline);
+            if !self.candidates.is_broken() {
+                self.report(line, &outline)?;
+                return Ok(&self.outcomes);
+            }
+        }
+        let event = Event::decode(line, &mut self.tape)?;
+        let context = Context { cluster: self.cluster.as_deref(), omitted_stages: &self.omitted_stages };
+        self.rules.judge(&event, &context, &mut self.outcomes);
+        Ok(&self.outcomes)
+    }
+
+    /// Says what the rules that are left make of a line that was read to its end.
+    #[inline]
+    fn report(&mut self, line: &[u8], outline: &Outline) -> Result<(), DecodeError> {
+        if self.candidates.is_empty() { Ok(()) } else { self.report_left(line, outline) }
+    }
+
+    fn report_left(&mut self, line: &[u8], outline: &Outline) -> Result<(), DecodeError> {
+        let index = &self.index;
+        let rules = self.rules.rules();
+        let is_sure = |rule: usize| {
+            let indexed = &index.rules[rule];
+            rules[indexed.rule].exceptions.is_empty()
+                && indexed.late.iter().all(|n| matches!(index.late[*n as usize].place, Place::Late(_)))
+        };
+        let decisive = self.decisive(line, outline);
+        if let (Some(decisive), true) =
+            (decisive, !self.candidates.may_be_early() && self.candidates.iter().all(is_sure))
+        {
+            for rule in self.candidates.iter().map(|rule| index.rules[rule].rule) {
+                let is_detection = decisive || rules[rule].names_stage();
+                let what = if is_detection { Judgement::Detection } else { Judgement::Passing };
+                self.outcomes.push(Outcome { rule, what });
+            }
+        } else {
+            let event = Event::decode(line, &mut self.tape)?;
+            let context = Context { cluster: self.cluster.as_deref(), omitted_stages: &self.omitted_stages };
+            let evaluator = Evaluator::new(&event, &context);
+            let decisive = decisive.unwrap_or_else(|| is_decisive(&event, &context));
+            self.verdicts.clear();
+            self.verdicts.resize(index.late.len() * 2, None);
+            for indexed in self.candidates.iter().map(|rule| &index.rules[rule]) {
+                let rule = &rules[indexed.rule];
+                let verdict = if self.candidates.may_be_early() {
+                    rule.evaluate(&evaluator)
+                } else {
+                    Verdict::all(indexed.late.iter().map(|number| {
+                        let at = *number as usize;
+                        let known = &mut self.verdicts[at * 2 + indexed.missing_body as usize];
+                        let plan = &index.late[at].plan;
+                        *known.get_or_insert_with(|| {
+                            evaluator.verdict(plan, &evaluator.look(), indexed.missing_body)
+                        })
+                    }))
+                };
+                let decisive = decisive || rule.names_stage();
+                if let Some(what) = rule.judgement(verdict, decisive, &evaluator) {
+                    self.outcomes.push(Outcome { rule: indexed.rule, what });
+                }
+            }
+        }
+        self.outcomes.sort_unstable_by_key(|outcome| outcome.rule);
+        Ok(())
+    }
+
+    /// Whether a match on this event is a detection, as [`is_decisive`] says, where a few values tell it.
+    fn decisive(&self, line: &[u8], outline: &Outline) -> Option<bool> {
+        let text = |slot| match outline.value(slot, line) {
+            None | Some(b"null") => Some(None),
+            Some([b'"', text @ .., b'"']) if !text.contains(&b'\\') => {
+                std::str::from_utf8(text).ok().map(Some)
+            }
+            Some(_) => None,
+        };
+        let stage = Stage::from_name(text(Slot::Stage)??)?;
+        let status = outline.value(Slot::Status, line).unwrap_or_default();
+        // Who was not authenticated, or how else a status spells it, is for the whole event to say.
+        if memchr::memmem::find(status, b"401").is_some() || status.contains(&b'\\') {
+            return None;
+        }
+        let is_omitted = self.omitted_stages.contains(&Stage::ResponseStarted);
+        let is_long = is_long_running(text(Slot::Verb)?, text(Slot::Subresource)?);
+        Some(decides(stage, !is_omitted && is_long))
     }
 }

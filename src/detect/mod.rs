@@ -4,16 +4,22 @@
 //! each rule whether an event is a detection. Matching is three-valued: a field whose body was never logged is neither
 //! there nor missing, and a rule that hangs on it is *undecidable*, not silent. Nothing here reads a clock: `now` and
 //! the end of an exception go by the event's own time, so that judging an event again gives the same verdict.
+mod candidates;
 mod compare;
+mod conjunct;
 mod date;
 mod evaluate;
 mod explain;
+mod index;
 mod lint;
+mod literal;
 mod matcher;
+mod memo;
 mod number;
 mod plan;
 mod rule;
 mod set;
+mod slot_tests;
 mod stage;
 
 pub use explain::{Explanation, explain};

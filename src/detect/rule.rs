@@ -2,6 +2,7 @@
 use jiff::Timestamp;
 
 use super::Context;
+use super::conjunct::Conjunct;
 use super::lint;
 use super::plan::Plan;
 use crate::event::{Event, Field, Look};
@@ -90,6 +91,8 @@ pub struct Rule {
     uid: String,
     generation: i64,
     pub(super) query: Plan,
+    /// The query, taken apart.
+    pub(super) conjuncts: Vec<Conjunct>,
     pub(super) missing_body: MissingBody,
     pub(super) exceptions: Vec<Exception>,
     group_by: Vec<Field>,
@@ -126,9 +129,19 @@ impl Rule {
         match query {
             Some(query) if !is_broken => {
                 let names_stage = query.names_stage();
+                let conjuncts = Conjunct::all_of(&query);
                 let RuleSource { name, uid, generation, missing_body, .. } = source;
-                let rule =
-                    Rule { name, uid, generation, query, missing_body, exceptions, group_by, names_stage };
+                let rule = Rule {
+                    name,
+                    uid,
+                    generation,
+                    query,
+                    conjuncts,
+                    missing_body,
+                    exceptions,
+                    group_by,
+                    names_stage,
+                };
                 Ok((rule, findings))
             }
             _ => Err(findings),

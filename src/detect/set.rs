@@ -3,6 +3,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::evaluate::Evaluator;
+use super::index::Index;
 use super::rule::Rule;
 use super::stage::is_decisive;
 use super::{Context, Verdict};
@@ -37,12 +38,14 @@ pub struct Outcome {
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
+    index: Arc<Index>,
 }
 
 impl RuleSet {
     /// A set of these rules, in this order.
     pub fn new(rules: Vec<Arc<Rule>>) -> RuleSet {
-        RuleSet { rules }
+        let index = Arc::new(Index::new(&rules));
+        RuleSet { rules, index }
     }
 
     /// The rules in their order.
@@ -50,8 +53,15 @@ impl RuleSet {
         &self.rules
     }
 
+    pub(super) fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index)
+    }
+
     /// Replaces `outcomes` by what the rules make of the event: in their order, without those that do not match, and
     /// without those that are unknown at a stage that does not decide.
+    ///
+    /// One rule after the other, for an event that is read already; [`Matcher`](super::Matcher) comes to the same
+    /// without reading most events.
     pub fn judge(&self, event: &Event<'_>, context: &Context<'_>, outcomes: &mut Vec<Outcome>) {
         outcomes.clear();
         let evaluator = Evaluator::new(event, context);
@@ -59,31 +69,41 @@ impl RuleSet {
         let decisive = LazyCell::new(|| is_decisive(event, context));
         for (index, rule) in self.rules.iter().enumerate() {
             let verdict = rule.evaluate(&evaluator);
-            if verdict == Verdict::NoMatch {
-                continue;
+            if verdict != Verdict::NoMatch
+                && let Some(what) = rule.judgement(verdict, rule.names_stage() || *decisive, &evaluator)
+            {
+                outcomes.push(Outcome { rule: index, what });
             }
-            let what = match (verdict, rule.names_stage() || *decisive) {
-                (Verdict::NoMatch, _) | (Verdict::Unknown, false) => continue,
-                (Verdict::Unknown, true) => Judgement::Undecidable,
-                (Verdict::Match, false) => Judgement::Passing,
-                (Verdict::Match, true) => match rule.covering_exception(&evaluator) {
-                    Some(exception) => Judgement::Suppressed { exception },
-                    None => Judgement::Detection,
-                },
-            };
-            outcomes.push(Outcome { rule: index, what });
         }
     }
 }
 
 impl Rule {
-    fn evaluate(&self, evaluator: &Evaluator<'_>) -> Verdict {
+    pub(super) fn evaluate(&self, evaluator: &Evaluator<'_>) -> Verdict {
         evaluator.verdict(&self.query, &evaluator.look(), self.missing_body)
     }
 
     /// The query alone on this event: no stage, no exception.
     pub fn verdict(&self, event: &Event<'_>, context: &Context<'_>) -> Verdict {
         self.evaluate(&Evaluator::new(event, context))
+    }
+
+    /// What the query's verdict means; `None` for nothing worth telling.
+    pub(super) fn judgement(
+        &self,
+        verdict: Verdict,
+        decisive: bool,
+        evaluator: &Evaluator<'_>,
+    ) -> Option<Judgement> {
+        match (verdict, decisive) {
+            (Verdict::NoMatch, _) | (Verdict::Unknown, false) => None,
+            (Verdict::Unknown, true) => Some(Judgement::Undecidable),
+            (Verdict::Match, false) => Some(Judgement::Passing),
+            (Verdict::Match, true) => Some(match self.covering_exception(evaluator) {
+                Some(exception) => Judgement::Suppressed { exception },
+                None => Judgement::Detection,
+            }),
+        }
     }
 
     /// The first exception that surely holds and has not expired by the event's time. One that is unknown covers

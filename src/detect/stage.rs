@@ -9,8 +9,12 @@ use crate::event::{Event, Stage};
 /// omits ResponseStarted, long-running requests decide at their end too.
 pub fn is_decisive(event: &Event<'_>, context: &Context<'_>) -> bool {
     let Some(stage) = event.stage() else { return true };
-    let starts = !context.omitted_stages.contains(&Stage::ResponseStarted)
-        && (event.is_long_running() || is_unauthenticated(event));
+    let omitted = context.omitted_stages.contains(&Stage::ResponseStarted);
+    decides(stage, !omitted && (event.is_long_running() || is_unauthenticated(event)))
+}
+
+/// Whether a request decides at this stage, if it is one that decides when its response starts, or if it is not.
+pub(super) fn decides(stage: Stage, starts: bool) -> bool {
     match stage {
         Stage::RequestReceived => false,
         Stage::ResponseStarted => starts,

@@ -187,15 +187,17 @@ impl<'a> Event<'a> {
         self.string("stageTimestamp")?.parse().ok()
     }
 
-    /// Whether the request stays open after its response has begun, as the API server sees it: its ResponseComplete
-    /// comes when the session ends.
+    /// Whether the request stays open after its response has begun, see [`is_long_running`].
     pub fn is_long_running(&self) -> bool {
-        if self.verb().as_deref() == Some("watch") {
-            return true;
-        }
         let subresource = self.object_ref().and_then(|object| object.subresource());
-        matches!(subresource.as_deref(), Some("exec" | "attach" | "portforward" | "proxy" | "log"))
+        is_long_running(self.verb().as_deref(), subresource.as_deref())
     }
+}
+
+/// Whether a request stays open after its response has begun, as the API server sees it: its ResponseComplete comes
+/// when the session ends.
+pub fn is_long_running(verb: Option<&str>, subresource: Option<&str>) -> bool {
+    verb == Some("watch") || matches!(subresource, Some("exec" | "attach" | "portforward" | "proxy" | "log"))
 }
 
 fn strings(value: Option<Value<'_>>) -> impl Iterator<Item = Cow<'_, str>> {

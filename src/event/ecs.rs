@@ -7,6 +7,7 @@ use super::audit::Event;
 use super::field::Look;
 use super::logged::Parts;
 use super::scalar::{Scalar, Type};
+use super::slot::{Slot, Slots};
 use super::walk::{Scope, reach};
 
 /// One field of the schema.
@@ -70,6 +71,20 @@ impl Ecs {
             Ecs::Outcome => Parts::ANNOTATIONS,
             Ecs::Own(path) => Parts::of_path(path),
             _ => Parts::NONE,
+        }
+    }
+
+    pub(super) fn own_path(self) -> Option<&'static str> {
+        if let Ecs::Own(path) = self { Some(path) } else { None }
+    }
+
+    pub(super) fn slots(self) -> Slots {
+        match self {
+            Ecs::Constant(_) | Ecs::Cluster => Slots::NONE,
+            Ecs::Own(path) => Slots::of_path(path),
+            Ecs::Outcome => Slot::Annotations.into(),
+            Ecs::SourceAddresses | Ecs::RelatedAddresses => Slot::SourceIps.into(),
+            Ecs::RelatedUsers => Slot::User.into(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::ecs::{self, Ecs};
 use super::glob::Glob;
 use super::logged::Parts;
 use super::scalar::{Scalar, Type};
+use super::slot::{Slot, Slots};
 use super::value::Value;
 use super::walk::{self, Scope, leaves, reach};
 
@@ -171,6 +172,43 @@ impl Field {
     /// The parts of an event that it is read from.
     pub fn parts(&self) -> Parts {
         self.parts
+    }
+
+    /// The slots that it is read from, in an event without a key that holds a dot.
+    pub fn slots(&self) -> Slots {
+        match &self.reader {
+            Reader::Path(_, None) | Reader::Any => Slots::ALL,
+            Reader::Path(_, Some(path)) => Slots::of_path(path),
+            Reader::Ecs(field) => field.slots(),
+            Reader::AboveEcs => ecs::TABLE
+                .iter()
+                .filter(|(name, _)| below(name, &self.name).is_some())
+                .fold(Slots::NONE, |all, (_, field)| all.with(field.slots())),
+            Reader::DryRun | Reader::ExecCommand | Reader::ExecArgv => Slot::RequestUri.into(),
+            Reader::PodSpec(_) => Slots::from(Slot::Resource).with(Slot::RequestObject.into()),
+            Reader::Pattern { glob, ecs, derived, .. } => {
+                let start = glob.prefix();
+                let own = Slots::of_start(below(start, VIEW).unwrap_or(start));
+                let fitting = ecs::TABLE.iter().filter(|(name, _)| *ecs && glob.matches(name));
+                let with_ecs = fitting.fold(own, |all, (_, field)| all.with(field.slots()));
+                if *derived { Slots::ALL } else { with_ecs }
+            }
+            // Never looked at alone: the nested group around it is.
+            Reader::Inner(_) | Reader::InnerPattern(_) => Slots::ALL,
+        }
+    }
+
+    /// The name that ends the key of whatever it leads to, where that is known.
+    pub fn last_name(&self) -> Option<&str> {
+        let path = match &self.reader {
+            Reader::Path(_, Some(path)) | Reader::Inner(path) => path,
+            Reader::Ecs(field) => field.own_path()?,
+            Reader::PodSpec(_) => {
+                self.name.strip_prefix("podSpec.").filter(|rest| *rest != "allContainers")?
+            }
+            _ => return None,
+        };
+        path.rsplit('.').next()
     }
 
     /// Whether a nested group can be evaluated on it: its values may be objects.

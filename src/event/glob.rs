@@ -43,6 +43,12 @@ impl Glob {
         &self.prefix
     }
 
+    /// The longest text that everything fitting holds.
+    pub fn longest_piece(&self) -> &str {
+        let ends = [&self.prefix, &self.suffix];
+        ends.into_iter().chain(&self.inner).max_by_key(|piece| piece.len()).map_or("", String::as_str)
+    }
+
     /// Whether some text that begins with `start` can fit.
     pub fn can_begin_with(&self, start: &str) -> bool {
         start.starts_with(&self.prefix) || self.prefix.starts_with(start)

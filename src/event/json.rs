@@ -6,7 +6,7 @@
 //! compare exactly. Nothing here recurses, and the tape keeps its memory from event to event.
 use thiserror::Error;
 
-use super::scan::{number_end, string_end};
+use super::scan::{StringEnd, number_end, string_end};
 use super::value::{Value, node_text, raw};
 
 /// Nesting that is accepted: Go's decoder stops a body at 10,000, and an event wraps a body in two levels.
@@ -240,7 +240,7 @@ impl Tape {
     }
 
     fn string(&mut self, bytes: &[u8], quote: usize) -> Result<usize, JsonError> {
-        let (end, escaped) = string_end(bytes, quote + 1)?;
+        let StringEnd { quote: end, escaped, .. } = string_end(bytes, quote + 1)?;
         let kind = if escaped { Kind::EscapedText } else { Kind::Text };
         self.push(kind, quote + 1, end);
         Ok(end + 1)

@@ -8,25 +8,32 @@
 //! Everything in an event is chosen by whoever made the request: no function here recurses on an event's depth, and
 //! each is linear in its size (sorting the keys of one large object apart).
 mod audit;
+mod canonical;
 mod derived;
 mod ecs;
 mod field;
 mod glob;
 mod json;
 mod logged;
+mod outline;
 mod scalar;
 mod scan;
 mod schema;
+mod skip;
+mod slot;
 mod value;
 mod walk;
 
-pub use audit::{DecodeError, Event, ObjectRef, Stage, User};
+pub use audit::{DecodeError, Event, ObjectRef, Stage, User, is_long_running};
+pub use canonical::{Reached, Visit, read_canonical};
 pub use field::{Field, FieldError, Look};
 pub use glob::Glob;
 pub use json::{JsonError, Kind, MAX_DEPTH, Tape};
 pub use logged::Parts;
+pub use outline::Outline;
 pub use scalar::{Scalar, Type};
 pub use schema::{is_known, is_numeric, nearest};
+pub use slot::{Slot, Slots};
 pub use value::{Key, Value};
 pub use walk::Scope;
 

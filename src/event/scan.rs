@@ -1,53 +1,88 @@
 //! Where the scalars of a JSON text end, and what a string with escapes says.
+use wide::u8x16;
+
 use super::json::{JsonError, syntax};
 
-/// Index of the quote that ends the string whose text begins at `at`, and whether it holds an escape.
-pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Result<(usize, bool), JsonError> {
-    let mut escaped = false;
+/// A string's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StringEnd {
+    /// Index of the closing quote.
+    pub(super) quote: usize,
+    /// Whether it holds an escape.
+    pub(super) escaped: bool,
+    /// Whether it holds a byte beyond ASCII, which may be no UTF-8.
+    pub(super) wide: bool,
+}
+
+/// The end of the string whose text begins at `at`.
+#[inline]
+pub(super) fn string_end(bytes: &[u8], at: usize) -> Result<StringEnd, JsonError> {
+    let (at, wide) = plain_end(bytes, at);
+    if bytes.get(at) == Some(&b'"') {
+        return Ok(StringEnd { quote: at, escaped: false, wide });
+    }
+    escaped_end(bytes, at, wide)
+}
+
+fn escaped_end(bytes: &[u8], mut at: usize, mut wide: bool) -> Result<StringEnd, JsonError> {
     loop {
-        at = plain_end(bytes, at);
         match bytes.get(at) {
-            Some(b'"') => return Ok((at, escaped)),
-            Some(b'\\') => {
-                escaped = true;
-                at += match bytes.get(at + 1) {
-                    Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                    Some(b'u')
-                        if bytes.get(at + 2..at + 6).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) =>
-                    {
-                        6
-                    }
-                    Some(b'u') => return Err(syntax(at, "four hexadecimal digits after \\u")),
-                    _ => return Err(syntax(at, "an escape that JSON knows")),
-                };
-            }
+            Some(b'"') => return Ok(StringEnd { quote: at, escaped: true, wide }),
+            Some(b'\\') => at = escape_end(bytes, at)?,
             Some(_) => return Err(syntax(at, "no raw control character in a string")),
             None => return Err(syntax(at, "the end of a string")),
         }
+        let (end, more) = plain_end(bytes, at);
+        at = end;
+        wide |= more;
     }
 }
 
-/// Index of the first byte from `at` on that is a quote, a backslash or a control character; eight bytes at a time,
-/// because most of a log is the inside of strings.
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|c| <[u8; 8]>::try_from(c).ok()) {
-        let word = u64::from_le_bytes(chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let special =
-            has_zero(word ^ (ONES * u64::from(b'"'))) | has_zero(word ^ (ONES * u64::from(b'\\'))) | control;
-        if special != 0 {
-            // The lowest flagged byte is exact: a borrow can only flag bytes above a true one.
-            return at + (special.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
+#[inline]
+fn escape_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => match bytes.get(at + 2..at + 6) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(at + 6),
+            _ => Err(syntax(at, "four hexadecimal digits after \\u")),
+        },
+        _ => Err(syntax(at, "an escape that JSON knows")),
     }
-    while bytes.get(at).is_some_and(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)) {
+}
+
+/// Index of the first byte from `at` on that is a quote, a backslash or a control character, and whether there is a
+/// byte beyond ASCII before it. Sixteen bytes at a time, because most of a log is the inside of strings.
+#[inline]
+fn plain_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
+    let mut wide = false;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        let (special, high) = classify(chunk);
+        if special != 0 {
+            let offset = special.trailing_zeros();
+            return (at + offset as usize, wide | (high & ((1 << offset) - 1) != 0));
+        }
+        wide |= high != 0;
+        at += 16;
+    }
+    while let Some(&byte) = bytes.get(at) {
+        if matches!(byte, b'"' | b'\\' | 0..=0x1f) {
+            break;
+        }
+        wide |= byte >= 0x80;
         at += 1;
     }
-    at
+    (at, wide)
+}
+
+/// Of sixteen bytes a bit each: which end plain text (a quote, a backslash, a control character), and which are beyond
+/// ASCII.
+#[inline]
+fn classify(chunk: &[u8; 16]) -> (u32, u32) {
+    let bytes = u8x16::new(*chunk);
+    let quote = bytes.simd_eq(u8x16::splat(b'"'));
+    let backslash = bytes.simd_eq(u8x16::splat(b'\\'));
+    let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
+    ((quote | backslash | control).to_bitmask(), bytes.to_bitmask())
 }
 
 /// Index after the number that begins at `at`.

@@ -1,0 +1,388 @@
+//! The rules that may still match an event, fewer with every value that is met.
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::evaluate::Evaluator;
+use super::index::{Index, LATE, Place, REMEMBERED};
+use super::literal::{Clause, may_hide_text};
+use super::memo::Memo;
+use super::rule::MissingBody;
+use super::{Context, Verdict};
+use crate::event::{Event, Outline, Slot, Tape, Visit};
+
+/// Classes that a slot has at most; all are forgotten before there are more.
+const MOST_CLASSES: usize = 1024;
+
+/// What was learnt of one slot's values.
+#[derive(Debug)]
+struct Learnt {
+    memo: Memo,
+    /// By the tests that are passed.
+    classes: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
+    /// The rules that each class leaves, a bit each, one class after the other; first that of no value.
+    left: Vec<u64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    index: Arc<Index>,
+    /// Rules that the source itself does not end.
+    all: Vec<(u32, u64)>,
+    /// The words with rules in them, by index.
+    live: Vec<(u32, u64)>,
+    learnt: Vec<Option<Box<Learnt>>>,
+    /// Go on when no rule is left.
+    is_whole: bool,
+    /// The event may be of the stage at which status, annotations and impersonated user are not there yet.
+    may_be_early: bool,
+    /// A value could not be read: the line is no event.
+    is_broken: bool,
+    /// What the late conjuncts came to on the event of this number.
+    decided: Vec<(u64, bool)>,
+    event: u64,
+    tape: Tape,
+    text: String,
+    passed: Vec<u64>,
+}
+
+impl Candidates {
+    pub(super) fn new(index: Arc<Index>, context: &Context<'_>) -> Candidates {
+        let mut all = vec![0_u64; index.words()];
+        for bit in 0..index.rules.len() {
+            all[bit / 64] |= 1 << (bit % 64);
+        }
+        let mut tape = Tape::new();
+        if let Ok(nothing) = Event::from_object("{}", &mut tape) {
+            let evaluator = Evaluator::new(&nothing, context);
+            for (plan, bit) in &index.constants {
+                if evaluator.verdict(plan, &evaluator.look(), MissingBody::Absent) != Verdict::Match {
+                    all[bit / 64] &= !(1 << (bit % 64));
+                }
+            }
+        }
+        let learnt = Slot::ALL
+            .into_iter()
+            .map(|slot| index.asked.has(slot).then(|| Box::new(Learnt::new(&index, slot, &mut tape))));
+        Candidates {
+            all: (0..).zip(all).filter(|(_, bits)| *bits != 0).collect(),
+            live: Vec::new(),
+            learnt: learnt.collect(),
+            is_whole: false,
+            may_be_early: false,
+            is_broken: false,
+            decided: vec![(0, false); index.late.len()],
+            event: 0,
+            tape,
+            text: String::new(),
+            passed: Vec::new(),
+            index,
+        }
+    }
+
+    /// Begins an event: every rule may match.
+    #[inline]
+    pub(super) fn begin(&mut self, is_whole: bool) {
+        self.live.clear();
+        self.live.extend_from_slice(&self.all);
+        self.is_whole = is_whole;
+        self.may_be_early = false;
+        self.is_broken = false;
+        self.event += 1;
+    }
+
+    /// Whether no rule can match.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// Whether a value could not be read, so that the line is to be read in full.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Whether the event may be of stage RequestReceived: then what remembered slots decided is not certain.
+    pub(super) fn may_be_early(&self) -> bool {
+        self.may_be_early
+    }
+
+    /// The rules that are left, by their number in the index.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.live.iter().flat_map(|(word, bits)| {
+            let mut rest = *bits;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+                rest &= rest - 1;
+                Some(*word as usize * 64 + bit)
+            })
+        })
+    }
+
+    #[inline]
+    fn flow(&self) -> ControlFlow<()> {
+        if self.live.is_empty() && !self.is_whole {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Leaves those of a class.
+    #[inline]
+    fn narrow(&mut self, slot: Slot, class: u32) -> ControlFlow<()> {
+        if let Some(learnt) = &self.learnt[slot as usize] {
+            let words = self.index.words();
+            let left = &learnt.left[class as usize * words..][..words];
+            let mut kept = 0;
+            for at in 0..self.live.len() {
+                let (word, bits) = self.live[at];
+                let bits = bits & left[word as usize];
+                self.live[kept] = (word, bits);
+                kept += usize::from(bits != 0);
+            }
+            self.live.truncate(kept);
+        }
+        self.flow()
+    }
+
+    /// The class of a value that is not remembered.
+    #[cold]
+    fn learn(&mut self, slot: Slot, start: &[u8], value: &[u8]) -> Option<u32> {
+        let tests = &self.index.slots[slot as usize];
+        let learnt = self.learnt[slot as usize].as_deref_mut()?;
+        let event = framed(slot, value, &mut self.text, &mut self.tape)?;
+        self.passed.resize(tests.words(), 0);
+        tests.evaluate(&event, &mut self.passed);
+        let class = learnt.class(&self.index, slot, &self.passed);
+        learnt.memo.keep(start, value, class);
+        Some(class)
+    }
+
+    /// Ends the rules that `keep` says nothing for.
+    fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        self.live.retain_mut(|(word, bits)| {
+            let mut rest = *bits;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                if !keep(*word as usize * 64 + bit as usize) {
+                    *bits &= !(1 << bit);
+                }
+            }
+            *bits != 0
+        });
+    }
+
+    /// Ends the rules that this late slot ends.
+    fn look_at(&mut self, slot: Slot, value: Option<&[u8]>) {
+        let index = Arc::clone(&self.index);
+        let is_asked = |rule: usize| {
+            let mut late = index.rules[rule].late.iter();
+            late.any(|number| index.late[*number as usize].place == Place::Late(slot))
+        };
+        if !self.iter().any(is_asked) {
+            return;
+        }
+        let (mut text, mut tape) = (std::mem::take(&mut self.text), std::mem::take(&mut self.tape));
+        let mut decided = std::mem::take(&mut self.decided);
+        let number_of_event = self.event;
+        if let Some(event) = framed(slot, value.unwrap_or(b"null"), &mut text, &mut tape) {
+            let evaluator = Evaluator::new(&event, &Context::default());
+            self.retain(|rule| {
+                index.rules[rule].late.iter().all(|number| {
+                    let late = &index.late[*number as usize];
+                    let known = &mut decided[*number as usize];
+                    if late.place == Place::Late(slot) && known.0 != number_of_event {
+                        let verdict = evaluator.verdict(&late.plan, &evaluator.look(), MissingBody::Absent);
+                        *known = (number_of_event, verdict == Verdict::Match);
+                    }
+                    late.place != Place::Late(slot) || known.1
+                })
+            });
+        } else {
+            self.is_broken = true;
+        }
+        (self.text, self.tape, self.decided) = (text, tape, decided);
+    }
+
+    /// Ends the rules that need a body which is not there, or a text which no body holds.
+    fn look_for_texts(&mut self, text: &[u8], has_request: bool) {
+        let index = Arc::clone(&self.index);
+        let needs_body = |rule: usize| {
+            let mut late = index.rules[rule].late.iter();
+            late.any(|number| !matches!(index.late[*number as usize].place, Place::Late(_)))
+        };
+        if !self.iter().any(needs_body) {
+            return;
+        }
+        let line = &text[..memchr::memchr(b'\n', text).unwrap_or(text.len())];
+        let mut hidden = None;
+        let mut decided = std::mem::take(&mut self.decided);
+        let number_of_event = self.event;
+        self.retain(|rule| {
+            let rule = &index.rules[rule];
+            rule.late.iter().all(|number| {
+                let late = &index.late[*number as usize];
+                let is_certain = rule.missing_body == MissingBody::Absent;
+                if late.place == Place::RequestObject && !has_request {
+                    return !is_certain || late.holds_without_body;
+                }
+                // What is not logged may be unknown, and that is for the whole event to say.
+                if late.clauses.is_empty() || !(is_certain || (has_request && !late.reads_response)) {
+                    return true;
+                }
+                let known = &mut decided[*number as usize];
+                if known.0 != number_of_event {
+                    let may_hold = late.clauses.iter().all(|clause: &Clause| clause.is_met(line))
+                        || *hidden.get_or_insert_with(|| may_hide_text(line));
+                    *known = (number_of_event, may_hold);
+                }
+                known.1
+            })
+        });
+        self.decided = decided;
+    }
+}
+
+impl Visit for Candidates {
+    #[inline]
+    fn recall(&mut self, slot: Slot, start: &[u8], text: &[u8]) -> Option<(usize, ControlFlow<()>)> {
+        let (length, class) = self.learnt[slot as usize].as_ref()?.memo.find_start(start, text)?;
+        Some((length, self.narrow(slot, class)))
+    }
+
+    #[inline]
+    fn meet(&mut self, slot: Slot, start: &[u8], value: &[u8]) -> ControlFlow<()> {
+        if slot == Slot::Stage {
+            self.may_be_early =
+                !matches!(value, b"\"ResponseComplete\"" | b"\"ResponseStarted\"" | b"\"Panic\"");
+        }
+        let Some(learnt) = &self.learnt[slot as usize] else {
+            return ControlFlow::Continue(());
+        };
+        // Null is no value.
+        if value == b"null" {
+            return self.miss(slot);
+        }
+        let known = if start.len() == value.len() { learnt.memo.find(value) } else { None };
+        match known.or_else(|| self.learn(slot, start, value)) {
+            Some(class) => self.narrow(slot, class),
+            None => {
+                self.is_broken = true;
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    #[inline]
+    fn miss(&mut self, slot: Slot) -> ControlFlow<()> {
+        let is_unlogged =
+            matches!(slot, Slot::Status | Slot::Annotations | Slot::ImpersonatedUser) && self.may_be_early;
+        if is_unlogged { ControlFlow::Continue(()) } else { self.narrow(slot, 0) }
+    }
+
+    fn before_bodies(
+        &mut self,
+        text: &[u8],
+        outline: &Outline,
+        at: usize,
+        has_request: bool,
+    ) -> ControlFlow<()> {
+        for slot in LATE {
+            self.look_at(slot, outline.value(slot, text));
+        }
+        self.look_for_texts(&text[at..], has_request);
+        if self.is_broken { ControlFlow::Break(()) } else { self.flow() }
+    }
+}
+
+impl Candidates {
+    /// Goes through an event whose values have been found, in whatever order they stand.
+    pub(super) fn visit_outline(&mut self, line: &[u8], outline: &Outline) {
+        for slot in REMEMBERED {
+            let flow = match outline.value(slot, line) {
+                Some(value) => self.meet(slot, value, value),
+                None => self.miss(slot),
+            };
+            if flow.is_break() {
+                return;
+            }
+        }
+        let has_request = outline.value(Slot::RequestObject, line).is_some_and(|value| value != b"null");
+        // What it answers shows in what is left.
+        let _ = self.before_bodies(line, outline, 0, has_request);
+    }
+}
+
+/// An event that has nothing but this value.
+fn framed<'a>(slot: Slot, value: &[u8], text: &'a mut String, tape: &'a mut Tape) -> Option<Event<'a>> {
+    let (before, after) = slot.frame()?;
+    text.clear();
+    text.push_str(before);
+    text.push_str(std::str::from_utf8(value).ok()?);
+    text.push_str(after);
+    Event::from_object(text, tape).ok()
+}
+
+impl Learnt {
+    fn new(index: &Index, slot: Slot, tape: &mut Tape) -> Learnt {
+        // How many values are remembered, and how long they may be.
+        let (places, longest) = match slot {
+            Slot::Level | Slot::Stage | Slot::Verb => (64, 32),
+            Slot::User => (4096, 1024),
+            Slot::ImpersonatedUser => (256, 1024),
+            Slot::SourceIps => (4096, 96),
+            Slot::UserAgent => (2048, 256),
+            Slot::Resource | Slot::Namespace => (2048, 66),
+            Slot::Status | Slot::Annotations => (2048, 512),
+            _ => (512, 66),
+        };
+        let random = foldhash::fast::RandomState::default();
+        let mut learnt = Learnt {
+            memo: Memo::new(places, longest),
+            classes: HashMap::with_hasher(random),
+            left: Vec::new(),
+        };
+        learnt.learn_nothing(index, slot, tape);
+        learnt
+    }
+
+    /// Makes the class of no value the first one.
+    fn learn_nothing(&mut self, index: &Index, slot: Slot, tape: &mut Tape) {
+        let tests = &index.slots[slot as usize];
+        let mut passed = vec![0; tests.words()];
+        if let Ok(nothing) = Event::from_object("{}", tape) {
+            tests.evaluate(&nothing, &mut passed);
+        }
+        self.add_class(index, slot, &passed);
+    }
+
+    fn class(&mut self, index: &Index, slot: Slot, passed: &[u64]) -> u32 {
+        if let Some(class) = self.classes.get(passed) {
+            return *class;
+        }
+        if self.classes.len() >= MOST_CLASSES {
+            self.memo.clear();
+            self.classes.clear();
+            self.left.clear();
+            self.learn_nothing(index, slot, &mut Tape::new());
+        }
+        self.add_class(index, slot, passed)
+    }
+
+    fn add_class(&mut self, index: &Index, slot: Slot, passed: &[u64]) -> u32 {
+        if let Some(class) = self.classes.get(passed) {
+            return *class;
+        }
+        let words = index.words();
+        let class = super::index::narrow(self.classes.len());
+        let from = self.left.len();
+        self.left.resize(from + words, u64::MAX);
+        let left = &mut self.left[from..];
+        index.slots[slot as usize].ended(passed, |rule| left[rule / 64] &= !(1 << (rule % 64)));
+        self.classes.insert(passed.into(), class);
+        class
+    }
+}

@@ -1,0 +1,127 @@
+//! A query taken apart into what must hold together.
+//!
+//! `a and b and not (c or d)` holds where `a`, `b`, `not c` and `not d` do. Each of these is decided on its own, most
+//! of them from one slot of the event, and one that does not hold ends the rule for this event.
+use std::fmt::Write as _;
+
+use super::literal::Clause;
+use super::plan::Plan;
+use crate::event::{Slot, Slots};
+
+/// One of the things that must all hold for a query to match.
+#[derive(Debug)]
+pub(super) struct Conjunct {
+    pub(super) plan: Plan,
+    /// The slots that it is decided by.
+    pub(super) slots: Slots,
+    /// The same text for the same condition, in whichever rule it stands.
+    pub(super) key: String,
+    /// What a body must hold, as text, for this to hold.
+    pub(super) clauses: Vec<Clause>,
+}
+
+impl Conjunct {
+    /// Takes a query apart.
+    pub(super) fn all_of(plan: &Plan) -> Vec<Conjunct> {
+        let mut found = Vec::new();
+        collect(plan, false, &mut found);
+        found
+    }
+
+    fn new(plan: Plan) -> Conjunct {
+        let mut key = String::new();
+        write_key(&plan, &mut key);
+        let slots = slots(&plan);
+        let reads_body = slots.has(Slot::RequestObject) || slots.has(Slot::ResponseObject);
+        let clauses = if reads_body { Clause::all_of(&plan) } else { Vec::new() };
+        Conjunct { plan, slots, key, clauses }
+    }
+}
+
+fn collect(plan: &Plan, negated: bool, found: &mut Vec<Conjunct>) {
+    match (plan, negated) {
+        (Plan::And(parts), false) | (Plan::Or(parts), true) => {
+            parts.iter().for_each(|part| collect(part, negated, found));
+        }
+        (Plan::Not(inner), _) => collect(inner, !negated, found),
+        (_, false) => found.push(Conjunct::new(plan.clone())),
+        (_, true) => found.push(Conjunct::new(Plan::Not(Box::new(plan.clone())))),
+    }
+}
+
+/// The slots that a plan is decided by.
+pub(super) fn slots(plan: &Plan) -> Slots {
+    match plan {
+        Plan::Everything => Slots::NONE,
+        Plan::And(parts) | Plan::Or(parts) => {
+            parts.iter().fold(Slots::NONE, |all, part| all.with(slots(part)))
+        }
+        Plan::Not(inner) => slots(inner),
+        Plan::Leaf(leaf) => {
+            // A date relative to now needs the event's time.
+            leaf.field.slots().with(if leaf.test.is_relative() { Slot::Rest.into() } else { Slots::NONE })
+        }
+        Plan::Nested(field, inner) => {
+            field.slots().with(if has_relative(inner) { Slot::Rest.into() } else { Slots::NONE })
+        }
+    }
+}
+
+/// Whether the plan holds on an event that has nothing of what it asks for.
+pub(super) fn holds_on_nothing(plan: &Plan) -> bool {
+    match plan {
+        Plan::Everything => true,
+        Plan::And(parts) => parts.iter().all(holds_on_nothing),
+        Plan::Or(parts) => parts.iter().any(holds_on_nothing),
+        Plan::Not(inner) => !holds_on_nothing(inner),
+        Plan::Leaf(_) | Plan::Nested(..) => false,
+    }
+}
+
+fn has_relative(plan: &Plan) -> bool {
+    match plan {
+        Plan::Everything => false,
+        Plan::And(parts) | Plan::Or(parts) => parts.iter().any(has_relative),
+        Plan::Not(inner) | Plan::Nested(_, inner) => has_relative(inner),
+        Plan::Leaf(leaf) => leaf.test.is_relative(),
+    }
+}
+
+/// Writes the plan so that equal texts mean equal plans. Lengths stand before texts, which may hold anything.
+pub(super) fn write_key(plan: &Plan, key: &mut String) {
+    let mut list = |sign: char, parts: &[Plan]| {
+        key.push(sign);
+        parts.iter().for_each(|part| write_key(part, key));
+        key.push(')');
+    };
+    match plan {
+        Plan::Everything => key.push('*'),
+        Plan::And(parts) => list('&', parts),
+        Plan::Or(parts) => list('|', parts),
+        Plan::Not(inner) => {
+            key.push('!');
+            write_key(inner, key);
+        }
+        Plan::Leaf(leaf) => {
+            write_text(leaf.field.name(), key);
+            key.push(match (leaf.is_bare, leaf.field.is_plain()) {
+                (true, _) => 'b',
+                (false, true) => 'f',
+                (false, false) => 'p',
+            });
+            key.push_str(leaf.operator.map_or(":", crate::query::Operator::as_str));
+            leaf.value.pieces.iter().for_each(|piece| write_text(piece, key));
+            key.push(';');
+        }
+        Plan::Nested(field, inner) => {
+            write_text(field.name(), key);
+            key.push('{');
+            write_key(inner, key);
+        }
+    }
+}
+
+fn write_text(text: &str, key: &mut String) {
+    // A string takes all that is written to it.
+    let _ = write!(key, "{}\"{text}", text.len());
+}

@@ -1,0 +1,159 @@
+//! Text without which a body cannot meet a condition: a search for it is cheaper than reading the body.
+//!
+//! A value that a condition asks for stands in the body as it is, unless the sender spelt it with escapes. So the
+//! absence of a text proves something only where no escape can hide it, see [`may_hide_text`].
+use memchr::memmem;
+
+use super::compare::Test;
+use super::plan::{Leaf, Plan};
+use crate::event::{Field, Slot, Type};
+
+/// Texts of which a body must hold one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Clause(pub(super) Vec<String>);
+
+impl Clause {
+    /// The clauses that must all be met for the plan to hold; none if it can hold without any text.
+    pub(super) fn all_of(plan: &Plan) -> Vec<Clause> {
+        match plan {
+            Plan::Leaf(leaf) if is_in_body(&leaf.field) => of_leaf(leaf),
+            Plan::And(parts) => parts.iter().flat_map(Clause::all_of).collect(),
+            Plan::Or(parts) => of_any(parts, Clause::all_of),
+            // The elements must be there for one of them to satisfy the group.
+            Plan::Nested(field, inner) if is_in_body(field) => {
+                let mut clauses = of_key(field, "\"");
+                clauses.extend(of_inside(inner));
+                clauses
+            }
+            Plan::Everything | Plan::Not(_) | Plan::Leaf(_) | Plan::Nested(..) => Vec::new(),
+        }
+    }
+
+    /// Whether `body` holds one of the texts.
+    pub(super) fn is_met(&self, body: &[u8]) -> bool {
+        self.0.iter().any(|text| memmem::find(body, text.as_bytes()).is_some())
+    }
+}
+
+/// One of the parts must hold: the n-th clauses of all parts together are one, for as many as every part has.
+fn of_any(parts: &[Plan], of: fn(&Plan) -> Vec<Clause>) -> Vec<Clause> {
+    let all: Vec<Vec<Clause>> = parts.iter().map(of).collect();
+    let shared = all.iter().map(Vec::len).min().unwrap_or_default();
+    (0..shared)
+        .map(|n| {
+            let mut texts: Vec<String> = all.iter().flat_map(|clauses| clauses[n].0.clone()).collect();
+            texts.sort_unstable();
+            texts.dedup();
+            Clause(texts)
+        })
+        .collect()
+}
+
+/// The clauses of a plan inside a nested group on a body: all its fields lie in it.
+fn of_inside(plan: &Plan) -> Vec<Clause> {
+    match plan {
+        Plan::Leaf(leaf) => of_leaf(leaf),
+        Plan::And(parts) => parts.iter().flat_map(of_inside).collect(),
+        Plan::Or(parts) => of_any(parts, of_inside),
+        Plan::Nested(field, inner) => {
+            let mut clauses = of_key(field, "\"");
+            clauses.extend(of_inside(inner));
+            clauses
+        }
+        Plan::Everything | Plan::Not(_) => Vec::new(),
+    }
+}
+
+/// Whether every value of the field stands in a body.
+fn is_in_body(field: &Field) -> bool {
+    let slots = field.slots();
+    let is_body = |slot| matches!(slot, Slot::RequestObject | Slot::ResponseObject);
+    // `podSpec` asks the resource where to look.
+    slots.iter().any(is_body) && slots.iter().all(|slot| is_body(slot) || slot == Slot::Resource)
+}
+
+fn of_leaf(leaf: &Leaf) -> Vec<Clause> {
+    // What exists may stand under a longer key: `{"a.b":1}` has something at `a`.
+    let end = if matches!(leaf.test, Test::Exists) { "" } else { "\"" };
+    let mut clauses = of_key(&leaf.field, end);
+    let text = if leaf.field.kind() == Type::Plain { leaf.test.text() } else { None };
+    clauses.extend(text.and_then(longest_plain).map(|text| Clause(vec![text])));
+    clauses
+}
+
+/// The last name of a path ends the key it stands in, with or without names before it.
+fn of_key(field: &Field, end: &str) -> Vec<Clause> {
+    let name = field.last_name().filter(|name| longest_plain(name).is_some_and(|plain| plain == *name));
+    name.map(|name| Clause(vec![format!("{name}{end}")])).into_iter().collect()
+}
+
+/// The longest part that every JSON writer spells as it is: of ASCII, without what some of them escape.
+fn longest_plain(text: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/' | '<' | '>' | '&' | '\'');
+    text.split(|c| !is_plain(c))
+        .max_by_key(|part| part.len())
+        .filter(|part| part.len() > 2)
+        .map(str::to_owned)
+}
+
+/// Whether an escape in the text may stand for a plain character: `\u00XX` of anything printable that Go does not
+/// itself write so. The others stand for characters that no [`Clause`] holds.
+pub(super) fn may_hide_text(body: &[u8]) -> bool {
+    memmem::find_iter(body, b"\\u00").any(|at| {
+        let digits = body.get(at + 4..at + 6).unwrap_or_default();
+        let is_control = matches!(digits, [b'0' | b'1', _]);
+        let is_written_by_go = matches!(digits, b"26" | b"3c" | b"3e" | b"3C" | b"3E");
+        !is_control && !is_written_by_go
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::parse;
+
+    fn clauses(query: &str) -> Vec<Vec<String>> {
+        let plan = Plan::compile(&parse(query).unwrap().expr).unwrap();
+        Clause::all_of(&plan).into_iter().map(|clause| clause.0).collect()
+    }
+
+    #[test]
+    fn a_condition_on_a_body_needs_its_last_name_and_its_value() {
+        assert_eq!(clauses("requestObject.spec.hostPID:true"), [["hostPID\""]]);
+        assert_eq!(clauses("requestObject.roleRef.name:\"cluster-admin\""), [["name\""], ["cluster-admin"]]);
+        assert_eq!(
+            clauses("requestObject.spec.volumes.hostPath.path:\"/etc\""),
+            [vec!["path\""], vec!["etc"]]
+        );
+        assert_eq!(
+            clauses("requestObject.spec.containers.image:(*xmrig* or *kali/one*)"),
+            [vec!["image\""], vec!["kali", "xmrig"]]
+        );
+        assert_eq!(
+            clauses("requestObject.spec.containers:{ name:evil and securityContext.privileged:true }"),
+            [["containers\""], ["name\""], ["evil"], ["privileged\""]]
+        );
+        // A number may be written in many ways, `/` is not enough to look for, and nothing is needed for a `not`.
+        assert_eq!(clauses("requestObject.spec.replicas:1000"), [["replicas\""]]);
+        assert_eq!(clauses("requestObject.spec.path:\"/\""), [["path\""]]);
+        assert_eq!(clauses("requestObject.spec.a*:xxxx"), [["xxxx"]]);
+        assert_eq!(clauses("container.image.name:*xmrig*"), [["image\""], ["xmrig"]]);
+        assert_eq!(clauses("requestObject.spec.tls:*"), [["tls"]]);
+        assert!(clauses("not requestObject.spec.hostPID:true").is_empty());
+        assert!(clauses("verb:create or requestObject.spec.hostPID:true").is_empty());
+        assert_eq!(clauses("podSpec.hostPID:true"), [["hostPID\""]]);
+        assert_eq!(clauses("requestObject.aaa:1 or requestObject.bbb:xxxx"), [["aaa\"", "bbb\""]]);
+    }
+
+    #[test]
+    fn escapes_that_may_hide_a_text_are_told_from_those_that_cannot() {
+        for (body, hides) in [
+            (r#"{"a":"x \"y\" \u003cz\u003e \u0026 \n \\ \u2028 \u0007"}"#, false),
+            (r#"{"h\u006fstPID":true}"#, true),
+            (r#"{"a":"\\u0061"}"#, true),
+            (r#"{"a":"\u00"#, true),
+        ] {
+            assert_eq!(may_hide_text(body.as_bytes()), hides, "{body}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a value came to when it was met last.
+//!
+//! Most of a log says the same things again and again: the same users, agents and addresses. A memo keeps as many
+//! values as it has places, each in a few that its hash allows, and forgets one for each new one: whatever is sent,
+//! it neither grows nor slows. The hash has a random key, so nobody can choose values that displace each other.
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+
+/// Values that share a hash's places.
+const WAYS: usize = 4;
+
+/// Bounded memory of values and the class that each belongs to.
+#[derive(Debug)]
+pub(super) struct Memo {
+    random: RandomState,
+    places: Vec<Place>,
+    bytes: Vec<u8>,
+    longest: usize,
+    next_victim: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    hash: u64,
+    /// 0 in a place that holds nothing.
+    length: u32,
+    class: u32,
+}
+
+impl Memo {
+    /// A memo for `places` values (a power of two) of at most `longest` bytes; longer ones are not kept.
+    pub(super) fn new(places: usize, longest: usize) -> Memo {
+        debug_assert!(
+            places.is_power_of_two() && places >= WAYS,
+            "places are found by the low bits of a hash"
+        );
+        Memo {
+            random: RandomState::default(),
+            places: vec![Place::default(); places],
+            bytes: vec![0; places * longest],
+            longest,
+            next_victim: 0,
+        }
+    }
+
+    /// The class of the known value that `text` begins with, and its length. `start` is what it was kept by.
+    #[inline]
+    pub(super) fn find_start(&self, start: &[u8], text: &[u8]) -> Option<(usize, u32)> {
+        let hash = self.hash(start);
+        let first = self.first_place(hash);
+        for (way, place) in self.places[first..first + WAYS].iter().enumerate() {
+            let length = place.length as usize;
+            if place.hash == hash && length > 0 {
+                let from = (first + way) * self.longest;
+                let known = &self.bytes[from..from + length];
+                if text.get(..length).is_some_and(|text| is_same(text, known)) {
+                    return Some((length, place.class));
+                }
+            }
+        }
+        None
+    }
+
+    /// The class of this value.
+    #[inline]
+    pub(super) fn find(&self, value: &[u8]) -> Option<u32> {
+        self.find_start(value, value).filter(|(length, _)| *length == value.len()).map(|(_, class)| class)
+    }
+
+    /// Keeps a value by `start`, for which another one may be forgotten.
+    pub(super) fn keep(&mut self, start: &[u8], value: &[u8], class: u32) {
+        let (Ok(length @ 1..), true) = (u32::try_from(value.len()), value.len() <= self.longest) else {
+            return;
+        };
+        let hash = self.hash(start);
+        let first = self.first_place(hash);
+        let free = self.places[first..first + WAYS].iter().position(|place| place.length == 0);
+        let at = first + free.unwrap_or(self.next_victim % WAYS);
+        self.next_victim = self.next_victim.wrapping_add(1);
+        self.places[at] = Place { hash, length, class };
+        self.bytes[at * self.longest..][..value.len()].copy_from_slice(value);
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.places.fill(Place::default());
+    }
+
+    #[inline]
+    fn hash(&self, start: &[u8]) -> u64 {
+        self.random.hash_one(start)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // the low bits are what is wanted
+    fn first_place(&self, hash: u64) -> usize {
+        hash as usize & (self.places.len() - 1) & !(WAYS - 1)
+    }
+}
+
+/// Whether two texts of one length are equal. Not every C library's `memcmp` looks at more than a byte at a time.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let (a_chunks, a_rest) = a.as_chunks::<32>();
+    let (b_chunks, b_rest) = b.as_chunks::<32>();
+    let word =
+        |chunk: &[u8; 32], at: usize| u64::from_le_bytes(chunk[at..at + 8].try_into().unwrap_or_default());
+    let is_equal = |a: &[u8; 32], b: &[u8; 32]| {
+        [0, 8, 16, 24].iter().fold(0, |all, at| all | (word(a, *at) ^ word(b, *at))) == 0
+    };
+    a_rest.len() == b_rest.len()
+        && a_chunks.iter().zip(b_chunks).all(|(a, b)| is_equal(a, b))
+        && a_rest == b_rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_known_until_others_take_its_place() {
+        let mut memo = Memo::new(8, 40);
+        let value = |n: u32| format!("\"value number {n:05} with some length\"");
+        for n in 0..1_000 {
+            memo.keep(value(n).as_bytes(), value(n).as_bytes(), n);
+            assert_eq!(memo.find(value(n).as_bytes()), Some(n));
+        }
+        let known = (0..1_000).filter(|n| memo.find(value(*n).as_bytes()) == Some(*n)).count();
+        assert!((4..=8).contains(&known), "{known} of 8 places");
+        memo.clear();
+        assert_eq!(memo.find(value(999).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_value_is_recalled_by_its_start_and_only_whole() {
+        let mut memo = Memo::new(8, 100);
+        memo.keep(b"alice", b"{\"username\":\"alice\",\"uid\":\"1\"}", 7);
+        assert_eq!(
+            memo.find_start(b"alice", b"{\"username\":\"alice\",\"uid\":\"1\"},\"x\":"),
+            Some((30, 7))
+        );
+        assert_eq!(memo.find_start(b"alice", b"{\"username\":\"alice\",\"uid\":\"2\"},\"x\":"), None);
+        assert_eq!(memo.find_start(b"alice", b"{\"username\":\"alice\",\"uid\":"), None);
+        assert_eq!(memo.find_start(b"bob", b"{\"username\":\"alice\",\"uid\":\"1\"}"), None);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let mut memo = Memo::new(4, 8);
+        memo.keep(b"123456789", b"123456789", 1);
+        memo.keep(b"", b"", 2);
+        assert_eq!((memo.find(b"123456789"), memo.find(b"")), (None, None));
+    }
+}

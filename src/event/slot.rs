@@ -1,0 +1,199 @@
+//! The places of an event that a test can read, as far as they are told apart before the event is read whole.
+use std::fmt;
+
+/// One place. What lies in none of the named ones is [`Slot::Rest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Slot {
+    /// `level`
+    Level,
+    /// `stage`
+    Stage,
+    /// `requestURI`, and what is derived from it
+    RequestUri,
+    /// `verb`
+    Verb,
+    /// `user`
+    User,
+    /// `impersonatedUser`
+    ImpersonatedUser,
+    /// `sourceIPs`
+    SourceIps,
+    /// `userAgent`
+    UserAgent,
+    /// `objectRef.resource`
+    Resource,
+    /// `objectRef.namespace`
+    Namespace,
+    /// `objectRef.name`
+    Name,
+    /// `objectRef.apiGroup`
+    ApiGroup,
+    /// `objectRef.subresource`
+    Subresource,
+    /// `responseStatus`
+    Status,
+    /// `annotations`
+    Annotations,
+    /// `requestObject`
+    RequestObject,
+    /// `responseObject`
+    ResponseObject,
+    /// Everything else: the remaining members of `objectRef`, the timestamps, unknown members.
+    Rest,
+}
+
+impl Slot {
+    /// How many there are.
+    pub const COUNT: usize = Slot::Rest as usize + 1;
+
+    /// Every slot.
+    pub const ALL: [Slot; Slot::COUNT] = [
+        Slot::Level,
+        Slot::Stage,
+        Slot::RequestUri,
+        Slot::Verb,
+        Slot::User,
+        Slot::ImpersonatedUser,
+        Slot::SourceIps,
+        Slot::UserAgent,
+        Slot::Resource,
+        Slot::Namespace,
+        Slot::Name,
+        Slot::ApiGroup,
+        Slot::Subresource,
+        Slot::Status,
+        Slot::Annotations,
+        Slot::RequestObject,
+        Slot::ResponseObject,
+        Slot::Rest,
+    ];
+
+    /// The slot of a member of the event, of `objectRef` alone none.
+    pub(super) fn of_member(key: &[u8]) -> Slot {
+        match key {
+            b"level" => Slot::Level,
+            b"stage" => Slot::Stage,
+            b"requestURI" => Slot::RequestUri,
+            b"verb" => Slot::Verb,
+            b"user" => Slot::User,
+            b"impersonatedUser" => Slot::ImpersonatedUser,
+            b"sourceIPs" => Slot::SourceIps,
+            b"userAgent" => Slot::UserAgent,
+            b"responseStatus" => Slot::Status,
+            b"annotations" => Slot::Annotations,
+            b"requestObject" => Slot::RequestObject,
+            b"responseObject" => Slot::ResponseObject,
+            _ => Slot::Rest,
+        }
+    }
+
+    /// The slot of a member of `objectRef`.
+    pub(super) fn of_object_member(key: &[u8]) -> Slot {
+        match key {
+            b"resource" => Slot::Resource,
+            b"namespace" => Slot::Namespace,
+            b"name" => Slot::Name,
+            b"apiGroup" => Slot::ApiGroup,
+            b"subresource" => Slot::Subresource,
+            _ => Slot::Rest,
+        }
+    }
+
+    /// What stands before and after a slot's value in an event that holds nothing else; `None` where no single value
+    /// is the slot.
+    pub fn frame(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Slot::Level => ("{\"level\":", "}"),
+            Slot::Stage => ("{\"stage\":", "}"),
+            Slot::RequestUri => ("{\"requestURI\":", "}"),
+            Slot::Verb => ("{\"verb\":", "}"),
+            Slot::User => ("{\"user\":", "}"),
+            Slot::ImpersonatedUser => ("{\"impersonatedUser\":", "}"),
+            Slot::SourceIps => ("{\"sourceIPs\":", "}"),
+            Slot::UserAgent => ("{\"userAgent\":", "}"),
+            Slot::Resource => ("{\"objectRef\":{\"resource\":", "}}"),
+            Slot::Namespace => ("{\"objectRef\":{\"namespace\":", "}}"),
+            Slot::Name => ("{\"objectRef\":{\"name\":", "}}"),
+            Slot::ApiGroup => ("{\"objectRef\":{\"apiGroup\":", "}}"),
+            Slot::Subresource => ("{\"objectRef\":{\"subresource\":", "}}"),
+            Slot::Status => ("{\"responseStatus\":", "}"),
+            Slot::Annotations => ("{\"annotations\":", "}"),
+            Slot::RequestObject | Slot::ResponseObject | Slot::Rest => return None,
+        })
+    }
+}
+
+/// A set of slots.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slots(u32);
+
+impl Slots {
+    /// No slot.
+    pub const NONE: Slots = Slots(0);
+    /// Every slot.
+    pub const ALL: Slots = Slots((1 << Slot::COUNT) - 1);
+
+    /// Both sets together.
+    #[must_use]
+    pub fn with(self, other: Slots) -> Slots {
+        Slots(self.0 | other.0)
+    }
+
+    /// Whether `slot` is one of them.
+    pub fn has(self, slot: Slot) -> bool {
+        self.0 & (1 << slot as u8) != 0
+    }
+
+    /// The slot, if it is only one.
+    pub fn single(self) -> Option<Slot> {
+        if self.0.is_power_of_two() { Slot::ALL.get(self.0.trailing_zeros() as usize).copied() } else { None }
+    }
+
+    /// The slots in their order.
+    pub fn iter(self) -> impl Iterator<Item = Slot> {
+        Slot::ALL.into_iter().filter(move |slot| self.has(*slot))
+    }
+
+    /// The slots that an own path reads.
+    pub(super) fn of_path(path: &str) -> Slots {
+        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        match (first, rest) {
+            ("objectRef", None) => Slots::OBJECT,
+            ("objectRef", Some(rest)) => {
+                Slot::of_object_member(rest.split('.').next().unwrap_or_default().as_bytes()).into()
+            }
+            _ => Slot::of_member(first.as_bytes()).into(),
+        }
+    }
+
+    /// The slots of all own paths that begin with `start`, which may end anywhere in a name.
+    pub(super) fn of_start(start: &str) -> Slots {
+        match start.split_once('.') {
+            None => Slots::ALL,
+            Some(("objectRef", rest)) if !rest.contains('.') => Slots::OBJECT,
+            Some(_) => Slots::of_path(start),
+        }
+    }
+
+    const OBJECT: Slots = Slots(
+        1 << Slot::Resource as u8
+            | 1 << Slot::Namespace as u8
+            | 1 << Slot::Name as u8
+            | 1 << Slot::ApiGroup as u8
+            | 1 << Slot::Subresource as u8
+            | 1 << Slot::Rest as u8,
+    );
+}
+
+impl From<Slot> for Slots {
+    fn from(slot: Slot) -> Slots {
+        Slots(1 << slot as u8)
+    }
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
