@@ -5,7 +5,7 @@ TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
 
-.PHONY: help build image test node-packages lint deny demo bench latency memory pod audit-cost crds goldens
+.PHONY: help build image test sameness node-packages lint deny demo bench latency memory pod audit-cost crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ $(TOOLS)/bin/cargo-cyclonedx:
 test: ## run every test, against a real control plane that is built on first use
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
 	cargo test --locked --no-fail-fast
+
+sameness: ## that all ways to judge agree, on twenty times the cases of the usual tests
+	PROPTEST_CASES=5000 cargo test --release --locked --lib -- sameness
 
 node-packages: ## install what the tests need of Debian (as root): pods, jq; without it those are left out
 	tests/controlplane/node-packages.sh

@@ -7,6 +7,7 @@ mod fields;
 mod hostile;
 mod remarks;
 mod rules;
+mod sameness;
 mod unlogged;
 
 use super::{Context, MissingBody, Rule, RuleSource, Verdict};
