@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::evaluate::Evaluator;
 use super::index::{Index, LATE, Place, REMEMBERED};
@@ -35,6 +35,8 @@ pub(super) struct Candidates {
     /// The words with rules in them, by index.
     live: Vec<(u32, u64)>,
     learnt: Vec<Option<Box<Learnt>>>,
+    /// To look for the keys of the slots.
+    members: [Finder<'static>; Slot::COUNT],
     /// Go on when no rule is left.
     is_whole: bool,
     /// The event may be of the stage at which status, annotations and impersonated user are not there yet.
@@ -73,6 +75,7 @@ impl Candidates {
             all: (0..).zip(all).filter(|(_, bits)| *bits != 0).collect(),
             live: Vec::new(),
             learnt: learnt.collect(),
+            members: Slot::ALL.map(|slot| Finder::new(slot.member())),
             is_whole: false,
             may_be_early: false,
             missed: Slots::NONE,
@@ -111,7 +114,7 @@ impl Candidates {
 
     /// Whether a slot that was taken for empty may have a value in the rest of the line.
     pub(super) fn may_have_missed(&self, rest: &[u8]) -> bool {
-        self.missed.iter().any(|slot| memmem::find(rest, slot.member().as_bytes()).is_some())
+        self.missed.iter().any(|slot| self.members[slot as usize].find(rest).is_some())
     }
 
     /// Whether the event may be of stage RequestReceived: then what remembered slots decided is not certain.

@@ -59,9 +59,9 @@ pub fn read_canonical(text: &[u8], outline: &mut Outline, visit: &mut impl Visit
     }
 }
 
-const REQUEST_OBJECT: &[u8] = b",\"requestObject\":";
-const RESPONSE_OBJECT: &[u8] = b",\"responseObject\":";
-const RECEIVED_TIME: &[u8] = b",\"requestReceivedTimestamp\":";
+const REQUEST_OBJECT: &[u8; 17] = b",\"requestObject\":";
+const RESPONSE_OBJECT: &[u8; 18] = b",\"responseObject\":";
+const RECEIVED_TIME: &[u8; 28] = b",\"requestReceivedTimestamp\":";
 
 /// Tells of the slots that are absent so far, and forgets them.
 #[inline]
@@ -171,28 +171,31 @@ impl Reader<'_> {
     fn object(&mut self, outline: &mut Outline, visit: &mut impl Visit) -> Option<ControlFlow<()>> {
         let first = self.at;
         let mut absent = Slots::NONE;
-        for (key, slot) in [
-            (&b",\"resource\":"[..], Slot::Resource),
-            (b",\"namespace\":", Slot::Namespace),
-            (b",\"name\":", Slot::Name),
-            (b",\"uid\":", Slot::Rest),
-            (b",\"apiGroup\":", Slot::ApiGroup),
-            (b",\"apiVersion\":", Slot::Rest),
-            (b",\"resourceVersion\":", Slot::Rest),
-            (b",\"subresource\":", Slot::Subresource),
-        ] {
-            // The first member has no comma.
-            let key = if self.at == first { &key[1..] } else { key };
-            let has = self.take(key).is_some();
-            match (slot, has) {
-                (Slot::Rest, true) => {
-                    self.string()?;
+        // A macro, because a key whose length is known is compared without a call.
+        macro_rules! member {
+            ($key:literal, $slot:expr) => {
+                // The first member has no comma.
+                let comma = usize::from(self.at != first);
+                if (comma == 0 || self.text.get(self.at) == Some(&b','))
+                    && self.take_at(comma, $key).is_some()
+                {
+                    match $slot {
+                        Slot::Rest => self.string()?,
+                        slot => go_on!(self.text_of(slot, outline, visit)?),
+                    }
+                } else if $slot != Slot::Rest {
+                    absent = absent.with($slot.into());
                 }
-                (Slot::Rest, false) => {}
-                (_, true) => go_on!(self.text_of(slot, outline, visit)?),
-                (_, false) => absent = absent.with(slot.into()),
-            }
+            };
         }
+        member!(b"\"resource\":", Slot::Resource);
+        member!(b"\"namespace\":", Slot::Namespace);
+        member!(b"\"name\":", Slot::Name);
+        member!(b"\"uid\":", Slot::Rest);
+        member!(b"\"apiGroup\":", Slot::ApiGroup);
+        member!(b"\"apiVersion\":", Slot::Rest);
+        member!(b"\"resourceVersion\":", Slot::Rest);
+        member!(b"\"subresource\":", Slot::Subresource);
         self.take(b"}")?;
         for slot in absent.iter() {
             go_on!(visit.miss(slot, true));
@@ -257,10 +260,16 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn take(&mut self, literal: &[u8]) -> Option<()> {
-        let end = self.at + literal.len();
-        if self.text.get(self.at..end)? == literal {
-            self.at = end;
+    fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
+        self.take_at(0, literal)
+    }
+
+    /// Takes the literal that stands `ahead` bytes further on, and what is before it.
+    #[inline(always)]
+    fn take_at<const N: usize>(&mut self, ahead: usize, literal: &[u8; N]) -> Option<()> {
+        let at = self.at + ahead;
+        if self.text.get(at..)?.first_chunk()? == literal {
+            self.at = at + N;
             Some(())
         } else {
             None
