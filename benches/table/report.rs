@@ -108,7 +108,7 @@ impl Report {
     /// All of it, aligned.
     pub(crate) fn table(&self) -> Result<String> {
         let mut writer = TabWriter::new(Vec::new()).padding(3);
-        writeln!(writer, "row\tfigure\tvalue\tagainst\tratio\tgoal\t")?;
+        writeln!(writer, "row\tfigure\tvalue\tagainst\tratio\tgoal\treached")?;
         self.lines.iter().try_for_each(|line| writeln!(writer, "{line}"))?;
         writer.flush()?;
         let mut text = String::from_utf8(writer.into_inner()?)?;
