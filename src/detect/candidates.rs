@@ -20,6 +20,8 @@ const MOST_CLASSES: usize = 1024;
 #[derive(Debug)]
 struct Learnt {
     memo: Memo,
+    /// The rules that ask something of the slot, a bit each.
+    asking: Vec<u64>,
     /// By the tests that are passed.
     classes: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
     /// The rules that each class leaves, a bit each, one class after the other; first that of no value.
@@ -143,6 +145,13 @@ impl Candidates {
         }
     }
 
+    /// What was learnt of a slot, if a rule that is left asks something of it.
+    #[inline]
+    fn asked(&self, slot: Slot) -> Option<&Learnt> {
+        let learnt = self.learnt[slot as usize].as_deref()?;
+        self.live.iter().any(|(word, bits)| learnt.asking[*word as usize] & bits != 0).then_some(learnt)
+    }
+
     /// Leaves those of a class.
     #[inline]
     fn narrow(&mut self, slot: Slot, class: u32) -> ControlFlow<()> {
@@ -263,6 +272,7 @@ impl Candidates {
 impl Visit for Candidates {
     #[inline]
     fn recall(&mut self, slot: Slot, start: &[u8], text: &[u8]) -> Option<(usize, ControlFlow<()>)> {
+        // Also where no rule asks: a known value need not be read.
         let (length, class) = self.learnt[slot as usize].as_ref()?.memo.find_start(start, text)?;
         Some((length, self.narrow(slot, class)))
     }
@@ -273,7 +283,7 @@ impl Visit for Candidates {
             self.may_be_early =
                 !matches!(value, b"\"ResponseComplete\"" | b"\"ResponseStarted\"" | b"\"Panic\"");
         }
-        let Some(learnt) = &self.learnt[slot as usize] else {
+        let Some(learnt) = self.asked(slot) else {
             return ControlFlow::Continue(());
         };
         // Null is no value.
@@ -294,7 +304,7 @@ impl Visit for Candidates {
     fn miss(&mut self, slot: Slot, is_certain: bool) -> ControlFlow<()> {
         let is_unlogged =
             matches!(slot, Slot::Status | Slot::Annotations | Slot::ImpersonatedUser) && self.may_be_early;
-        if is_unlogged || self.learnt[slot as usize].is_none() {
+        if is_unlogged || self.asked(slot).is_none() {
             return ControlFlow::Continue(());
         }
         if !is_certain {
@@ -360,8 +370,11 @@ impl Learnt {
             _ => (512, 66),
         };
         let random = foldhash::fast::RandomState::default();
+        let mut asking = vec![0; index.words()];
+        index.slots[slot as usize].rules().for_each(|rule| asking[rule / 64] |= 1 << (rule % 64));
         let mut learnt = Learnt {
             memo: Memo::new(places, longest),
+            asking,
             classes: HashMap::with_hasher(random),
             left: Vec::new(),
         };

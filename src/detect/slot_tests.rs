@@ -100,6 +100,11 @@ impl SlotTests {
         self.filters.is_empty()
     }
 
+    /// The rules that ask something of the slot; one may come more than once.
+    pub(super) fn rules(&self) -> impl Iterator<Item = usize> {
+        self.filters.iter().flat_map(|filter| filter.rules.iter().copied())
+    }
+
     /// How many words [`SlotTests::evaluate`] fills.
     pub(super) fn words(&self) -> usize {
         (self.count as usize).div_ceil(64)

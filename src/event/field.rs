@@ -198,8 +198,8 @@ impl Field {
         }
     }
 
-    /// The name that ends the key of whatever it leads to, where that is known.
-    pub fn last_name(&self) -> Option<&str> {
+    /// The name that ends the key of whatever it leads to, where that is known, and the name above it in a body.
+    pub fn last_names(&self) -> Option<(&str, Option<&str>)> {
         let path = match &self.reader {
             Reader::Path(_, Some(path)) | Reader::Inner(path) => path,
             Reader::Ecs(field) => field.own_path()?,
@@ -208,7 +208,11 @@ impl Field {
             }
             _ => return None,
         };
-        path.rsplit('.').next()
+        let mut names = path.rsplit('.');
+        let last = names.next()?;
+        // What a body begins with says nothing, and `allContainers` is a name of ours.
+        let above = names.next().filter(|name| names.count() > 1 && *name != "allContainers");
+        Some((last, above))
     }
 
     /// Whether a nested group can be evaluated on it: its values may be objects.
