@@ -38,7 +38,7 @@ pub(super) struct Candidates {
     live: Vec<(u32, u64)>,
     learnt: Vec<Option<Box<Learnt>>>,
     /// To look for the keys of the slots.
-    members: [Finder<'static>; Slot::COUNT],
+    members: Vec<Finder<'static>>,
     /// Go on when no rule is left.
     is_whole: bool,
     /// The event may be of the stage at which status, annotations and impersonated user are not there yet.
@@ -77,7 +77,7 @@ impl Candidates {
             all: (0..).zip(all).filter(|(_, bits)| *bits != 0).collect(),
             live: Vec::new(),
             learnt: learnt.collect(),
-            members: Slot::ALL.map(|slot| Finder::new(slot.member())),
+            members: Slot::ALL.iter().map(|slot| Finder::new(slot.member())).collect(),
             is_whole: false,
             may_be_early: false,
             missed: Slots::NONE,
@@ -320,15 +320,20 @@ impl Visit for Candidates {
         at: usize,
         has_request: bool,
     ) -> ControlFlow<()> {
-        for slot in LATE {
-            self.look_at(slot, outline.value(slot, text));
-        }
-        self.look_for_texts(&text[at..], has_request);
+        self.end_late(text, outline, at, has_request);
         if self.is_broken { ControlFlow::Break(()) } else { self.flow() }
     }
 }
 
 impl Candidates {
+    /// Ends the rules that need more than the remembered slots give. The bodies stand in `text` from `at` on.
+    fn end_late(&mut self, text: &[u8], outline: &Outline, at: usize, has_request: bool) {
+        for slot in LATE {
+            self.look_at(slot, outline.value(slot, text));
+        }
+        self.look_for_texts(&text[at..], has_request);
+    }
+
     /// Goes through an event whose values have been found, in whatever order they stand.
     pub(super) fn visit_outline(&mut self, line: &[u8], outline: &Outline) {
         for slot in REMEMBERED {
@@ -341,8 +346,7 @@ impl Candidates {
             }
         }
         let has_request = outline.value(Slot::RequestObject, line).is_some_and(|value| value != b"null");
-        // What it answers shows in what is left.
-        let _ = self.before_bodies(line, outline, 0, has_request);
+        self.end_late(line, outline, 0, has_request);
     }
 }
 

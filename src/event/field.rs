@@ -177,7 +177,8 @@ impl Field {
     /// The slots that it is read from, in an event without a key that holds a dot.
     pub fn slots(&self) -> Slots {
         match &self.reader {
-            Reader::Path(_, None) | Reader::Any => Slots::ALL,
+            // Inside a nested group it is never looked at alone, the group around it is.
+            Reader::Path(_, None) | Reader::Any | Reader::Inner(_) | Reader::InnerPattern(_) => Slots::ALL,
             Reader::Path(_, Some(path)) => Slots::of_path(path),
             Reader::Ecs(field) => field.slots(),
             Reader::AboveEcs => ecs::TABLE
@@ -193,8 +194,6 @@ impl Field {
                 let with_ecs = fitting.fold(own, |all, (_, field)| all.with(field.slots()));
                 if *derived { Slots::ALL } else { with_ecs }
             }
-            // Never looked at alone: the nested group around it is.
-            Reader::Inner(_) | Reader::InnerPattern(_) => Slots::ALL,
         }
     }
 

@@ -96,9 +96,9 @@ impl Case {
                 } else {
                     (0, matcher.judge(&line.text, reading))
                 };
-                agree(way, reading, &sources, line, plain, outcomes).map_err(|difference| {
+                agree(*way, reading, &sources, line, plain, outcomes).map_err(|difference| {
                     let mut fresh = way.matcher(&set, &context);
-                    let alone = agree(way, reading, &sources, line, plain, fresh.judge(&line.text, reading));
+                    let alone = agree(*way, reading, &sources, line, plain, fresh.judge(&line.text, reading));
                     let fresh = if alone.is_ok() { "does not" } else { "does too" };
                     format!("{difference}A fresh matcher {fresh}.\n")
                 })?;
@@ -133,11 +133,11 @@ struct Way {
 }
 
 impl Way {
-    fn reading(&self, index: usize) -> Reading {
+    fn reading(self, index: usize) -> Reading {
         self.readings[index % 2]
     }
 
-    fn matcher(&self, set: &Arc<RuleSet>, context: &Context<'_>) -> Matcher {
+    fn matcher(self, set: &Arc<RuleSet>, context: &Context<'_>) -> Matcher {
         let matcher = Matcher::new(Arc::clone(set), context);
         if self.in_any_order { matcher.in_any_order() } else { matcher }
     }
@@ -168,7 +168,7 @@ fn plainly(set: &RuleSet, line: &[u8], context: &Context<'_>) -> Result<Vec<Outc
 /// Whether a matcher said what it has to: of a line that is no event, reading all of it, an error; reading no more than
 /// needed, at least nothing else.
 fn agree(
-    way: &Way,
+    way: Way,
     reading: Reading,
     sources: &[RuleSource],
     line: &Line,
