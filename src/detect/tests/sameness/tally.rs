@@ -67,10 +67,15 @@ impl Tally {
         self.escaped += other.escaped;
     }
 
-    /// Whether there was enough of everything.
-    pub(super) fn check(&self) {
+    /// Whether a tenth of all pairs has an outcome.
+    pub(super) fn check_matches(&self) {
         let told = self.detections + self.passing + self.suppressed + self.undecidable;
         assert!(told * 10 >= self.pairs, "too few pairs of rule and event have an outcome: {self:?}");
+    }
+
+    /// Whether there was enough of everything.
+    pub(super) fn check(&self) {
+        self.check_matches();
         assert!(self.referred * 10 >= self.lines * 6, "{self:?}");
         for (count, least) in [
             (self.detections, self.pairs / 25),
