@@ -82,7 +82,7 @@ impl Tally {
             (self.passing, self.pairs / 50),
             (self.suppressed, self.pairs / 200),
             (self.undecidable, self.pairs / 100),
-            (self.large_sets, 2),
+            (self.large_sets, 1),
             (self.not_utf8, self.lines / 100),
             (self.not_json, self.lines / 20),
             (self.not_an_event, self.lines / 50),
