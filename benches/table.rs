@@ -70,7 +70,7 @@ fn main() -> Result<()> {
             report.add(row, (row.take)(&inputs, rounds));
         }
     }
-    println!("{megabytes} MB log, medians of {} rounds\n\n{}", rounds.most, report.table()?);
+    println!("{megabytes} MB log, medians of {} rounds at most\n\n{}", rounds.most, report.table()?);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tripline::detect::{Rule, RuleSet, RuleSource};
 
 use crate::inputs::{Inputs, compiled, matcher};
-use crate::measure::{self, Rounds};
+use crate::measure::{self, Rounds, shown};
 use crate::report::{Goal, Row, Taken};
 
 pub(crate) const COMPILE: Row =
@@ -49,5 +49,5 @@ fn replace(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
 }
 
 fn milliseconds(seconds: f64) -> Taken {
-    Taken::number(seconds * 1e3, format!("{:.1} ms", seconds * 1e3), "-".to_owned())
+    Taken::number(seconds * 1e3, shown(seconds * 1e3, "ms"), "-".to_owned())
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tripline::detect::Reading;
 
 use crate::inputs::{Inputs, matcher};
-use crate::measure::{Rounds, speed};
+use crate::measure::{Rounds, shown, speed};
 use crate::report::{Goal, Row, Taken};
 use crate::{passes, process};
 
@@ -27,8 +27,8 @@ fn against_falco(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
             peer.pass()
         }])?;
     let (judged, parsed) = (speed(text.len(), judged), speed(text.len(), parsed));
-    let against = format!("Go fastjson parses, four look-ups, {parsed:.0} MB/s");
-    Ok(Taken::number(judged / parsed, format!("{judged:.0} MB/s"), against))
+    let against = format!("Go fastjson parses, four look-ups, {}", shown(parsed, "MB/s"));
+    Ok(Taken::number(judged / parsed, shown(judged, "MB/s"), against))
 }
 
 fn build(folder: &Path) -> Result<PathBuf> {

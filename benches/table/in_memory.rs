@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use tripline::detect::{Reading, RuleSet};
 
 use crate::inputs::{Inputs, matcher};
-use crate::measure::{Rounds, speed};
+use crate::measure::{Rounds, shown, speed};
 use crate::passes;
 use crate::report::{Goal, Row, Taken};
 
@@ -79,15 +79,15 @@ fn judging(rules: &Arc<RuleSet>, text: &[u8], reading: Reading) -> Result<Durati
 fn against_skipping(rules: &Arc<RuleSet>, text: &[u8], reading: Reading, rounds: Rounds) -> Result<Taken> {
     let [judged, skipped] =
         rounds.in_turn([&mut || judging(rules, text, reading), &mut || passes::skip(text)])?;
-    let against = format!("sonic-rs skips each line, {}", shown(text, skipped));
-    Ok(Taken::number(skipped / judged, shown(text, judged), against))
+    let against = format!("sonic-rs skips each line, {}", speed_of(text, skipped));
+    Ok(Taken::number(skipped / judged, speed_of(text, judged), against))
 }
 
 fn against_newlines(rules: &Arc<RuleSet>, text: &[u8], rounds: Rounds) -> Result<Taken> {
     let [judged, found] = rounds
         .in_turn([&mut || judging(rules, text, Reading::Enough), &mut || passes::find_newlines(text)])?;
-    let against = format!("memchr finds newlines, {}", shown(text, found));
-    Ok(Taken::number(judged / found, shown(text, judged), against))
+    let against = format!("memchr finds newlines, {}", speed_of(text, found));
+    Ok(Taken::number(judged / found, speed_of(text, judged), against))
 }
 
 fn many_rules(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
@@ -95,7 +95,7 @@ fn many_rules(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
     let [many, few] = rounds.in_turn([&mut || judging(many, text, Reading::Enough), &mut || {
         judging(few, text, Reading::Enough)
     }])?;
-    Ok(Taken::number(many / few, shown(text, many), format!("50 rules, {}", shown(text, few))))
+    Ok(Taken::number(many / few, speed_of(text, many), format!("50 rules, {}", speed_of(text, few))))
 }
 
 fn two_threads(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
@@ -111,7 +111,7 @@ fn two_threads(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
             by_the_clock(rules, &[text], &mut of_one)
         }])?;
     ensure!(of_one == of_two, "one thread has {of_one} outcomes, two have {of_two}");
-    Ok(Taken::number(one / two, shown(text, two), format!("one thread, {}", shown(text, one))))
+    Ok(Taken::number(one / two, speed_of(text, two), format!("one thread, {}", speed_of(text, one))))
 }
 
 /// How long it takes until each part has been judged by a thread of its own, and how many outcomes there are.
@@ -134,6 +134,6 @@ fn by_the_clock(rules: &Arc<RuleSet>, parts: &[&[u8]], outcomes: &mut usize) -> 
     })
 }
 
-fn shown(text: &[u8], seconds: f64) -> String {
-    format!("{:.0} MB/s", speed(text.len(), seconds))
+fn speed_of(text: &[u8], seconds: f64) -> String {
+    shown(speed(text.len(), seconds), "MB/s")
 }

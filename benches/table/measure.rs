@@ -72,3 +72,14 @@ fn cpu(whose: UsageWho) -> Result<Duration> {
 pub(crate) fn speed(bytes: usize, seconds: f64) -> f64 {
     bytes as f64 / 1e6 / seconds
 }
+
+/// A number as the table shows it: what is small keeps its digits.
+pub(crate) fn shown(number: f64, unit: &str) -> String {
+    let digits = match number {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
+    format!("{number:.digits$} {unit}")
+}

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::generate::jq_program;
 use crate::inputs::{Inputs, Pack};
-use crate::measure::{self, Rounds, speed};
+use crate::measure::{self, Rounds, shown, speed};
 use crate::process;
 use crate::report::{Goal, Row, Taken};
 
@@ -50,8 +50,8 @@ fn against_jq(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
     let version = String::from_utf8(process::output(Command::new("jq").arg("--version"))?)?;
     Ok(Taken::Number {
         number: replayed / queried,
-        value: format!("{replayed:.0} MB/s"),
-        against: format!("{} on {FOR_JQ} MB, {queried:.1} MB/s", version.trim()),
+        value: shown(replayed, "MB/s"),
+        against: format!("{} on {FOR_JQ} MB, {}", version.trim(), shown(queried, "MB/s")),
         remark: Some(remark),
     })
 }
@@ -67,14 +67,15 @@ fn two_cores(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
     let [two, one] = rounds.in_turn([&mut || wall(&mut replay(pack, &log, Some(2))?), &mut || {
         wall(&mut replay(pack, &log, Some(1))?)
     }])?;
-    let shown = |seconds| Ok::<_, anyhow::Error>(format!("{:.0} MB/s", speed(length(&log)?, seconds)));
-    Ok(Taken::number(one / two, shown(two)?, format!("one core, {}", shown(one)?)))
+    let bytes = length(&log)?;
+    let against = format!("one core, {}", shown(speed(bytes, one), "MB/s"));
+    Ok(Taken::number(one / two, shown(speed(bytes, two), "MB/s"), against))
 }
 
 fn peak(inputs: &Inputs, _: Rounds) -> Result<Taken> {
     let (pack, log) = (inputs.few()?, inputs.log_file(usize::MAX)?);
     let mebibytes = f64::from(process::peak(&replay(pack, &log, None)?)?) / 1024.0;
-    Ok(Taken::number(mebibytes, format!("{mebibytes:.1} MiB"), "-".to_owned()))
+    Ok(Taken::number(mebibytes, shown(mebibytes, "MiB"), "-".to_owned()))
 }
 
 /// The program, built with this one. Without a number it takes every core.

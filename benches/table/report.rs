@@ -7,7 +7,7 @@ use anyhow::Result;
 use tabwriter::TabWriter;
 
 use crate::inputs::Inputs;
-use crate::measure::Rounds;
+use crate::measure::{Rounds, shown};
 
 /// A figure, and how it is taken.
 pub(crate) struct Row {
@@ -90,8 +90,7 @@ impl Report {
             Ok(Taken::Number { number, value, against, remark }) => {
                 self.remarks.extend(remark);
                 let ratio = match row.goal {
-                    Goal::Faster(_) | Goal::Longer(_) if number < 10.0 => format!("{number:.2} ×"),
-                    Goal::Faster(_) | Goal::Longer(_) => format!("{number:.0} ×"),
+                    Goal::Faster(_) | Goal::Longer(_) => shown(number, "×"),
                     Goal::Below(..) => "-".to_owned(),
                 };
                 (value, against, ratio, if row.goal.is_met(number) { "met" } else { "not met" })
@@ -109,7 +108,7 @@ impl Report {
     /// All of it, aligned.
     pub(crate) fn table(&self) -> Result<String> {
         let mut writer = TabWriter::new(Vec::new()).padding(3);
-        writeln!(writer, "row\tfigure\tvalue\tagainst\tratio\tgoal\t")?;
+        writeln!(writer, "row\tfigure\tvalue\tagainst\tratio\tgoal\treached")?;
         self.lines.iter().try_for_each(|line| writeln!(writer, "{line}"))?;
         writer.flush()?;
         let mut text = String::from_utf8(writer.into_inner()?)?;

@@ -3,13 +3,15 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
 use super::evaluate::Evaluator;
 use super::index::{Index, LATE, Place, REMEMBERED};
 use super::literal::{Clause, may_hide_text};
 use super::memo::Memo;
 use super::rule::MissingBody;
 use super::{Context, Verdict};
-use crate::event::{Event, Outline, Slot, Tape, Visit};
+use crate::event::{Event, Outline, Slot, Slots, Tape, Visit};
 
 /// Classes that a slot has at most; all are forgotten before there are more.
 const MOST_CLASSES: usize = 1024;
@@ -33,10 +35,14 @@ pub(super) struct Candidates {
     /// The words with rules in them, by index.
     live: Vec<(u32, u64)>,
     learnt: Vec<Option<Box<Learnt>>>,
+    /// To look for the keys of the slots.
+    members: [Finder<'static>; Slot::COUNT],
     /// Go on when no rule is left.
     is_whole: bool,
     /// The event may be of the stage at which status, annotations and impersonated user are not there yet.
     may_be_early: bool,
+    /// Slots that were taken for empty without reading the line to its end.
+    missed: Slots,
     /// A value could not be read: the line is no event.
     is_broken: bool,
     /// What the late conjuncts came to on the event of this number.
@@ -69,8 +75,10 @@ impl Candidates {
             all: (0..).zip(all).filter(|(_, bits)| *bits != 0).collect(),
             live: Vec::new(),
             learnt: learnt.collect(),
+            members: Slot::ALL.map(|slot| Finder::new(slot.member())),
             is_whole: false,
             may_be_early: false,
+            missed: Slots::NONE,
             is_broken: false,
             decided: vec![(0, false); index.late.len()],
             event: 0,
@@ -88,6 +96,7 @@ impl Candidates {
         self.live.extend_from_slice(&self.all);
         self.is_whole = is_whole;
         self.may_be_early = false;
+        self.missed = Slots::NONE;
         self.is_broken = false;
         self.event += 1;
     }
@@ -101,6 +110,11 @@ impl Candidates {
     /// Whether a value could not be read, so that the line is to be read in full.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken
+    }
+
+    /// Whether a slot that was taken for empty may have a value in the rest of the line.
+    pub(super) fn may_have_missed(&self, rest: &[u8]) -> bool {
+        self.missed.iter().any(|slot| self.members[slot as usize].find(rest).is_some())
     }
 
     /// Whether the event may be of stage RequestReceived: then what remembered slots decided is not certain.
@@ -264,7 +278,7 @@ impl Visit for Candidates {
         };
         // Null is no value.
         if value == b"null" {
-            return self.miss(slot);
+            return self.miss(slot, true);
         }
         let known = if start.len() == value.len() { learnt.memo.find(value) } else { None };
         match known.or_else(|| self.learn(slot, start, value)) {
@@ -277,10 +291,16 @@ impl Visit for Candidates {
     }
 
     #[inline]
-    fn miss(&mut self, slot: Slot) -> ControlFlow<()> {
+    fn miss(&mut self, slot: Slot, is_certain: bool) -> ControlFlow<()> {
         let is_unlogged =
             matches!(slot, Slot::Status | Slot::Annotations | Slot::ImpersonatedUser) && self.may_be_early;
-        if is_unlogged { ControlFlow::Continue(()) } else { self.narrow(slot, 0) }
+        if is_unlogged || self.learnt[slot as usize].is_none() {
+            return ControlFlow::Continue(());
+        }
+        if !is_certain {
+            self.missed = self.missed.with(slot.into());
+        }
+        self.narrow(slot, 0)
     }
 
     fn before_bodies(
@@ -304,7 +324,7 @@ impl Candidates {
         for slot in REMEMBERED {
             let flow = match outline.value(slot, line) {
                 Some(value) => self.meet(slot, value, value),
-                None => self.miss(slot),
+                None => self.miss(slot, true),
             };
             if flow.is_break() {
                 return;

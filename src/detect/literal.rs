@@ -2,15 +2,17 @@
 //!
 //! A value that a condition asks for stands in the body as it is, unless the sender spelt it with escapes. So the
 //! absence of a text proves something only where no escape can hide it, see [`may_hide_text`].
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::compare::Test;
 use super::plan::{Leaf, Plan};
 use crate::event::{Field, Slot, Type};
 
 /// Texts of which a body must hold one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Clause(pub(super) Vec<String>);
+#[derive(Debug, Clone)]
+pub(super) struct Clause(Vec<Finder<'static>>);
 
 impl Clause {
     /// The clauses that must all be met for the plan to hold; none if it can hold without any text.
@@ -31,7 +33,11 @@ impl Clause {
 
     /// Whether `body` holds one of the texts.
     pub(super) fn is_met(&self, body: &[u8]) -> bool {
-        self.0.iter().any(|text| memmem::find(body, text.as_bytes()).is_some())
+        self.0.iter().any(|text| text.find(body).is_some())
+    }
+
+    fn one(text: &str) -> Clause {
+        Clause(vec![Finder::new(text).into_owned()])
     }
 }
 
@@ -41,9 +47,9 @@ fn of_any(parts: &[Plan], of: fn(&Plan) -> Vec<Clause>) -> Vec<Clause> {
     let shared = all.iter().map(Vec::len).min().unwrap_or_default();
     (0..shared)
         .map(|n| {
-            let mut texts: Vec<String> = all.iter().flat_map(|clauses| clauses[n].0.clone()).collect();
-            texts.sort_unstable();
-            texts.dedup();
+            let mut texts: Vec<_> = all.iter().flat_map(|clauses| clauses[n].0.clone()).collect();
+            texts.sort_unstable_by(|a, b| a.needle().cmp(b.needle()));
+            texts.dedup_by(|a, b| a.needle() == b.needle());
             Clause(texts)
         })
         .collect()
@@ -77,14 +83,14 @@ fn of_leaf(leaf: &Leaf) -> Vec<Clause> {
     let end = if matches!(leaf.test, Test::Exists) { "" } else { "\"" };
     let mut clauses = of_key(&leaf.field, end);
     let text = if leaf.field.kind() == Type::Plain { leaf.test.text() } else { None };
-    clauses.extend(text.and_then(longest_plain).map(|text| Clause(vec![text])));
+    clauses.extend(text.and_then(longest_plain).map(|text| Clause::one(&text)));
     clauses
 }
 
 /// The last name of a path ends the key it stands in, with or without names before it.
 fn of_key(field: &Field, end: &str) -> Vec<Clause> {
     let name = field.last_name().filter(|name| longest_plain(name).is_some_and(|plain| plain == *name));
-    name.map(|name| Clause(vec![format!("{name}{end}")])).into_iter().collect()
+    name.map(|name| Clause::one(&format!("{name}{end}"))).into_iter().collect()
 }
 
 /// The longest part that every JSON writer spells as it is: of ASCII, without what some of them escape.
@@ -99,7 +105,8 @@ fn longest_plain(text: &str) -> Option<String> {
 /// Whether an escape in the text may stand for a plain character: `\u00XX` of anything printable that Go does not
 /// itself write so. The others stand for characters that no [`Clause`] holds.
 pub(super) fn may_hide_text(body: &[u8]) -> bool {
-    memmem::find_iter(body, b"\\u00").any(|at| {
+    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
+    ESCAPE.find_iter(body).any(|at| {
         let digits = body.get(at + 4..at + 6).unwrap_or_default();
         let is_control = matches!(digits, [b'0' | b'1', _]);
         let is_written_by_go = matches!(digits, b"26" | b"3c" | b"3e" | b"3C" | b"3E");
@@ -114,7 +121,8 @@ mod tests {
 
     fn clauses(query: &str) -> Vec<Vec<String>> {
         let plan = Plan::compile(&parse(query).unwrap().expr).unwrap();
-        Clause::all_of(&plan).into_iter().map(|clause| clause.0).collect()
+        let text = |text: &Finder<'_>| String::from_utf8(text.needle().to_vec()).unwrap();
+        Clause::all_of(&plan).iter().map(|clause| clause.0.iter().map(text).collect()).collect()
     }
 
     #[test]

@@ -67,14 +67,7 @@ impl Matcher {
     /// With [`Reading::Enough`] a line that begins as the API server writes it and matches no rule is not read on, and
     /// so is taken for an event whatever follows.
     pub fn judge(&mut self, line: &[u8], reading: Reading) -> Result<&[Outcome], DecodeError> {
-        let mut outline = Outline::default();
-        if let Some((end, is_read)) = self.begin_canonical(line, reading, &mut outline)
-            && (!is_read || end == line.len())
-        {
-            self.report(line, &outline)?;
-            return Ok(&self.outcomes);
-        }
-        self.judge_any_order(line)
+        self.judge_next(line, 0, reading).1
     }
 
     /// The same for the line that begins at `from` in a text of many lines; answers also where the next one begins.
@@ -85,38 +78,41 @@ impl Matcher {
         reading: Reading,
     ) -> (usize, Result<&[Outcome], DecodeError>) {
         let text = &text[from..];
-        // Spans are kept in 32 bits, and a longer line is refused anyway.
-        let begin = &text[..text.len().min(u32::MAX as usize)];
         let mut outline = Outline::default();
         let line_end = |at: usize| memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |n| at + n);
         let next = |end: usize| from + (end + 1).min(text.len());
-        if let Some((at, is_read)) = self.begin_canonical(begin, reading, &mut outline) {
-            let end = if is_read { at } else { line_end(at) };
-            let reported = self.report(&text[..end], &outline);
-            return (next(end), reported.map(|()| self.outcomes.as_slice()));
+        match self.begin_canonical(text, reading, &mut outline) {
+            Reached::End(end) => {
+                let reported = self.report(&text[..end], &outline);
+                (next(end), reported.map(|()| self.outcomes.as_slice()))
+            }
+            Reached::Stopped(at) => {
+                let end = line_end(at);
+                if self.candidates.may_have_missed(&text[at..end]) {
+                    return (next(end), self.judge_any_order(&text[..end]));
+                }
+                (next(end), Ok(&[]))
+            }
+            Reached::Unlike => {
+                let end = line_end(0);
+                (next(end), self.judge_any_order(&text[..end]))
+            }
         }
-        let end = line_end(0);
-        (next(end), self.judge_any_order(&text[..end]))
     }
 
-    /// Reads a line as the API server writes it, until no rule is left. Answers up to where, and whether that is its
-    /// end; `None` for a line that is to be read in another way.
+    /// Reads a line as the API server writes it, until no rule is left.
     #[inline]
-    fn begin_canonical(
-        &mut self,
-        text: &[u8],
-        reading: Reading,
-        outline: &mut Outline,
-    ) -> Option<(usize, bool)> {
+    fn begin_canonical(&mut self, text: &[u8], reading: Reading, outline: &mut Outline) -> Reached {
         self.outcomes.clear();
         if self.is_any_order {
-            return None;
+            return Reached::Unlike;
         }
+        // Spans are kept in 32 bits, and a longer line is refused anyway.
+        let text = &text[..text.len().min(u32::MAX as usize)];
         self.candidates.begin(reading == Reading::Whole);
         match read_canonical(text, outline, &mut self.candidates) {
-            Reached::Stopped(at) if !self.candidates.is_broken() => Some((at, false)),
-            Reached::End(at) => Some((at, true)),
-            _ => None,
+            Reached::Stopped(_) if self.candidates.is_broken() => Reached::Unlike,
+            reached => reached,
         }
     }
 

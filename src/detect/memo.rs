@@ -99,19 +99,29 @@ impl Memo {
     }
 }
 
-/// Whether two texts of one length are equal. Not every C library's `memcmp` looks at more than a byte at a time.
+/// Whether two texts are equal. Not every C library's `memcmp` looks at more than a byte at a time, and calling one is
+/// what most of these comparisons would cost.
 #[inline]
 fn is_same(a: &[u8], b: &[u8]) -> bool {
-    let (a_chunks, a_rest) = a.as_chunks::<32>();
-    let (b_chunks, b_rest) = b.as_chunks::<32>();
-    let word =
-        |chunk: &[u8; 32], at: usize| u64::from_le_bytes(chunk[at..at + 8].try_into().unwrap_or_default());
-    let is_equal = |a: &[u8; 32], b: &[u8; 32]| {
-        [0, 8, 16, 24].iter().fold(0, |all, at| all | (word(a, *at) ^ word(b, *at))) == 0
-    };
-    a_rest.len() == b_rest.len()
-        && a_chunks.iter().zip(b_chunks).all(|(a, b)| is_equal(a, b))
-        && a_rest == b_rest
+    fn differ<const N: usize>(a: Option<&[u8; N]>, b: Option<&[u8; N]>) -> bool {
+        let (Some(a), Some(b)) = (a, b) else { return true };
+        a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) != 0
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        32.. => {
+            let chunks = a.as_chunks::<32>().0.iter().zip(b.as_chunks::<32>().0);
+            let mut differing = chunks.filter(|(a, b)| differ(Some(*a), Some(*b)));
+            differing.next().is_none() && !differ::<32>(a.last_chunk(), b.last_chunk())
+        }
+        16.. => {
+            !differ::<16>(a.first_chunk(), b.first_chunk()) && !differ::<16>(a.last_chunk(), b.last_chunk())
+        }
+        8.. => !differ::<8>(a.first_chunk(), b.first_chunk()) && !differ::<8>(a.last_chunk(), b.last_chunk()),
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +153,20 @@ mod tests {
         assert_eq!(memo.find_start(b"alice", b"{\"username\":\"alice\",\"uid\":\"2\"},\"x\":"), None);
         assert_eq!(memo.find_start(b"alice", b"{\"username\":\"alice\",\"uid\":"), None);
         assert_eq!(memo.find_start(b"bob", b"{\"username\":\"alice\",\"uid\":\"1\"}"), None);
+    }
+
+    #[test]
+    fn every_byte_is_compared() {
+        for length in 0..100 {
+            let text = vec![7; length];
+            assert!(is_same(&text, &text.clone()));
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] ^= 64;
+                assert!(!is_same(&text, &other), "byte {at} of {length}");
+            }
+            assert!(!is_same(&text, &vec![7; length + 1]));
+        }
     }
 
     #[test]

@@ -61,7 +61,8 @@ struct Filter {
 #[derive(Debug)]
 struct FieldTests {
     field: Arc<Field>,
-    exists: Option<u32>,
+    /// Written `*` or `**`, that is the same.
+    exists: Vec<u32>,
     /// Plain texts that a test asks for, with the test's number.
     exact: HashMap<Box<str>, u32, foldhash::fast::RandomState>,
     /// The same tests, for values that are no plain text.
@@ -176,12 +177,18 @@ impl SlotTests {
 
 impl FieldTests {
     fn new(field: Arc<Field>) -> FieldTests {
-        FieldTests { field, exists: None, exact: HashMap::default(), equal: Vec::new(), others: Vec::new() }
+        FieldTests {
+            field,
+            exists: Vec::new(),
+            exact: HashMap::default(),
+            equal: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     fn add(&mut self, number: u32, test: &Test) {
         match (test, test.exact_text()) {
-            (Test::Exists, _) => self.exists = Some(number),
+            (Test::Exists, _) => self.exists.push(number),
             (_, Some(text)) if self.field.kind() == Type::Plain && self.field.is_plain() => {
                 self.exact.insert(text.into(), number);
                 self.equal.push((number, test.clone()));
@@ -191,10 +198,8 @@ impl FieldTests {
     }
 
     fn evaluate(&self, look: &Look<'_>, pass: &mut impl FnMut(u32)) {
-        if let Some(number) = self.exists
-            && self.field.exists(look)
-        {
-            pass(number);
+        if !self.exists.is_empty() && self.field.exists(look) {
+            self.exists.iter().for_each(|number| pass(*number));
         }
         if self.equal.is_empty() && self.others.is_empty() {
             return;

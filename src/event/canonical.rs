@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::outline::Outline;
 use super::scan::string_end;
 use super::skip::value_end;
-use super::slot::Slot;
+use super::slot::{Slot, Slots};
 
 /// Whoever wants to know what a line says, and when to stop.
 pub trait Visit {
@@ -21,8 +21,9 @@ pub trait Visit {
     /// did not know the value, or the whole of it.
     fn meet(&mut self, slot: Slot, start: &[u8], value: &[u8]) -> ControlFlow<()>;
 
-    /// The line has no value in this slot.
-    fn miss(&mut self, slot: Slot) -> ControlFlow<()>;
+    /// The slot has no value. Where `is_certain` is false, it has none in the place where the API server writes it, and
+    /// the line was not read to its end to see whether it stands in another.
+    fn miss(&mut self, slot: Slot, is_certain: bool) -> ControlFlow<()>;
 
     /// All that stands before the bodies and the annotations was met or missed, and its places are in `outline`. What
     /// follows begins at `at`; `has_request` says whether it begins with `requestObject`.
@@ -58,6 +59,16 @@ pub fn read_canonical(text: &[u8], outline: &mut Outline, visit: &mut impl Visit
     }
 }
 
+const REQUEST_OBJECT: &[u8; 17] = b",\"requestObject\":";
+const RESPONSE_OBJECT: &[u8; 18] = b",\"responseObject\":";
+const RECEIVED_TIME: &[u8; 28] = b",\"requestReceivedTimestamp\":";
+
+/// Tells of the slots that are absent so far, and forgets them.
+#[inline]
+fn miss_all(absent: &mut Slots, visit: &mut impl Visit) -> ControlFlow<()> {
+    std::mem::take(absent).iter().try_for_each(|slot| visit.miss(slot, false))
+}
+
 struct Reader<'t> {
     text: &'t [u8],
     at: usize,
@@ -89,86 +100,106 @@ impl Reader<'_> {
         go_on!(self.text_of(Slot::Verb, outline, visit)?);
         self.take(b",\"user\":")?;
         go_on!(self.user(outline, visit)?);
+        // What is not here may be absent, or the line may be in another order: the next key must be one that follows.
+        let mut absent = Slots::NONE;
         if self.take(b",\"impersonatedUser\":").is_some() {
             go_on!(self.value_of(Slot::ImpersonatedUser, outline, visit)?);
         } else {
-            go_on!(visit.miss(Slot::ImpersonatedUser));
+            absent = Slot::ImpersonatedUser.into();
         }
         if self.take(b",\"authenticationMetadata\":").is_some() {
             self.value()?;
         }
         if self.take(b",\"sourceIPs\":").is_some() {
+            go_on!(miss_all(&mut absent, visit));
             go_on!(self.value_of(Slot::SourceIps, outline, visit)?);
         } else {
-            go_on!(visit.miss(Slot::SourceIps));
+            absent = absent.with(Slot::SourceIps.into());
         }
         if self.take(b",\"userAgent\":").is_some() {
+            go_on!(miss_all(&mut absent, visit));
             go_on!(self.text_of(Slot::UserAgent, outline, visit)?);
         } else {
-            go_on!(visit.miss(Slot::UserAgent));
+            absent = absent.with(Slot::UserAgent.into());
         }
         if self.take(b",\"objectRef\":{").is_some() {
+            go_on!(miss_all(&mut absent, visit));
             go_on!(self.object(outline, visit)?);
         } else {
-            for slot in [Slot::Resource, Slot::Namespace, Slot::Name, Slot::ApiGroup, Slot::Subresource] {
-                go_on!(visit.miss(slot));
-            }
+            absent = absent.with(Slots::OBJECT);
         }
         if self.take(b",\"responseStatus\":").is_some() {
+            go_on!(miss_all(&mut absent, visit));
             go_on!(self.value_of(Slot::Status, outline, visit)?);
         } else {
-            go_on!(visit.miss(Slot::Status));
+            absent = absent.with(Slot::Status.into());
         }
         let rest = &self.text[self.at..];
-        let has_request =
-            rest.starts_with(b",\"requestObject\":") && !rest.starts_with(b",\"requestObject\":null");
+        let has_request = rest.starts_with(REQUEST_OBJECT);
+        if !has_request && !rest.starts_with(RESPONSE_OBJECT) && !rest.starts_with(RECEIVED_TIME) {
+            return None;
+        }
+        go_on!(miss_all(&mut absent, visit));
+        let has_request = has_request && !rest[REQUEST_OBJECT.len()..].starts_with(b"null");
         go_on!(visit.before_bodies(self.text, outline, self.at, has_request));
-        if self.take(b",\"requestObject\":").is_some() {
+        if self.take(REQUEST_OBJECT).is_some() {
             self.body(Slot::RequestObject, outline)?;
         }
-        if self.take(b",\"responseObject\":").is_some() {
+        if self.take(RESPONSE_OBJECT).is_some() {
             self.body(Slot::ResponseObject, outline)?;
         }
-        self.take(b",\"requestReceivedTimestamp\":")?;
+        self.take(RECEIVED_TIME)?;
         self.string()?;
         self.take(b",\"stageTimestamp\":")?;
         self.string()?;
-        if self.take(b",\"annotations\":").is_some() {
+        let has_annotations = self.take(b",\"annotations\":").is_some();
+        if has_annotations {
             go_on!(self.value_of(Slot::Annotations, outline, visit)?);
-        } else {
-            go_on!(visit.miss(Slot::Annotations));
         }
         self.take(b"}")?;
-        matches!(self.text.get(self.at), None | Some(b'\n')).then_some(ControlFlow::Continue(()))
+        if !matches!(self.text.get(self.at), None | Some(b'\n')) {
+            return None;
+        }
+        if !has_annotations {
+            go_on!(visit.miss(Slot::Annotations, true));
+        }
+        Some(ControlFlow::Continue(()))
     }
 
     /// `objectRef`, after its brace. The API server leaves out what is empty.
     #[inline]
     fn object(&mut self, outline: &mut Outline, visit: &mut impl Visit) -> Option<ControlFlow<()>> {
         let first = self.at;
-        for (key, slot) in [
-            (&b",\"resource\":"[..], Slot::Resource),
-            (b",\"namespace\":", Slot::Namespace),
-            (b",\"name\":", Slot::Name),
-            (b",\"uid\":", Slot::Rest),
-            (b",\"apiGroup\":", Slot::ApiGroup),
-            (b",\"apiVersion\":", Slot::Rest),
-            (b",\"resourceVersion\":", Slot::Rest),
-            (b",\"subresource\":", Slot::Subresource),
-        ] {
-            // The first member has no comma.
-            let key = if self.at == first { &key[1..] } else { key };
-            let has = self.take(key).is_some();
-            match (slot, has) {
-                (Slot::Rest, true) => {
-                    self.string()?;
+        let mut absent = Slots::NONE;
+        // A macro, because a key whose length is known is compared without a call.
+        macro_rules! member {
+            ($key:literal, $slot:expr) => {
+                // The first member has no comma.
+                let comma = usize::from(self.at != first);
+                if (comma == 0 || self.text.get(self.at) == Some(&b','))
+                    && self.take_at(comma, $key).is_some()
+                {
+                    match $slot {
+                        Slot::Rest => self.string()?,
+                        slot => go_on!(self.text_of(slot, outline, visit)?),
+                    }
+                } else if $slot != Slot::Rest {
+                    absent = absent.with($slot.into());
                 }
-                (Slot::Rest, false) => {}
-                (_, true) => go_on!(self.text_of(slot, outline, visit)?),
-                (_, false) => go_on!(visit.miss(slot)),
-            }
+            };
         }
+        member!(b"\"resource\":", Slot::Resource);
+        member!(b"\"namespace\":", Slot::Namespace);
+        member!(b"\"name\":", Slot::Name);
+        member!(b"\"uid\":", Slot::Rest);
+        member!(b"\"apiGroup\":", Slot::ApiGroup);
+        member!(b"\"apiVersion\":", Slot::Rest);
+        member!(b"\"resourceVersion\":", Slot::Rest);
+        member!(b"\"subresource\":", Slot::Subresource);
         self.take(b"}")?;
+        for slot in absent.iter() {
+            go_on!(visit.miss(slot, true));
+        }
         Some(ControlFlow::Continue(()))
     }
 
@@ -229,10 +260,16 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn take(&mut self, literal: &[u8]) -> Option<()> {
-        let end = self.at + literal.len();
-        if self.text.get(self.at..end)? == literal {
-            self.at = end;
+    fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
+        self.take_at(0, literal)
+    }
+
+    /// Takes the literal that stands `ahead` bytes further on, and what is before it.
+    #[inline(always)]
+    fn take_at<const N: usize>(&mut self, ahead: usize, literal: &[u8; N]) -> Option<()> {
+        let at = self.at + ahead;
+        if self.text.get(at..)?.first_chunk()? == literal {
+            self.at = at + N;
             Some(())
         } else {
             None

@@ -100,6 +100,26 @@ impl Slot {
         }
     }
 
+    /// The key of the event's member that the slot is, or is in.
+    pub fn member(self) -> &'static str {
+        match self {
+            Slot::Level => "level",
+            Slot::Stage => "stage",
+            Slot::RequestUri => "requestURI",
+            Slot::Verb => "verb",
+            Slot::User => "user",
+            Slot::ImpersonatedUser => "impersonatedUser",
+            Slot::SourceIps => "sourceIPs",
+            Slot::UserAgent => "userAgent",
+            Slot::Resource | Slot::Namespace | Slot::Name | Slot::ApiGroup | Slot::Subresource => "objectRef",
+            Slot::Status => "responseStatus",
+            Slot::Annotations => "annotations",
+            Slot::RequestObject => "requestObject",
+            Slot::ResponseObject => "responseObject",
+            Slot::Rest => "",
+        }
+    }
+
     /// What stands before and after a slot's value in an event that holds nothing else; `None` where no single value
     /// is the slot.
     pub fn frame(self) -> Option<(&'static str, &'static str)> {
@@ -152,14 +172,24 @@ impl Slots {
 
     /// The slots in their order.
     pub fn iter(self) -> impl Iterator<Item = Slot> {
-        Slot::ALL.into_iter().filter(move |slot| self.has(*slot))
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let slot = Slot::ALL.get(rest.trailing_zeros() as usize).copied()?;
+            rest &= rest - 1;
+            Some(slot)
+        })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// The slots that an own path reads.
     pub(super) fn of_path(path: &str) -> Slots {
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
         match (first, rest) {
-            ("objectRef", None) => Slots::OBJECT,
+            ("objectRef", None) => Slots::OBJECT.with(Slot::Rest.into()),
             ("objectRef", Some(rest)) => {
                 Slot::of_object_member(rest.split('.').next().unwrap_or_default().as_bytes()).into()
             }
@@ -171,18 +201,18 @@ impl Slots {
     pub(super) fn of_start(start: &str) -> Slots {
         match start.split_once('.') {
             None => Slots::ALL,
-            Some(("objectRef", rest)) if !rest.contains('.') => Slots::OBJECT,
+            Some(("objectRef", rest)) if !rest.contains('.') => Slots::OBJECT.with(Slot::Rest.into()),
             Some(_) => Slots::of_path(start),
         }
     }
 
-    const OBJECT: Slots = Slots(
+    /// The members of `objectRef` that have slots of their own.
+    pub(super) const OBJECT: Slots = Slots(
         1 << Slot::Resource as u8
             | 1 << Slot::Namespace as u8
             | 1 << Slot::Name as u8
             | 1 << Slot::ApiGroup as u8
-            | 1 << Slot::Subresource as u8
-            | 1 << Slot::Rest as u8,
+            | 1 << Slot::Subresource as u8,
     );
 }
 

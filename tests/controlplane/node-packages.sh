@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what a node of the tests needs of Debian, where it is missing: containerd and runc, the network plugins,
-# a static busybox for images, and ip. Needs root. No service is left running or enabled by it.
+# Installs what the tests need of Debian, where it is missing: for a node containerd and runc, the network plugins, a
+# static busybox for images, and ip; and for tests/packs.rs jq, whose answers the rules' are held against, and python3,
+# which writes the rules. Needs root. No service is left running or enabled by it.
 #
 #   tests/controlplane/node-packages.sh
 set -euo pipefail
 
-wanted=(containerd runc containernetworking-plugins busybox-static iproute2)
+wanted=(containerd runc containernetworking-plugins busybox-static iproute2 jq python3)
 missing=()
 for package in "${wanted[@]}"; do
   [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
