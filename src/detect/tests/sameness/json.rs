@@ -48,8 +48,22 @@ pub(super) struct Style {
 }
 
 impl Style {
-    pub(super) fn write(self, value: &Json, dice: &mut Dice, out: &mut String) {
-        self.space(dice, out);
+    /// Writes an event. One `as_go` has the API server's own keys as Go writes them, and the rest in this style: a
+    /// client chooses how a body is spelt, but nothing around it.
+    pub(super) fn write_event(self, members: &[Member], as_go: bool, dice: &mut Dice) -> String {
+        let mut out = String::new();
+        if !as_go {
+            self.space(dice, &mut out);
+            self.members(members, &|_| self, dice, &mut out);
+            self.space(dice, &mut out);
+            return out;
+        }
+        let style = |key: &str| if key == "objectRef" { Style::default() } else { self };
+        Style::default().members(members, &style, dice, &mut out);
+        out
+    }
+
+    fn write(self, value: &Json, dice: &mut Dice, out: &mut String) {
         match value {
             Json::Word(word) => out.push_str(word),
             Json::Text(text) => {
@@ -58,29 +72,41 @@ impl Style {
             }
             Json::List(list) => {
                 out.push('[');
+                self.space(dice, out);
                 for (at, element) in list.iter().enumerate() {
                     out.push_str(if at > 0 { "," } else { "" });
+                    self.space(dice, out);
                     self.write(element, dice, out);
+                    self.space(dice, out);
                 }
-                self.space(dice, out);
                 out.push(']');
             }
-            Json::Object(members) => {
-                out.push('{');
-                for (at, member) in members.iter().enumerate() {
-                    out.push_str(if at > 0 { "," } else { "" });
-                    self.space(dice, out);
-                    let is_escaped = member.is_escaped || dice.chance(self.escapes);
-                    self.string(&member.key, is_escaped, dice, out);
-                    self.space(dice, out);
-                    out.push(':');
-                    self.write(&member.value, dice, out);
-                }
-                self.space(dice, out);
-                out.push('}');
-            }
+            Json::Object(members) => self.members(members, &|_| self, dice, out),
         }
+    }
+
+    /// An object whose values have a style by their key.
+    fn members(
+        self,
+        members: &[Member],
+        style_of: &dyn Fn(&str) -> Style,
+        dice: &mut Dice,
+        out: &mut String,
+    ) {
+        out.push('{');
         self.space(dice, out);
+        for (at, member) in members.iter().enumerate() {
+            out.push_str(if at > 0 { "," } else { "" });
+            self.space(dice, out);
+            let is_escaped = member.is_escaped || dice.chance(self.escapes);
+            self.string(&member.key, is_escaped, dice, out);
+            self.space(dice, out);
+            out.push(':');
+            self.space(dice, out);
+            style_of(&member.key).write(&member.value, dice, out);
+            self.space(dice, out);
+        }
+        out.push('}');
     }
 
     fn space(self, dice: &mut Dice, out: &mut String) {

@@ -2,7 +2,7 @@
 use super::bodies::{leaf, tree};
 use super::dice::Dice;
 use super::events::event;
-use super::json::{Json, Member, Style, member, text};
+use super::json::{Json, Member, Style, member, text, word};
 
 /// A line without its newline.
 #[derive(Debug, Clone)]
@@ -34,9 +34,8 @@ pub(super) fn line(seed: u64) -> Line {
         4 => Style { plain: 70, ..Style::default() },
         _ => Style::default(),
     };
-    let mut out = String::new();
-    style.write(&Json::Object(members.clone()), &mut dice, &mut out);
-    let mut text = out.into_bytes();
+    let as_go = dice.chance(60);
+    let mut text = style.write_event(&members, as_go, &mut dice).into_bytes();
     if dice.chance(22) {
         break_up(&mut text, &mut dice);
     }
@@ -91,6 +90,11 @@ fn change(members: &mut Vec<Member>, dice: &mut Dice) {
             if let Some(other) = other.into_iter().find(|other| other.key == members[at].key) {
                 members[at].value = other.value;
             }
+        }
+        12 if dice.chance(30) => {
+            // A number ends nowhere of its own: the one may begin as the other.
+            let at = dice.below(members.len());
+            members[at].value = word(dice.one_of(&["4", "40", "403", "4030"]));
         }
         _ => {
             let inner = some_object(members, dice);

@@ -72,6 +72,9 @@ pub(super) const OTHERS: &[Name] = names! {
     ["requestObject.rules.resources"]: ["pods", "secrets", "*"];
     ["requestObject.op", "requestObject.value", "kubernetes.audit.requestObject.value"]: ["add", "true", ""];
     ["requestObject.annotations.authorization.k8s.io/decision", "requestObject.verb", "responseObject.stageTimestamp"]: ["allow", "create", "2026-03-15T10:20:30.123456Z"];
+    ["requestObject.x.x", "requestObject.y", "requestObject.z", "requestObject.y.z", "requestObject.x.y.z", "requestObject.z.x"]: WORDS;
+    ["requestObject.x.x", "requestObject.y", "requestObject.z.y", "requestObject.spec", "kubernetes.audit.requestObject.z"]: NUMBERS;
+    ["user", "userAgent", "sourceIPs", "objectRef.name", "impersonatedUser", "annotations", "responseStatus"]: ["4", "40", "403", "4030"];
     ["roleRef.name", "x", "x.y", "kubernetes.audit.x", "source.x", "metadata.x", "client", "user.extra", "Verb"]: WORDS;
 };
 
@@ -152,6 +155,14 @@ pub(super) const PATTERNS: &[&str] = &[
     "*Timestamp",
     "stage*",
     "imp*",
+    "requestObject.x*",
+    "requestObject.*.z",
+    "requestObject*y*",
+    "requestObject.*.",
+    "user.extra.v*b",
+    "user.extra.v\\*b",
+    "user.extra.v*b*",
+    "user.extra.v\\*b*",
     "v*",
 ];
 

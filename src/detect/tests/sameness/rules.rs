@@ -295,6 +295,9 @@ fn otherwise(query: &str, dice: &mut Dice) -> String {
         ("not ", ""),
         ("true", "false"),
         ("1.30", "1.31"),
+        (":*", ":**"),
+        ("v*b", "v\\*b"),
+        ("v\\*b", "v*b"),
     ];
     let fitting: Vec<_> = words.iter().filter(|(old, _)| query.contains(old)).collect();
     if fitting.is_empty() {

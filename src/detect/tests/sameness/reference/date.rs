@@ -25,11 +25,11 @@ pub(super) fn unit(text: &str, now: Option<Timestamp>) -> Option<(Timestamp, Tim
         13 => 1.hour(),
         16 => 1.minute(),
         19 => 1.second(),
-        23 => 1.millisecond(),
-        26 => 1.microsecond(),
+        // A fraction means as much as its last digit.
+        length @ 21..=29 => 10_i64.pow(29 - u32::try_from(length).ok()?).nanoseconds(),
         _ => return None,
     };
-    let rest = "0000-01-01T00:00:00.000000".get(text.len()..)?;
+    let rest = "0000-01-01T00:00:00.000000000".get(text.len()..)?;
     let first: DateTime = format!("{text}{rest}").parse().ok()?;
     whole(first, length)
 }
