@@ -27,7 +27,7 @@ test: ## run every test, against a real control plane that is built on first use
 	cargo test --locked --no-fail-fast
 
 sameness: ## that all ways to judge agree, on twenty times the cases of the usual tests
-	PROPTEST_CASES=5000 cargo test --release --locked --lib -- sameness
+	PROPTEST_CASES=16000 cargo test --release --locked --lib -- sameness
 
 node-packages: ## install what the tests need of Debian (as root): pods, jq; without it those are left out
 	tests/controlplane/node-packages.sh

@@ -1,7 +1,6 @@
 //! The language pages as tables, and the rules around a match.
 mod cases;
 mod dates;
-mod differential;
 mod explaining;
 mod fields;
 mod hostile;

@@ -68,7 +68,7 @@ fn change(members: &mut Vec<Member>, dice: &mut Dice) {
             }
         }
         7 => {
-            let keys = ["x", "metadata", "source", "verbs", "Verb", "user.name", "client", "a.b"];
+            let keys = ["x", "metadata", "sources", "verbs", "Verb", "user.name", "a.b"];
             let extra = member(dice.one_of(&keys), tree(2, dice));
             members.insert(dice.below(members.len() + 1), extra);
         }

@@ -80,7 +80,7 @@ proptest! {
 
 /// How many cases the usual run takes; `PROPTEST_CASES` says otherwise.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(250)
+    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(800)
 }
 
 /// A test that cannot fail is worth nothing: what is generated has to reach all there is to get wrong.
