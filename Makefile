@@ -4,8 +4,11 @@ CONTROL_PLANE := tests/controlplane/build.sh
 TOOLS := $(or $(TRIPLINE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tripline)/tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_TARGETS := kql checkpoint line
+FUZZ_SECONDS := 3600
 
-.PHONY: help build image test sameness node-packages lint deny demo bench latency memory pod audit-cost crds goldens
+.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency memory pod audit-cost crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +48,16 @@ demo: ## a control plane, the operator, a kubectl exec, and the alert it raises
 
 bench: ## what judging costs, against other programs: benches/README.md. ROWS=memory takes the rows with that name
 	cargo bench --locked --bench table
+
+fuzz: $(TOOLS)/bin/cargo-fuzz ## feed hostile input to FUZZ_TARGETS (kql checkpoint line), FUZZ_SECONDS each (3600); takes nightly Rust
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  PATH="$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target \
+	    -- -max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target.dict; \
+	done
+
+$(TOOLS)/bin/cargo-fuzz:
+	cargo install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root $(TOOLS)
 
 latency: ## from an audit record's write to its alert, 200 times
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null

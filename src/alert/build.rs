@@ -1,8 +1,8 @@
 //! Builds the objects: an alert from its evidence, and its status from what a parcel adds.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 
+use super::evidence::shown_time;
 use super::name::{alert_name, short_hash};
 use super::parcel::{Parcel, add_sample};
 use crate::api::{
@@ -41,7 +41,7 @@ pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str)
         };
         match status.sources.iter_mut().find(same) {
             Some(counted) => {
-                counted.count += segment.count;
+                counted.count = counted.count.saturating_add(segment.count);
                 counted.offset = counted.offset.max(segment.highest);
             }
             None => status.sources.push(CountedStream {
@@ -56,18 +56,23 @@ pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str)
     while status.sources.len() > SOURCES {
         // The list is in order of appearance: the first are streams that ended long ago.
         let ended = status.sources.remove(0);
-        status.sources[0].count += ended.count;
+        status.sources[0].count = status.sources[0].count.saturating_add(ended.count);
     }
-    status.count = status.sources.iter().map(|s| s.count).sum();
-    let first = status.first_seen_time.map_or(parcel.first, |t| t.0.min(parcel.first));
-    let last = status.last_seen_time.map_or(parcel.last, |t| t.0.max(parcel.last));
-    status.first_seen_time = Some(MicroTime(first));
-    status.last_seen_time = Some(MicroTime(last));
+    status.count = status.sources.iter().map(|s| s.count).fold(0, i64::saturating_add);
+    let (first, last) = (shown_time(parcel.first), shown_time(parcel.last));
+    let first = status.first_seen_time.map_or(first.clone(), |t| t.min(first));
+    let last = status.last_seen_time.map_or(last.clone(), |t| t.max(last));
+    status.first_seen_time = Some(first);
+    status.last_seen_time = Some(last.clone());
     for sample in &parcel.samples {
         add_sample(&mut status.samples, sample.clone());
     }
     let message = "the alert's evidence and count are written";
     // `last` stands in for the clock: this condition never changes, so its time may as well be the match's.
-    Condition::new(condition_type::READY, true, "Recorded", message).set(&mut status.conditions, None, last);
+    Condition::new(condition_type::READY, true, "Recorded", message).set(
+        &mut status.conditions,
+        None,
+        last.0,
+    );
     status
 }

@@ -112,7 +112,7 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
 /// A match among the newest few of an alert.
 pub(super) fn sample(event: &Event<'_>, place: &RecordPlace, time: Timestamp) -> Sample {
     Sample {
-        time: Some(MicroTime(time)),
+        time: Some(shown_time(time)),
         audit_id: shortened(event.audit_id()),
         user: shortened(event.user().and_then(|u| u.username())),
         source_ip: shortened(event.source_ips().last()),
@@ -145,8 +145,8 @@ fn event_evidence(event: &Event<'_>, place: &RecordPlace) -> EventEvidence {
         decision: shortened(event.decision()),
         stage: event.stage().map(|stage| stage.as_str().to_owned()),
         audit_id: shortened(event.audit_id()),
-        request_received_time: event.request_received_time().map(MicroTime),
-        stage_time: event.stage_time().map(MicroTime),
+        request_received_time: event.request_received_time().map(shown_time),
+        stage_time: event.stage_time().map(shown_time),
         place: place.clone(),
     }
 }
@@ -157,6 +157,13 @@ fn user_evidence(user: &User<'_>) -> UserEvidence {
         uid: shortened(user.uid()),
         groups: user.groups().take(GROUPS).map(|group| short(&group, SHORT)).collect(),
     }
+}
+
+/// A time as an object can carry it. An object's times are written as RFC 3339, which has no years before 0: such a time
+/// would be refused by the API server, and what a checkpoint holds of it could not be read again.
+pub(super) fn shown_time(time: Timestamp) -> MicroTime {
+    const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+    MicroTime(time.max(YEAR_0))
 }
 
 fn shortened(text: Option<Cow<'_, str>>) -> Option<String> {

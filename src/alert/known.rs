@@ -53,8 +53,14 @@ impl KnownAlert {
         self.counted.iter().any(|(s, counted)| s == stream && offset <= *counted)
     }
 
-    fn was_opened_by(&self, segment: &Segment) -> bool {
-        !self.has_status && self.opened_at == (segment.stream.clone(), segment.lowest)
+    /// Whether it was opened with a match of this parcel and has counted nothing since. A parcel is opened with its
+    /// first match, which may be in no segment of it: a checkpoint holds only the segments of its own source.
+    fn was_opened_by(&self, parcel: &Parcel) -> bool {
+        let (stream, offset) = &self.opened_at;
+        let place = &parcel.opening.event.place;
+        let is_first = |s: &Segment| s.stream == *stream && s.lowest == *offset;
+        !self.has_status
+            && ((place.stream == *stream && place.offset == *offset) || parcel.segments.iter().any(is_first))
     }
 
     fn takes(&self, parcel: &Parcel) -> bool {
@@ -87,7 +93,7 @@ pub(super) fn destination(parcel: &mut Parcel, known: &[KnownAlert], taken: u32)
     }
     // An alert that was opened with the first match of this parcel just before a crash, and has no status yet: the
     // match is this alert's, even when a person has closed it meanwhile.
-    let opened = known.iter().find(|alert| parcel.segments.iter().any(|s| alert.was_opened_by(s)));
+    let opened = known.iter().find(|alert| alert.was_opened_by(parcel));
     let joined =
         opened.or_else(|| known.iter().filter(|alert| alert.takes(parcel)).max_by_key(|a| a.ordinal));
     match joined {
@@ -99,6 +105,7 @@ pub(super) fn destination(parcel: &mut Parcel, known: &[KnownAlert], taken: u32)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::RecordPlace;
     use serde_json::{Value, json};
 
     const HOUR: i64 = 3_600;
@@ -206,6 +213,19 @@ mod tests {
         // Without a status its window is around the match it was opened with.
         assert_eq!(goes(10_000 + HOUR, 20, &[alert(1, "Open", &Value::Null)], 0), join(1));
         assert_eq!(goes(10_001 + HOUR, 20, &[alert(1, "Open", &Value::Null)], 0), Destination::Open(2));
+    }
+
+    #[test]
+    fn a_parcel_joins_the_alert_it_opened_even_without_the_segment_of_its_first_match() {
+        // Long after the alert's time: of a record without one, an alert says less than a parcel.
+        let mut parcel = parcel(10_000_000, 30);
+        parcel.opening.event.place = RecordPlace { stream: "t".into(), offset: 10, ..RecordPlace::default() };
+        let known = [alert(1, "Open", &Value::Null)];
+        assert_eq!(destination(&mut parcel, &[], 0), Destination::Open(1));
+        assert_eq!(destination(&mut parcel, &known, 0), join(1));
+        // Once it counts something, it is an alert like any other.
+        let known = [alert(1, "Open", &seen(10_000, 10_000, 20))];
+        assert_eq!(destination(&mut parcel, &known, 0), Destination::Open(2));
     }
 
     #[test]

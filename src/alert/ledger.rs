@@ -123,8 +123,8 @@ impl Ledger {
     /// Puts back what a checkpoint held. Must come before the first match is entered.
     pub fn restore(&self, restored: Vec<Parcel>) {
         let mut entries = self.lock();
-        for mut parcel in restored {
-            parcel.sealed = true;
+        for parcel in restored {
+            let parcel = parcel.restored();
             let hash = parcel.opening.group_hash.clone();
             entries.groups.entry(hash.clone()).or_default().waiting.push_back(parcel);
             entries.pending.insert(hash);

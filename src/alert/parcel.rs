@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::evidence::shown_time;
 use crate::api::{Detection, RecordPlace, Sample};
 
 /// How many of the newest matches an alert shows.
@@ -85,6 +86,18 @@ impl Parcel {
         add_sample(&mut self.samples, sample);
     }
 
+    /// The parcel as a checkpoint held it, made fit to be sent. Its file may have been changed since it was written.
+    #[must_use]
+    pub(super) fn restored(mut self) -> Self {
+        let event = &mut self.opening.event;
+        let times = [&mut event.request_received_time, &mut event.stage_time];
+        for time in times.into_iter().chain(self.samples.iter_mut().map(|sample| &mut sample.time)) {
+            *time = time.take().map(|time| shown_time(time.0));
+        }
+        self.sealed = true;
+        self
+    }
+
     /// Whether a match at `time` belongs to the same incident.
     pub fn holds(&self, time: Timestamp) -> bool {
         within(self.first, self.last, self.window_seconds, time)
@@ -92,7 +105,7 @@ impl Parcel {
 
     /// How many matches it holds.
     pub fn count(&self) -> i64 {
-        self.segments.iter().map(|s| s.count).sum()
+        self.segments.iter().map(|s| s.count).fold(0, i64::saturating_add)
     }
 }
 
@@ -195,5 +208,19 @@ mod tests {
         assert!(!restored.sealed);
         restored.sealed = true;
         assert_eq!(restored, parcel);
+    }
+
+    #[test]
+    fn times_that_could_not_be_read_again_are_never_kept() {
+        // RFC 3339 begins with year 0.
+        let time: Timestamp = "-000001-01-01T00:00:00Z".parse().unwrap();
+        let hostile = || Some(MicroTime(time));
+        let mut parcel = parcel(sample("a", 10, 1_000), 1_000);
+        (parcel.first, parcel.samples[0].time) = (time, hostile());
+        (parcel.opening.event.stage_time, parcel.opening.event.request_received_time) =
+            (hostile(), hostile());
+        let text = serde_json::to_string(&parcel.restored()).unwrap();
+        let again: Parcel = serde_json::from_str(&text).unwrap();
+        assert_eq!((again.first, again.samples[0].time.clone()), (time, again.opening.event.stage_time));
     }
 }

@@ -15,7 +15,7 @@ use super::progress::{RuleCounts, SourceCounts};
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
-use crate::detect::{Context, Judgement, Outcome};
+use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{Event, Tape};
 use crate::source::Position;
 use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels};
@@ -61,7 +61,8 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     tape: Tape,
-    outcomes: Vec<Outcome>,
+    /// For the rules that it was made of; what it has learnt is worth nothing for others.
+    matcher: Option<Box<(Arc<RuleSet>, Matcher)>>,
     malformed_shown: u32,
 }
 
@@ -125,11 +126,13 @@ impl Judge<'_> {
     }
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
-        let event = match Event::decode(line, &mut work.tape) {
+        let Workspace { tape, matcher, malformed_shown } = work;
+        // The line is read whole, so that one which is no event is always found out.
+        let event = match Event::decode(line, tape) {
             Ok(event) => event,
             Err(why) => {
-                if work.malformed_shown < SHOWN_MALFORMED {
-                    work.malformed_shown += 1;
+                if *malformed_shown < SHOWN_MALFORMED {
+                    *malformed_shown += 1;
                     let (source, offset) = (&self.settings.name, position.offset);
                     warn!(source, offset, length = line.len(), %why, "a line is no audit event");
                 }
@@ -152,8 +155,16 @@ impl Judge<'_> {
             cluster: self.settings.cluster.as_deref(),
             omitted_stages: &self.settings.omitted_stages,
         };
-        self.rules.set.judge(&event, &context, &mut work.outcomes);
-        for outcome in &work.outcomes {
+        let is_current = matcher.as_ref().is_some_and(|known| Arc::ptr_eq(&known.0, &self.rules.set));
+        if !is_current {
+            *matcher = None;
+        }
+        let (_, matcher) = &mut **matcher.get_or_insert_with(|| {
+            let rules = Arc::clone(&self.rules.set);
+            Box::new((Arc::clone(&rules), Matcher::new(rules, &context)))
+        });
+        // The event is one, so this does not fail.
+        for outcome in matcher.judge(line, Reading::Enough).unwrap_or_default() {
             self.take(outcome, &event, &context, position, time)?;
         }
         Ok(())

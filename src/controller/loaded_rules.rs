@@ -11,7 +11,7 @@ use crate::detect::{Rule, RuleSet};
 #[derive(Debug, Default)]
 pub struct LoadedRules {
     /// The compiled rules.
-    pub set: RuleSet,
+    pub set: Arc<RuleSet>,
     /// What an alert says of each, in the order of `set`.
     pub facts: Vec<Arc<RuleFacts>>,
     /// What each does with its matches, in the order of `set`.
@@ -39,6 +39,6 @@ impl FromIterator<LoadedRule> for LoadedRules {
             facts.push(loaded.facts);
             modes.push(loaded.mode);
         }
-        Self { set: RuleSet::new(compiled), facts, modes, uids: HashSet::new() }
+        Self { set: Arc::new(RuleSet::new(compiled)), facts, modes, uids: HashSet::new() }
     }
 }

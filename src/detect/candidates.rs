@@ -20,6 +20,8 @@ const MOST_CLASSES: usize = 1024;
 #[derive(Debug)]
 struct Learnt {
     memo: Memo,
+    /// The rules that ask something of the slot, a bit each.
+    asking: Vec<u64>,
     /// By the tests that are passed.
     classes: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
     /// The rules that each class leaves, a bit each, one class after the other; first that of no value.
@@ -36,7 +38,7 @@ pub(super) struct Candidates {
     live: Vec<(u32, u64)>,
     learnt: Vec<Option<Box<Learnt>>>,
     /// To look for the keys of the slots.
-    members: [Finder<'static>; Slot::COUNT],
+    members: Vec<Finder<'static>>,
     /// Go on when no rule is left.
     is_whole: bool,
     /// The event may be of the stage at which status, annotations and impersonated user are not there yet.
@@ -75,7 +77,7 @@ impl Candidates {
             all: (0..).zip(all).filter(|(_, bits)| *bits != 0).collect(),
             live: Vec::new(),
             learnt: learnt.collect(),
-            members: Slot::ALL.map(|slot| Finder::new(slot.member())),
+            members: Slot::ALL.iter().map(|slot| Finder::new(slot.member())).collect(),
             is_whole: false,
             may_be_early: false,
             missed: Slots::NONE,
@@ -141,6 +143,13 @@ impl Candidates {
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    /// What was learnt of a slot, if a rule that is left asks something of it.
+    #[inline]
+    fn asked(&self, slot: Slot) -> Option<&Learnt> {
+        let learnt = self.learnt[slot as usize].as_deref()?;
+        self.live.iter().any(|(word, bits)| learnt.asking[*word as usize] & bits != 0).then_some(learnt)
     }
 
     /// Leaves those of a class.
@@ -263,6 +272,7 @@ impl Candidates {
 impl Visit for Candidates {
     #[inline]
     fn recall(&mut self, slot: Slot, start: &[u8], text: &[u8]) -> Option<(usize, ControlFlow<()>)> {
+        // Also where no rule asks: a known value need not be read.
         let (length, class) = self.learnt[slot as usize].as_ref()?.memo.find_start(start, text)?;
         Some((length, self.narrow(slot, class)))
     }
@@ -273,7 +283,7 @@ impl Visit for Candidates {
             self.may_be_early =
                 !matches!(value, b"\"ResponseComplete\"" | b"\"ResponseStarted\"" | b"\"Panic\"");
         }
-        let Some(learnt) = &self.learnt[slot as usize] else {
+        let Some(learnt) = self.asked(slot) else {
             return ControlFlow::Continue(());
         };
         // Null is no value.
@@ -294,7 +304,7 @@ impl Visit for Candidates {
     fn miss(&mut self, slot: Slot, is_certain: bool) -> ControlFlow<()> {
         let is_unlogged =
             matches!(slot, Slot::Status | Slot::Annotations | Slot::ImpersonatedUser) && self.may_be_early;
-        if is_unlogged || self.learnt[slot as usize].is_none() {
+        if is_unlogged || self.asked(slot).is_none() {
             return ControlFlow::Continue(());
         }
         if !is_certain {
@@ -310,15 +320,20 @@ impl Visit for Candidates {
         at: usize,
         has_request: bool,
     ) -> ControlFlow<()> {
-        for slot in LATE {
-            self.look_at(slot, outline.value(slot, text));
-        }
-        self.look_for_texts(&text[at..], has_request);
+        self.end_late(text, outline, at, has_request);
         if self.is_broken { ControlFlow::Break(()) } else { self.flow() }
     }
 }
 
 impl Candidates {
+    /// Ends the rules that need more than the remembered slots give. The bodies stand in `text` from `at` on.
+    fn end_late(&mut self, text: &[u8], outline: &Outline, at: usize, has_request: bool) {
+        for slot in LATE {
+            self.look_at(slot, outline.value(slot, text));
+        }
+        self.look_for_texts(&text[at..], has_request);
+    }
+
     /// Goes through an event whose values have been found, in whatever order they stand.
     pub(super) fn visit_outline(&mut self, line: &[u8], outline: &Outline) {
         for slot in REMEMBERED {
@@ -331,8 +346,7 @@ impl Candidates {
             }
         }
         let has_request = outline.value(Slot::RequestObject, line).is_some_and(|value| value != b"null");
-        // What it answers shows in what is left.
-        let _ = self.before_bodies(line, outline, 0, has_request);
+        self.end_late(line, outline, 0, has_request);
     }
 }
 
@@ -360,8 +374,11 @@ impl Learnt {
             _ => (512, 66),
         };
         let random = foldhash::fast::RandomState::default();
+        let mut asking = vec![0; index.words()];
+        index.slots[slot as usize].rules().for_each(|rule| asking[rule / 64] |= 1 << (rule % 64));
         let mut learnt = Learnt {
             memo: Memo::new(places, longest),
+            asking,
             classes: HashMap::with_hasher(random),
             left: Vec::new(),
         };

@@ -2,8 +2,6 @@
 //!
 //! `a and b and not (c or d)` holds where `a`, `b`, `not c` and `not d` do. Each of these is decided on its own, most
 //! of them from one slot of the event, and one that does not hold ends the rule for this event.
-use std::fmt::Write as _;
-
 use super::literal::Clause;
 use super::plan::Plan;
 use crate::event::{Slot, Slots};
@@ -41,7 +39,9 @@ impl Conjunct {
 fn collect(plan: &Plan, negated: bool, found: &mut Vec<Conjunct>) {
     match (plan, negated) {
         (Plan::And(parts), false) | (Plan::Or(parts), true) => {
-            parts.iter().for_each(|part| collect(part, negated, found));
+            for part in parts {
+                collect(part, negated, found);
+            }
         }
         (Plan::Not(inner), _) => collect(inner, !negated, found),
         (_, false) => found.push(Conjunct::new(plan.clone())),
@@ -91,7 +91,9 @@ fn has_relative(plan: &Plan) -> bool {
 pub(super) fn write_key(plan: &Plan, key: &mut String) {
     let mut list = |sign: char, parts: &[Plan]| {
         key.push(sign);
-        parts.iter().for_each(|part| write_key(part, key));
+        for part in parts {
+            write_key(part, key);
+        }
         key.push(')');
     };
     match plan {
@@ -110,7 +112,9 @@ pub(super) fn write_key(plan: &Plan, key: &mut String) {
                 (false, false) => 'p',
             });
             key.push_str(leaf.operator.map_or(":", crate::query::Operator::as_str));
-            leaf.value.pieces.iter().for_each(|piece| write_text(piece, key));
+            for piece in &leaf.value.pieces {
+                write_text(piece, key);
+            }
             key.push(';');
         }
         Plan::Nested(field, inner) => {
@@ -122,6 +126,7 @@ pub(super) fn write_key(plan: &Plan, key: &mut String) {
 }
 
 fn write_text(text: &str, key: &mut String) {
-    // A string takes all that is written to it.
-    let _ = write!(key, "{}\"{text}", text.len());
+    key.push_str(&text.len().to_string());
+    key.push('"');
+    key.push_str(text);
 }

@@ -87,10 +87,14 @@ fn of_leaf(leaf: &Leaf) -> Vec<Clause> {
     clauses
 }
 
-/// The last name of a path ends the key it stands in, with or without names before it.
+/// The last name of a path ends the key it stands in, with or without names before it; the one above it ends a key
+/// too, or stands before a dot.
 fn of_key(field: &Field, end: &str) -> Vec<Clause> {
-    let name = field.last_name().filter(|name| longest_plain(name).is_some_and(|plain| plain == *name));
-    name.map(|name| Clause::one(&format!("{name}{end}"))).into_iter().collect()
+    let is_plain = |name: &&str| longest_plain(name).is_some_and(|plain| plain == **name);
+    let (last, above) = field.last_names().unzip();
+    let last = last.filter(is_plain).map(|name| Clause::one(&format!("{name}{end}")));
+    let above = above.flatten().filter(is_plain).map(Clause::one);
+    last.into_iter().chain(above).collect()
 }
 
 /// The longest part that every JSON writer spells as it is: of ASCII, without what some of them escape.
@@ -131,11 +135,11 @@ mod tests {
         assert_eq!(clauses("requestObject.roleRef.name:\"cluster-admin\""), [["name\""], ["cluster-admin"]]);
         assert_eq!(
             clauses("requestObject.spec.volumes.hostPath.path:\"/etc\""),
-            [vec!["path\""], vec!["etc"]]
+            [["path\""], ["hostPath"], ["etc"]]
         );
         assert_eq!(
             clauses("requestObject.spec.containers.image:(*xmrig* or *kali/one*)"),
-            [vec!["image\""], vec!["kali", "xmrig"]]
+            [vec!["image\""], vec!["containers"], vec!["kali", "xmrig"]]
         );
         assert_eq!(
             clauses("requestObject.spec.containers:{ name:evil and securityContext.privileged:true }"),
@@ -145,7 +149,8 @@ mod tests {
         assert_eq!(clauses("requestObject.spec.replicas:1000"), [["replicas\""]]);
         assert_eq!(clauses("requestObject.spec.path:\"/\""), [["path\""]]);
         assert_eq!(clauses("requestObject.spec.a*:xxxx"), [["xxxx"]]);
-        assert_eq!(clauses("container.image.name:*xmrig*"), [["image\""], ["xmrig"]]);
+        assert_eq!(clauses("container.image.name:*xmrig*"), [["image\""], ["containers"], ["xmrig"]]);
+        assert_eq!(clauses("podSpec.allContainers.image:*xmrig*"), [["image\""], ["xmrig"]]);
         assert_eq!(clauses("requestObject.spec.tls:*"), [["tls"]]);
         assert!(clauses("not requestObject.spec.hostPID:true").is_empty());
         assert!(clauses("verb:create or requestObject.spec.hostPID:true").is_empty());

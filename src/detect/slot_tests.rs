@@ -100,6 +100,11 @@ impl SlotTests {
         self.filters.is_empty()
     }
 
+    /// The rules that ask something of the slot; one may come more than once.
+    pub(super) fn rules(&self) -> impl Iterator<Item = usize> {
+        self.filters.iter().flat_map(|filter| filter.rules.iter().copied())
+    }
+
     /// How many words [`SlotTests::evaluate`] fills.
     pub(super) fn words(&self) -> usize {
         (self.count as usize).div_ceil(64)
@@ -189,8 +194,8 @@ impl FieldTests {
     fn add(&mut self, number: u32, test: &Test) {
         match (test, test.exact_text()) {
             (Test::Exists, _) => self.exists.push(number),
-            (_, Some(text)) if self.field.kind() == Type::Plain && self.field.is_plain() => {
-                self.exact.insert(text.into(), number);
+            (_, Some(exact)) if self.field.kind() == Type::Plain && self.field.is_plain() => {
+                self.exact.insert(exact.into(), number);
                 self.equal.push((number, test.clone()));
             }
             _ => self.others.push((number, test.clone())),
@@ -204,7 +209,7 @@ impl FieldTests {
         if self.equal.is_empty() && self.others.is_empty() {
             return;
         }
-        let mut visit = |value: Scalar<'_>, kind: Type| {
+        let mut compare = |value: Scalar<'_>, kind: Type| {
             if let Scalar::Text(text) = &value {
                 if let Some(number) = self.exact.get(&**text) {
                     pass(*number);
@@ -217,7 +222,7 @@ impl FieldTests {
             others.for_each(|(number, _)| pass(*number));
             ControlFlow::Continue(())
         };
-        // The walk is never stopped, so how it ended says nothing.
-        let _ = self.field.visit(look, &mut visit);
+        let end = self.field.visit(look, &mut compare);
+        debug_assert!(end.is_continue(), "nothing stops the walk");
     }
 }

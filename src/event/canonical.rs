@@ -210,9 +210,10 @@ impl Reader<'_> {
         let from = self.at;
         let text = &self.text[from..];
         let name = b"{\"username\":\"";
-        let start = match text.starts_with(name) {
-            true => &text[name.len()..string_end(text, name.len()).ok()?.quote],
-            false => &[],
+        let start = if text.starts_with(name) {
+            &text[name.len()..string_end(text, name.len()).ok()?.quote]
+        } else {
+            &[]
         };
         if let Some((length, flow)) = visit.recall(Slot::User, start, text) {
             self.at += length;
@@ -259,13 +260,13 @@ impl Reader<'_> {
         Some(())
     }
 
-    #[inline(always)]
+    #[inline]
     fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
         self.take_at(0, literal)
     }
 
     /// Takes the literal that stands `ahead` bytes further on, and what is before it.
-    #[inline(always)]
+    #[inline]
     fn take_at<const N: usize>(&mut self, ahead: usize, literal: &[u8; N]) -> Option<()> {
         let at = self.at + ahead;
         if self.text.get(at..)?.first_chunk()? == literal {
@@ -276,7 +277,7 @@ impl Reader<'_> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn string(&mut self) -> Option<()> {
         self.take(b"\"")?;
         let end = string_end(self.text, self.at).ok()?;

@@ -177,7 +177,8 @@ impl Field {
     /// The slots that it is read from, in an event without a key that holds a dot.
     pub fn slots(&self) -> Slots {
         match &self.reader {
-            Reader::Path(_, None) | Reader::Any => Slots::ALL,
+            // Inside a nested group it is never looked at alone, the group around it is.
+            Reader::Path(_, None) | Reader::Any | Reader::Inner(_) | Reader::InnerPattern(_) => Slots::ALL,
             Reader::Path(_, Some(path)) => Slots::of_path(path),
             Reader::Ecs(field) => field.slots(),
             Reader::AboveEcs => ecs::TABLE
@@ -193,13 +194,11 @@ impl Field {
                 let with_ecs = fitting.fold(own, |all, (_, field)| all.with(field.slots()));
                 if *derived { Slots::ALL } else { with_ecs }
             }
-            // Never looked at alone: the nested group around it is.
-            Reader::Inner(_) | Reader::InnerPattern(_) => Slots::ALL,
         }
     }
 
-    /// The name that ends the key of whatever it leads to, where that is known.
-    pub fn last_name(&self) -> Option<&str> {
+    /// The name that ends the key of whatever it leads to, where that is known, and the name above it in a body.
+    pub fn last_names(&self) -> Option<(&str, Option<&str>)> {
         let path = match &self.reader {
             Reader::Path(_, Some(path)) | Reader::Inner(path) => path,
             Reader::Ecs(field) => field.own_path()?,
@@ -208,7 +207,11 @@ impl Field {
             }
             _ => return None,
         };
-        path.rsplit('.').next()
+        let mut names = path.rsplit('.');
+        let last = names.next()?;
+        // What a body begins with says nothing, and `allContainers` is a name of ours.
+        let above = names.next().filter(|name| names.count() > 1 && *name != "allContainers");
+        Some((last, above))
     }
 
     /// Whether a nested group can be evaluated on it: its values may be objects.

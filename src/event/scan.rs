@@ -59,7 +59,7 @@ fn plain_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
         let (special, high) = classify(chunk);
         if special != 0 {
             let offset = special.trailing_zeros();
-            return (at + offset as usize, wide | (high & ((1 << offset) - 1) != 0));
+            return (at + offset as usize, wide || high & ((1 << offset) - 1) != 0);
         }
         wide |= high != 0;
         at += 16;

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use smallvec::SmallVec;
+
 use super::glob::{Glob, Progress};
 use super::json::Kind;
 use super::value::{Key, Value};
@@ -63,6 +65,9 @@ impl Scope {
     }
 }
 
+/// Levels that a walk goes down without memory from the heap: most do not even go these.
+const FEW_LEVELS: usize = 8;
+
 /// A container on the way.
 struct Frame<R> {
     at: u32,
@@ -104,7 +109,7 @@ pub(super) fn reach<'a>(
     above: bool,
     visit: &mut dyn FnMut(Value<'a>, Scope) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let mut stack: Vec<Frame<Option<&str>>> = Vec::new();
+    let mut stack: SmallVec<[Frame<Option<&str>>; FEW_LEVELS]> = SmallVec::new();
     let mut pending = Some((root, scope, path));
     loop {
         if let Some((value, scope, rest)) = pending.take() {
@@ -155,7 +160,7 @@ pub(super) fn leaves<'a>(
     let follow =
         |path: &str, progress| glob.map_or(progress, |glob: &Glob| glob.advance(path.as_bytes(), progress));
     let fits = |path: &str, progress| glob.is_none_or(|glob| glob.is_met(path.as_bytes(), progress));
-    let mut stack: Vec<Frame<(usize, Progress)>> = Vec::new();
+    let mut stack: SmallVec<[Frame<(usize, Progress)>; FEW_LEVELS]> = SmallVec::new();
     let mut pending = Some((root, scope, follow(&path, Progress::default())));
     loop {
         if let Some((value, scope, progress)) = pending.take() {

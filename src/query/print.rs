@@ -127,6 +127,10 @@ fn write_piece(f: &mut Formatter<'_>, piece: &str) -> fmt::Result {
     for (at, c) in piece.char_indices() {
         match c {
             '\\' | '(' | ')' | ':' | '<' | '>' | '"' | '*' | '{' | '}' => write!(f, "\\{c}")?,
+            // `\not` would be the word.
+            '\n' if piece.get(at + 1..at + 3).is_some_and(|next| next.eq_ignore_ascii_case("ot")) => {
+                f.write_str("\\u000a")?;
+            }
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,

@@ -53,6 +53,30 @@ impl<P: Serialize> Checkpoint<P> {
     }
 }
 
+impl<P: DeserializeOwned> Checkpoint<P> {
+    /// Reads a checkpoint of this source and path as [`Checkpoint::encode`] writes it; otherwise says why it is none.
+    pub fn decode(bytes: &[u8], source: &str, path: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u64,
+        }
+        let Version { version } =
+            serde_json::from_slice(bytes).map_err(|error| format!("it is no checkpoint: {error}"))?;
+        if version != VERSION {
+            return Err(format!("it has version {version}, and this program knows version {VERSION}"));
+        }
+        let checkpoint: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))?;
+        if (checkpoint.source.as_str(), checkpoint.path.as_str()) != (source, path) {
+            return Err(format!(
+                "it belongs to source {:?} and path {:?}",
+                checkpoint.source, checkpoint.path
+            ));
+        }
+        Ok(checkpoint)
+    }
+}
+
 /// What a look for a checkpoint found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loaded<P> {
@@ -106,7 +130,7 @@ impl StateFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::None),
             Err(error) => return Err(failed("read", &file)(error)),
         };
-        match decode(&bytes, source, path) {
+        match Checkpoint::decode(&bytes, source, path) {
             Ok(checkpoint) => Ok(Loaded::Found(Box::new(checkpoint))),
             Err(why) => Ok(Loaded::Unreadable { why, kept_as: self.set_aside(&file)? }),
         }
@@ -153,24 +177,6 @@ impl StateFolder {
     fn sync(&self) -> Result<(), CheckpointError> {
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(failed("sync", &self.path))
     }
-}
-
-fn decode<P: DeserializeOwned>(bytes: &[u8], source: &str, path: &str) -> Result<Checkpoint<P>, String> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u64,
-    }
-    let Version { version } =
-        serde_json::from_slice(bytes).map_err(|error| format!("it is no checkpoint: {error}"))?;
-    if version != VERSION {
-        return Err(format!("it has version {version}, and this program knows version {VERSION}"));
-    }
-    let checkpoint: Checkpoint<P> =
-        serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))?;
-    if (checkpoint.source.as_str(), checkpoint.path.as_str()) != (source, path) {
-        return Err(format!("it belongs to source {:?} and path {:?}", checkpoint.source, checkpoint.path));
-    }
-    Ok(checkpoint)
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {

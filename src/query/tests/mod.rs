@@ -31,6 +31,15 @@ fn the_spans_are_where_the_texts_are() {
     assert_eq!(texts, ["a.b", "\"c\"", "d*", "e", "5"]);
 }
 
+#[test]
+fn a_line_feed_before_ot_is_printed_as_no_word() {
+    for text in ["\not", "\nOT x", "\nother"] {
+        let literal = Literal { pieces: vec![text.to_owned(), String::new()], quoted: false, span: 0..0 };
+        let expr = Expr::Bare(literal);
+        assert_eq!(meaning(&parse(&expr.to_string()).unwrap().expr), meaning(&expr), "{expr}");
+    }
+}
+
 fn literal() -> impl Strategy<Value = Literal> {
     let piece = prop_oneof![
         "[a-c]{0,3}",

@@ -18,11 +18,11 @@ struct Way {
 }
 
 impl Way {
-    fn reading(&self, index: usize) -> Reading {
+    fn reading(self, index: usize) -> Reading {
         self.readings[index % 2]
     }
 
-    fn matcher(&self, set: &Arc<RuleSet>, context: &Context<'_>) -> Matcher {
+    fn matcher(self, set: &Arc<RuleSet>, context: &Context<'_>) -> Matcher {
         let matcher = Matcher::new(Arc::clone(set), context);
         if self.in_any_order { matcher.in_any_order() } else { matcher }
     }
@@ -68,7 +68,7 @@ pub(super) fn compare(
     }
 
     let text = text_of(lines);
-    for way in &WAYS {
+    for way in WAYS {
         let mut matcher = way.matcher(&set, context);
         let mut from = 0;
         for (index, (line, plain)) in lines.iter().zip(&expected).enumerate() {
@@ -112,7 +112,7 @@ fn plainly(set: &RuleSet, line: &[u8], context: &Context<'_>) -> Result<Vec<Outc
 /// Whether a matcher said what it has to: of a line that is no event, reading all of it, an error; reading no more than
 /// needed, at least nothing else.
 fn agree(
-    way: &Way,
+    way: Way,
     reading: Reading,
     sources: &[RuleSource],
     line: &Line,
