@@ -60,8 +60,8 @@ where
                 Err(_) => {}
             }
             let waiting = |turn: &mut Turn<G>| turn.next != number && !stop.is_stopped();
-            let turn = stop.turn_passed.wait_while(lock(&turn), waiting);
-            let mut turn = turn.unwrap_or_else(PoisonError::into_inner);
+            // Where a piece that was given on made another thread panic, the wait ends before its time.
+            let Ok(mut turn) = stop.turn_passed.wait_while(lock(&turn), waiting) else { return };
             if stop.is_stopped() {
                 return;
             }
@@ -117,7 +117,7 @@ impl<T> Drop for OnPanic<'_, T> {
     }
 }
 
-/// A lock that is poisoned is no matter: whoever panicked stops the others.
+/// A lock, poisoned or not: whoever panicked stops the others.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
