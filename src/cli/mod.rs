@@ -106,7 +106,7 @@ pub enum Output {
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout());
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::run(&args, &mut out),

@@ -1,0 +1,119 @@
+use super::judged::Totals;
+use super::*;
+
+const RULES: &str = "apiVersion: tripline.dev/v1alpha1
+kind: DetectionRule
+metadata: {name: deletes}
+spec:
+  displayName: Deletes
+  riskScore: 21
+  severity: Low
+  query: 'verb: delete'
+  grouping: {by: [user.username]}
+---
+apiVersion: tripline.dev/v1alpha1
+kind: DetectionRule
+metadata: {name: by-mallory}
+spec:
+  displayName: By Mallory
+  riskScore: 21
+  severity: Low
+  query: 'user.username: mallory and requestObject.spec.hostNetwork: true'
+  exceptions: [{name: kept, query: 'verb: patch', reason: known}]
+";
+
+/// A line as the API server writes it, of a request that is decided here.
+fn event(id: usize, verb: &str, user: &str, body: &str) -> String {
+    format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"{id}","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/pods","verb":"{verb}","user":{{"username":"{user}"}},"sourceIPs":["10.0.0.5"],"objectRef":{{"resource":"pods","namespace":"shop","name":"web-0","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":201}},"requestObject":{body},"requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z","stageTimestamp":"2026-01-01T00:00:00.000000Z"}}"#
+    )
+}
+
+/// Lines of all kinds: the events that match are spread over them.
+fn log(lines: usize) -> String {
+    let host = r#"{"spec":{"hostNetwork":true}}"#;
+    let line = |n: usize| match n % 37 {
+        3 => event(n, "delete", "alice", "{}"),
+        7 => event(n, "create", "mallory", host),
+        8 => event(n, "patch", "mallory", host),
+        9 => event(n, "delete", "mallory", host).replace(r#""level":"Request","#, r#""stage":"Panic","#),
+        12 => String::new(),
+        20 => event(n, "get", "bob", "{}").replace("shop/pods\",", "shop/pods\",,"),
+        21 => event(n, "delete", "bob", "{}") + "x",
+        25 => event(n, "delete", "carol", &format!("{{\"text\":\"{}\"}}", "x".repeat(n * 3 % 5000))),
+        n if n % 2 == 0 => event(n, "get", "bob", "{}"),
+        n => event(n, "list", "alice", host),
+    };
+    (0..lines).map(|n| line(n) + "\n").collect()
+}
+
+/// What is printed, and the numbers.
+fn replay(logs: &[PathBuf], limits: Limits, jobs: usize, print_matches: bool) -> (String, Totals) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.yaml");
+    std::fs::write(&path, RULES).unwrap();
+    let loading = load::load(&[path]).unwrap();
+    assert!(!loading.has_errors() && loading.rules.len() == 2);
+    let rules = evaluated(loading.rules);
+    let order = Order {
+        set: Arc::new(rules.set.clone()),
+        rules: &rules,
+        context: Context::default(),
+        reading: Reading::Enough,
+        print_matches,
+    };
+    let (progress, mut out) = (ProgressBar::hidden(), Vec::new());
+    let mut report = Report::new(&order, logs, &progress, &mut out);
+    let jobs = NonZeroUsize::new(jobs).unwrap();
+    judge(&order, Logs::new(logs, &progress, limits), jobs, &mut report).unwrap();
+    let (ledger, totals) = report.into_parts();
+    AlertList::take(&ledger).print(Form::Json, &mut out).unwrap();
+    (String::from_utf8(out).unwrap(), totals)
+}
+
+#[test]
+fn the_result_is_the_same_however_the_logs_are_cut_and_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = ["a.log", "b.log", "c.log"].map(|name| folder.path().join(name));
+    let text = log(2000);
+    for (path, text) in logs.iter().zip([text.as_str(), "", text[..text.len() / 2].trim_end()]) {
+        std::fs::write(path, text).unwrap();
+    }
+    for print_matches in [true, false] {
+        let whole = Limits { chunk: 8 << 20, line: 8 << 20 };
+        let expected = replay(&logs, whole, 1, print_matches);
+        assert!(expected.1.matches > 400 && expected.1.malformed > 200, "{:?}", expected.1);
+        for (chunk, jobs) in [(300, 1), (1000, 2), (4096, 7), (50_000, 2), (1 << 20, 2)] {
+            let found = replay(&logs, Limits { chunk, line: 8 << 20 }, jobs, print_matches);
+            assert_eq!(found.1, expected.1, "{jobs} jobs, chunks of {chunk}");
+            assert!(found.0 == expected.0, "{jobs} jobs, chunks of {chunk}: not the same output");
+        }
+    }
+}
+
+#[test]
+fn a_match_has_its_number_in_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = ["a.log", "b.log"].map(|name| folder.path().join(name));
+    let text = log(1000);
+    for path in &logs {
+        std::fs::write(path, &text).unwrap();
+    }
+    let (out, totals) = replay(&logs, Limits { chunk: 700, line: 2000 }, 3, true);
+    let number = |line: &str| {
+        let found: serde_json::Value = serde_json::from_str(line).unwrap();
+        (found["line"].as_u64().unwrap(), found["auditID"].as_str().unwrap().parse::<u64>().unwrap())
+    };
+    let numbers: Vec<_> = out.lines().filter(|line| line.starts_with("{\"rule")).map(number).collect();
+    assert_eq!(numbers.len() as u64, totals.matches);
+    // An auditID is the number that its line had when it was made, from 0.
+    assert!(numbers.iter().all(|(line, id)| *line == id + 1), "{numbers:?}");
+    let (first, second) = numbers.split_at(numbers.len() / 2);
+    assert_eq!(first, second);
+    assert!(first.is_sorted());
+    let is_malformed = |line: &&str| line.is_empty() || line.ends_with('x') || line.contains(",,");
+    let malformed = text.lines().filter(is_malformed).count() as u64;
+    let too_long = text.lines().filter(|line| line.len() > 2000).count() as u64;
+    assert!(too_long > 0 && totals.malformed == 2 * (malformed + too_long), "{totals:?}");
+    assert_eq!(totals.bytes, 2 * text.len() as u64);
+}
