@@ -56,7 +56,7 @@ fn replay(logs: &[PathBuf], limits: Limits, jobs: usize, print_matches: bool) ->
     assert!(!loading.has_errors() && loading.rules.len() == 2);
     let rules = evaluated(loading.rules);
     let order = Order {
-        set: Arc::new(rules.set.clone()),
+        set: Arc::clone(&rules.set),
         rules: &rules,
         context: Context::default(),
         reading: Reading::Enough,
