@@ -29,7 +29,11 @@ impl Conjunct {
     fn new(plan: Plan) -> Conjunct {
         let mut key = String::new();
         write_key(&plan, &mut key);
-        let slots = slots(&plan);
+        let mut slots = slots(&plan);
+        // No slot tells what the source says.
+        if slots != Slots::NONE && reads_source(&plan) {
+            slots = slots.with(Slot::Rest.into());
+        }
         let reads_body = slots.has(Slot::RequestObject) || slots.has(Slot::ResponseObject);
         let clauses = if reads_body { Clause::all_of(&plan) } else { Vec::new() };
         Conjunct { plan, slots, key, clauses }
@@ -65,6 +69,12 @@ pub(super) fn slots(plan: &Plan) -> Slots {
             field.slots().with(if has_relative(inner) { Slot::Rest.into() } else { Slots::NONE })
         }
     }
+}
+
+fn reads_source(plan: &Plan) -> bool {
+    let mut found = false;
+    plan.fields(&mut |field| found |= field.is_of_source());
+    found
 }
 
 /// Whether the plan holds on an event that has nothing of what it asks for.

@@ -197,6 +197,17 @@ impl Field {
         }
     }
 
+    /// Whether its value comes from the source that the event was read from, and not from the event.
+    pub fn is_of_source(&self) -> bool {
+        match &self.reader {
+            Reader::Ecs(field) => *field == Ecs::Cluster,
+            Reader::AboveEcs => ecs::TABLE
+                .iter()
+                .any(|(name, field)| *field == Ecs::Cluster && below(name, &self.name).is_some()),
+            _ => false,
+        }
+    }
+
     /// The name that ends the key of whatever it leads to, where that is known, and the name above it in a body.
     pub fn last_names(&self) -> Option<(&str, Option<&str>)> {
         let path = match &self.reader {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::rule;
 use crate::detect::{
-    Context, ExceptionSource, Finding, GroupValue, Judgement, MissingBody, Outcome, Part, Rule, RuleSet,
-    RuleSource,
+    Context, ExceptionSource, Finding, GroupValue, Judgement, Matcher, MissingBody, Outcome, Part, Reading,
+    Rule, RuleSet, RuleSource,
 };
 use crate::event::{Event, Stage, Tape};
 use crate::query::Severity;
@@ -234,4 +234,26 @@ kubernetes.audit.objectRef.subresource:"exec""#
     }
     let source = RuleSource { query: second, ..RuleSource::default() };
     assert_eq!(Rule::compile(source).unwrap().1, []);
+}
+
+#[test]
+fn a_matcher_knows_what_is_the_same_for_every_event() {
+    let line = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/","verb":"get","user":{"username":"alice"},"objectRef":{"resource":"pods"},"requestReceivedTimestamp":"2026-03-01T10:00:00.000001Z","stageTimestamp":"2026-03-01T10:00:00.000002Z"}"#;
+    for (query, matches) in [
+        ("not (orchestrator.type:* and objectRef.resource:po*)", false),
+        ("not (orchestrator.type:none and objectRef.resource:po*)", true),
+        ("event.kind:none or verb:get", true),
+        ("event.kind:event and verb:get", true),
+        ("event.kind:none or verb:list", false),
+        ("orchestrator.cluster.name:prod", true),
+        ("orchestrator.cluster.name:dev or verb:list", false),
+        ("orchestrator.cluster.name:prod or verb:list", true),
+        ("not (orchestrator.cluster:* and verb:get)", false),
+        ("orchestrator.cluster.name:dev and verb:get", false),
+    ] {
+        let set = Arc::new(RuleSet::new(vec![Arc::new(rule(query))]));
+        let context = Context { cluster: Some("prod"), omitted_stages: &[] };
+        let mut matcher = Matcher::new(set, &context);
+        assert_eq!(!matcher.judge(line.as_bytes(), Reading::Enough).unwrap().is_empty(), matches, "{query}");
+    }
 }
