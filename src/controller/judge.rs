@@ -164,7 +164,7 @@ impl Judge<'_> {
             Box::new((Arc::clone(&rules), Matcher::new(rules, &context)))
         });
         // The event is one, so this does not fail.
-        for outcome in matcher.judge(line, Reading::Enough).unwrap_or_default() {
+        for outcome in matcher.judge(line, Reading::Whole).unwrap_or_default() {
             self.take(outcome, &event, &context, position, time)?;
         }
         Ok(())
