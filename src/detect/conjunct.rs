@@ -1,10 +1,14 @@
 //! A query taken apart into what must hold together.
 //!
 //! `a and b and not (c or d)` holds where `a`, `b`, `not c` and `not d` do. Each of these is decided on its own, most
-//! of them from one slot of the event, and one that does not hold ends the rule for this event.
+//! of them from one slot of the event, and one that does not hold ends the rule for this event. What is the same on
+//! every event (`event.kind:event`) is decided here, so that no slot has to know of it.
+use super::evaluate::Evaluator;
 use super::literal::Clause;
 use super::plan::Plan;
-use crate::event::{Slot, Slots};
+use super::rule::MissingBody;
+use super::{Context, Verdict};
+use crate::event::{Event, Slot, Slots, Tape};
 
 /// One of the things that must all hold for a query to match.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ impl Conjunct {
     /// Takes a query apart.
     pub(super) fn all_of(plan: &Plan) -> Vec<Conjunct> {
         let mut found = Vec::new();
-        collect(plan, false, &mut found);
+        collect(&without_constants(plan), false, &mut found);
         found
     }
 
@@ -38,6 +42,32 @@ impl Conjunct {
         let clauses = if reads_body { Clause::all_of(&plan) } else { Vec::new() };
         Conjunct { plan, slots, key, clauses }
     }
+}
+
+/// The same plan, with what is the same on every event decided: what remains is told by a slot or by the source.
+fn without_constants(plan: &Plan) -> Plan {
+    let all = |parts: &[Plan]| parts.iter().map(without_constants).collect();
+    match plan {
+        Plan::And(parts) => Plan::And(all(parts)),
+        Plan::Or(parts) => Plan::Or(all(parts)),
+        Plan::Not(inner) => Plan::Not(Box::new(without_constants(inner))),
+        Plan::Leaf(leaf) if slots(plan) == Slots::NONE && !leaf.field.is_of_source() => {
+            if holds_on_empty_event(plan) {
+                Plan::Everything
+            } else {
+                Plan::Not(Box::new(Plan::Everything))
+            }
+        }
+        Plan::Everything | Plan::Leaf(_) | Plan::Nested(..) => plan.clone(),
+    }
+}
+
+fn holds_on_empty_event(plan: &Plan) -> bool {
+    let mut tape = Tape::new();
+    Event::from_object("{}", &mut tape).is_ok_and(|event| {
+        let evaluator = Evaluator::new(&event, &Context::default());
+        evaluator.verdict(plan, &evaluator.look(), MissingBody::Absent) == Verdict::Match
+    })
 }
 
 fn collect(plan: &Plan, negated: bool, found: &mut Vec<Conjunct>) {

@@ -72,7 +72,7 @@ pub(super) struct Index {
     /// The remembered slots that some rule asks something of.
     pub(super) asked: Slots,
     pub(super) late: Vec<LateConjunct>,
-    /// What is the same for every event of a source, and the rule that ends where it does not hold.
+    /// What only the source decides, and the rule that ends where it does not hold.
     pub(super) constants: Vec<(Plan, usize)>,
 }
 

@@ -140,11 +140,7 @@ impl SlotTests {
             Plan::And(parts) => Part::And(parts.iter().map(|part| self.part(slot, part)).collect()),
             Plan::Or(parts) => Part::Or(parts.iter().map(|part| self.part(slot, part)).collect()),
             Plan::Not(inner) => Part::Not(Box::new(self.part(slot, inner))),
-            Plan::Leaf(leaf) if leaf.field.is_of_source() => Part::Open,
-            // What no slot decides is the same on every event.
-            Plan::Leaf(_) | Plan::Nested(..)
-                if ![Slots::from(slot), Slots::NONE].contains(&super::conjunct::slots(plan)) =>
-            {
+            Plan::Leaf(_) | Plan::Nested(..) if super::conjunct::slots(plan) != Slots::from(slot) => {
                 Part::Open
             }
             Plan::Leaf(leaf) => Part::Test(self.leaf(leaf, plan)),

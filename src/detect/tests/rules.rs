@@ -257,3 +257,25 @@ fn a_matcher_knows_what_is_the_same_for_every_event() {
         assert_eq!(!matcher.judge(line.as_bytes(), Reading::Enough).unwrap().is_empty(), matches, "{query}");
     }
 }
+
+#[test]
+fn a_missing_body_leaves_what_holds_without_it() {
+    let line = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/","verb":"get","user":{"username":"alice"},"requestReceivedTimestamp":"2026-03-01T10:00:00.000001Z","stageTimestamp":"2026-03-01T10:00:00.000002Z"}"#;
+    for (query, matches) in [
+        ("event.kind:event or requestObject.spec.hostPID:true", true),
+        ("event.kind:none or requestObject.spec.hostPID:true", false),
+        ("not (event.kind:event and requestObject.spec.hostPID:true)", true),
+        ("not (event.kind:event or requestObject.spec.hostPID:true)", false),
+        ("orchestrator.cluster.name:prod or requestObject.spec.hostPID:true", true),
+    ] {
+        let source = RuleSource {
+            query: query.to_owned(),
+            missing_body: MissingBody::Absent,
+            ..RuleSource::default()
+        };
+        let set = Arc::new(RuleSet::new(vec![Arc::new(Rule::compile(source).unwrap().0)]));
+        let context = Context { cluster: Some("prod"), omitted_stages: &[] };
+        let mut matcher = Matcher::new(set, &context);
+        assert_eq!(!matcher.judge(line.as_bytes(), Reading::Enough).unwrap().is_empty(), matches, "{query}");
+    }
+}
