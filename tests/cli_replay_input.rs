@@ -6,7 +6,7 @@ mod cli;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use cli::{Folder, Run, event, is_plain, rule, tripline};
+use cli::{Folder, Run, event, is_plain, peak, rule, tripline};
 use serde_json::{Value, json};
 
 /// Replays these lines between two good ones and says which lines matched; a good line has its number as auditID.
@@ -192,14 +192,6 @@ fn a_reader_that_goes_away_is_no_error() {
         drop(child.stdout.take());
         assert_eq!(child.wait().expect("the binary ends").code(), Some(0), "{form}");
     }
-}
-
-/// The peak of a process's memory in KiB.
-#[cfg(target_os = "linux")]
-fn peak(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    peak.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@ mod cli;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use cli::{Folder, Run, rule, tripline, tripline_with};
+use cli::{Folder, Run, peak, rule, tripline, tripline_with};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -156,9 +156,7 @@ fn long_lines_take_little_memory() {
         );
         input.write_all((long + "\n").as_bytes()).expect("it reads");
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    let peak = peak(child.id());
     drop(input);
     let output = child.wait_with_output().expect("the binary ends");
     let err = String::from_utf8(output.stderr).expect("UTF-8");

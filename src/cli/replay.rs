@@ -76,7 +76,6 @@ pub(super) fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<O
     // A misspelt name is said now, not when the logs before it are read.
     args.logs.iter().try_for_each(|path| log_file::check(path))?;
     let order = Order {
-        set: Arc::clone(&rules.set),
         rules: &rules,
         context: Context { cluster: args.cluster.as_deref(), omitted_stages: &omitted_stages },
         reading: if args.strict { Reading::Whole } else { Reading::Enough },

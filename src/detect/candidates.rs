@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 
 use super::evaluate::Evaluator;
 use super::index::{Index, LATE, Place, REMEMBERED};
-use super::literal::{Clause, may_hide_text};
+use super::literal::may_hide_text;
 use super::memo::Memo;
 use super::rule::MissingBody;
 use super::{Context, Verdict};
@@ -126,14 +126,7 @@ impl Candidates {
 
     /// The rules that are left, by their number in the index.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
-        self.live.iter().flat_map(|(word, bits)| {
-            let mut rest = *bits;
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
-                rest &= rest - 1;
-                Some(*word as usize * 64 + bit)
-            })
-        })
+        self.live.iter().flat_map(|(word, bits)| rules_in(*word, *bits))
     }
 
     #[inline]
@@ -186,12 +179,9 @@ impl Candidates {
     /// Ends the rules that `keep` says nothing for.
     fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         self.live.retain_mut(|(word, bits)| {
-            let mut rest = *bits;
-            while rest != 0 {
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                if !keep(*word as usize * 64 + bit as usize) {
-                    *bits &= !(1 << bit);
+            for rule in rules_in(*word, *bits) {
+                if !keep(rule) {
+                    *bits &= !(1 << (rule % 64));
                 }
             }
             *bits != 0
@@ -233,11 +223,7 @@ impl Candidates {
     /// Ends the rules that need a body which is not there, or a text which no body holds.
     fn look_for_texts(&mut self, text: &[u8], has_request: bool) {
         let index = Arc::clone(&self.index);
-        let needs_body = |rule: usize| {
-            let mut late = index.rules[rule].late.iter();
-            late.any(|number| !matches!(index.late[*number as usize].place, Place::Late(_)))
-        };
-        if !self.iter().any(needs_body) {
+        if !self.iter().any(|rule| index.rules[rule].needs_event) {
             return;
         }
         let line = &text[..memchr::memchr(b'\n', text).unwrap_or(text.len())];
@@ -258,7 +244,7 @@ impl Candidates {
                 }
                 let known = &mut decided[*number as usize];
                 if known.0 != number_of_event {
-                    let may_hold = late.clauses.iter().all(|clause: &Clause| clause.is_met(line))
+                    let may_hold = late.clauses.iter().all(|clause| clause.is_met(line))
                         || *hidden.get_or_insert_with(|| may_hide_text(line));
                     *known = (number_of_event, may_hold);
                 }
@@ -350,13 +336,18 @@ impl Candidates {
     }
 }
 
+/// The rules whose bits are set in the word of this index.
+fn rules_in(word: u32, mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(word as usize * 64 + bit)
+    })
+}
+
 /// An event that has nothing but this value.
 fn framed<'a>(slot: Slot, value: &[u8], text: &'a mut String, tape: &'a mut Tape) -> Option<Event<'a>> {
-    let (before, after) = slot.frame()?;
-    text.clear();
-    text.push_str(before);
-    text.push_str(std::str::from_utf8(value).ok()?);
-    text.push_str(after);
+    slot.write_alone(std::str::from_utf8(value).ok()?, text);
     Event::from_object(text, tape).ok()
 }
 

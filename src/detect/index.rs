@@ -61,6 +61,8 @@ pub(super) struct Indexed {
     pub(super) rule: usize,
     /// Its conjuncts that no remembered slot decides, by their index.
     pub(super) late: Vec<u32>,
+    /// Whether a conjunct is left that only the whole event decides.
+    pub(super) needs_event: bool,
     pub(super) missing_body: MissingBody,
 }
 
@@ -104,7 +106,9 @@ impl Index {
             }
             // The cheap ones first: they may end the rule.
             late.sort_by_key(|number| index.late[*number as usize].place == Place::Event);
-            index.rules.push(Indexed { rule, late, missing_body: rules[rule].missing_body });
+            let needs_event =
+                late.iter().any(|number| !matches!(index.late[*number as usize].place, Place::Late(_)));
+            index.rules.push(Indexed { rule, late, needs_event, missing_body: rules[rule].missing_body });
         }
         for slot in REMEMBERED {
             if !index.slots[slot as usize].is_empty() {

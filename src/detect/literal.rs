@@ -17,18 +17,7 @@ pub(super) struct Clause(Vec<Finder<'static>>);
 impl Clause {
     /// The clauses that must all be met for the plan to hold; none if it can hold without any text.
     pub(super) fn all_of(plan: &Plan) -> Vec<Clause> {
-        match plan {
-            Plan::Leaf(leaf) if is_in_body(&leaf.field) => of_leaf(leaf),
-            Plan::And(parts) => parts.iter().flat_map(Clause::all_of).collect(),
-            Plan::Or(parts) => of_any(parts, Clause::all_of),
-            // The elements must be there for one of them to satisfy the group.
-            Plan::Nested(field, inner) if is_in_body(field) => {
-                let mut clauses = of_key(field, "\"");
-                clauses.extend(of_inside(inner));
-                clauses
-            }
-            Plan::Everything | Plan::Not(_) | Plan::Leaf(_) | Plan::Nested(..) => Vec::new(),
-        }
+        clauses(plan, false)
     }
 
     /// Whether `body` holds one of the texts.
@@ -41,9 +30,24 @@ impl Clause {
     }
 }
 
+/// Inside a nested group on a body all fields lie in it.
+fn clauses(plan: &Plan, is_inside: bool) -> Vec<Clause> {
+    match plan {
+        Plan::Leaf(leaf) if is_inside || is_in_body(&leaf.field) => of_leaf(leaf),
+        Plan::And(parts) => parts.iter().flat_map(|part| clauses(part, is_inside)).collect(),
+        Plan::Or(parts) => of_any(&parts.iter().map(|part| clauses(part, is_inside)).collect::<Vec<_>>()),
+        // The elements must be there for one of them to satisfy the group.
+        Plan::Nested(field, inner) if is_inside || is_in_body(field) => {
+            let mut found = of_key(field, "\"");
+            found.extend(clauses(inner, true));
+            found
+        }
+        Plan::Everything | Plan::Not(_) | Plan::Leaf(_) | Plan::Nested(..) => Vec::new(),
+    }
+}
+
 /// One of the parts must hold: the n-th clauses of all parts together are one, for as many as every part has.
-fn of_any(parts: &[Plan], of: fn(&Plan) -> Vec<Clause>) -> Vec<Clause> {
-    let all: Vec<Vec<Clause>> = parts.iter().map(of).collect();
+fn of_any(all: &[Vec<Clause>]) -> Vec<Clause> {
     let shared = all.iter().map(Vec::len).min().unwrap_or_default();
     (0..shared)
         .map(|n| {
@@ -53,21 +57,6 @@ fn of_any(parts: &[Plan], of: fn(&Plan) -> Vec<Clause>) -> Vec<Clause> {
             Clause(texts)
         })
         .collect()
-}
-
-/// The clauses of a plan inside a nested group on a body: all its fields lie in it.
-fn of_inside(plan: &Plan) -> Vec<Clause> {
-    match plan {
-        Plan::Leaf(leaf) => of_leaf(leaf),
-        Plan::And(parts) => parts.iter().flat_map(of_inside).collect(),
-        Plan::Or(parts) => of_any(parts, of_inside),
-        Plan::Nested(field, inner) => {
-            let mut clauses = of_key(field, "\"");
-            clauses.extend(of_inside(inner));
-            clauses
-        }
-        Plan::Everything | Plan::Not(_) => Vec::new(),
-    }
 }
 
 /// Whether every value of the field stands in a body.

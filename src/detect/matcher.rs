@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::candidates::Candidates;
 use super::evaluate::Evaluator;
-use super::index::{Index, Place};
 use super::set::{Judgement, Outcome, RuleSet};
 use super::stage::{decides, is_decisive};
 use super::{Context, Verdict};
@@ -29,7 +28,6 @@ pub enum Reading {
 #[derive(Debug)]
 pub struct Matcher {
     rules: Arc<RuleSet>,
-    index: Arc<Index>,
     cluster: Option<String>,
     omitted_stages: Vec<Stage>,
     is_any_order: bool,
@@ -42,11 +40,9 @@ pub struct Matcher {
 impl Matcher {
     /// A matcher for the events of one source.
     pub fn new(rules: Arc<RuleSet>, context: &Context<'_>) -> Matcher {
-        let index = rules.index();
         Matcher {
-            candidates: Candidates::new(Arc::clone(&index), context),
+            candidates: Candidates::new(Arc::clone(rules.index()), context),
             rules,
-            index,
             cluster: context.cluster.map(str::to_owned),
             omitted_stages: context.omitted_stages.to_vec(),
             is_any_order: false,
@@ -139,12 +135,11 @@ impl Matcher {
     }
 
     fn report_left(&mut self, line: &[u8], outline: &Outline) -> Result<(), DecodeError> {
-        let index = &self.index;
+        let index = self.rules.index();
         let rules = self.rules.rules();
         let is_sure = |rule: usize| {
             let indexed = &index.rules[rule];
-            rules[indexed.rule].exceptions.is_empty()
-                && indexed.late.iter().all(|n| matches!(index.late[*n as usize].place, Place::Late(_)))
+            rules[indexed.rule].exceptions.is_empty() && !indexed.needs_event
         };
         let decisive = self.decisive(line, outline);
         if let (Some(decisive), true) =

@@ -53,8 +53,8 @@ impl RuleSet {
         &self.rules
     }
 
-    pub(super) fn index(&self) -> Arc<Index> {
-        Arc::clone(&self.index)
+    pub(super) fn index(&self) -> &Arc<Index> {
+        &self.index
     }
 
     /// Replaces `outcomes` by what the rules make of the event: in their order, without those that do not match, and

@@ -217,12 +217,11 @@ impl Reader<'_> {
         };
         if let Some((length, flow)) = visit.recall(Slot::User, start, text) {
             self.at += length;
-            outline.set(Slot::User, from, self.at);
+            self.found(Slot::User, from, outline);
             return Some(flow);
         }
         self.value()?;
-        outline.set(Slot::User, from, self.at);
-        Some(visit.meet(Slot::User, start, &self.text[from..self.at]))
+        Some(visit.meet(Slot::User, start, self.found(Slot::User, from, outline)))
     }
 
     #[inline]
@@ -234,8 +233,7 @@ impl Reader<'_> {
     ) -> Option<ControlFlow<()>> {
         let from = self.at;
         self.string()?;
-        outline.set(slot, from, self.at);
-        let value = &self.text[from..self.at];
+        let value = self.found(slot, from, outline);
         Some(visit.meet(slot, value, value))
     }
 
@@ -248,16 +246,22 @@ impl Reader<'_> {
     ) -> Option<ControlFlow<()>> {
         let from = self.at;
         self.value()?;
-        outline.set(slot, from, self.at);
-        let value = &self.text[from..self.at];
+        let value = self.found(slot, from, outline);
         Some(visit.meet(slot, value, value))
     }
 
     fn body(&mut self, slot: Slot, outline: &mut Outline) -> Option<()> {
         let from = self.at;
         self.value()?;
-        outline.set(slot, from, self.at);
+        self.found(slot, from, outline);
         Some(())
+    }
+
+    /// The slot's value, which was passed from there on.
+    #[inline]
+    fn found(&self, slot: Slot, from: usize, outline: &mut Outline) -> &[u8] {
+        outline.set(slot, from, self.at);
+        &self.text[from..self.at]
     }
 
     #[inline]

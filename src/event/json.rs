@@ -6,7 +6,7 @@
 //! compare exactly. Nothing here recurses, and the tape keeps its memory from event to event.
 use thiserror::Error;
 
-use super::scan::{StringEnd, number_end, string_end};
+use super::scan::{StringEnd, number_end, string_end, word_end};
 use super::value::{Value, node_text, raw};
 
 /// Nesting that is accepted: Go's decoder stops a body at 10,000, and an event wraps a body in two levels.
@@ -247,10 +247,7 @@ impl Tape {
     }
 
     fn word(&mut self, bytes: &[u8], at: usize, word: &str, kind: Kind) -> Result<usize, JsonError> {
-        let end = at + word.len();
-        if bytes.get(at..end) != Some(word.as_bytes()) {
-            return Err(syntax(at, "a value"));
-        }
+        let end = word_end(bytes, at, word)?;
         self.push(kind, at, end);
         Ok(end)
     }

@@ -1,7 +1,7 @@
 //! Where in a line the values of an event stand, whatever the order of its keys.
 use super::scan::{decode_text, string_end};
 use super::skip::{skip_space, value_end};
-use super::slot::Slot;
+use super::slot::{Slot, Slots};
 
 /// The spans of the values, in bytes from the line's start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +60,7 @@ impl Outline {
 
     /// Reads `objectRef`; a later one replaces all of an earlier one.
     fn object(&mut self, line: &[u8], at: usize, wide: &mut bool) -> Option<usize> {
-        for slot in [Slot::Resource, Slot::Namespace, Slot::Name, Slot::ApiGroup, Slot::Subresource] {
+        for slot in Slots::OBJECT.iter() {
             self.set(slot, 0, 0);
         }
         match line.get(at)? {

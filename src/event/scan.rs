@@ -85,6 +85,13 @@ fn classify(chunk: &[u8; 16]) -> (u32, u32) {
     ((quote | backslash | control).to_bitmask(), bytes.to_bitmask())
 }
 
+/// Index after the word (`true`, `false`, `null`) that begins at `at`.
+#[inline]
+pub(super) fn word_end(bytes: &[u8], at: usize, word: &str) -> Result<usize, JsonError> {
+    let end = at + word.len();
+    if bytes.get(at..end) == Some(word.as_bytes()) { Ok(end) } else { Err(syntax(at, "a value")) }
+}
+
 /// Index after the number that begins at `at`.
 pub(super) fn number_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     let digits = |mut at: usize| {

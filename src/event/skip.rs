@@ -1,6 +1,6 @@
 //! Passing over a JSON value of a line: as strict as reading it, without keeping anything.
 use super::json::{JsonError, MAX_DEPTH, syntax};
-use super::scan::{number_end, string_end};
+use super::scan::{number_end, string_end, word_end};
 
 /// Index after the value that begins at `at`, `depth` levels down. A newline is no white space here: a line has none,
 /// and a value must not reach into the next one. `wide` becomes true where a byte beyond ASCII was passed, which the
@@ -42,9 +42,9 @@ pub(super) fn value_end(
                 }
             }
             Some(b'-' | b'0'..=b'9') => number_end(bytes, at)?,
-            Some(b't') => word(bytes, at, b"true")?,
-            Some(b'f') => word(bytes, at, b"false")?,
-            Some(b'n') => word(bytes, at, b"null")?,
+            Some(b't') => word_end(bytes, at, "true")?,
+            Some(b'f') => word_end(bytes, at, "false")?,
+            Some(b'n') => word_end(bytes, at, "null")?,
             _ => return Err(syntax(at, "a value")),
         };
         loop {
@@ -129,12 +129,6 @@ fn key(bytes: &[u8], at: usize, wide: &mut bool) -> Result<usize, JsonError> {
         return Err(syntax(colon, "`:`"));
     }
     Ok(skip_space(bytes, colon + 1))
-}
-
-#[inline]
-fn word(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, JsonError> {
-    let end = at + word.len();
-    if bytes.get(at..end) == Some(word) { Ok(end) } else { Err(syntax(at, "a value")) }
 }
 
 /// Index after the spaces, tabs and carriage returns at `at`.

@@ -120,27 +120,29 @@ impl Slot {
         }
     }
 
-    /// What stands before and after a slot's value in an event that holds nothing else; `None` where no single value
-    /// is the slot.
-    pub fn frame(self) -> Option<(&'static str, &'static str)> {
+    /// Of a slot inside `objectRef`, the key there.
+    fn object_member(self) -> Option<&'static str> {
         Some(match self {
-            Slot::Level => ("{\"level\":", "}"),
-            Slot::Stage => ("{\"stage\":", "}"),
-            Slot::RequestUri => ("{\"requestURI\":", "}"),
-            Slot::Verb => ("{\"verb\":", "}"),
-            Slot::User => ("{\"user\":", "}"),
-            Slot::ImpersonatedUser => ("{\"impersonatedUser\":", "}"),
-            Slot::SourceIps => ("{\"sourceIPs\":", "}"),
-            Slot::UserAgent => ("{\"userAgent\":", "}"),
-            Slot::Resource => ("{\"objectRef\":{\"resource\":", "}}"),
-            Slot::Namespace => ("{\"objectRef\":{\"namespace\":", "}}"),
-            Slot::Name => ("{\"objectRef\":{\"name\":", "}}"),
-            Slot::ApiGroup => ("{\"objectRef\":{\"apiGroup\":", "}}"),
-            Slot::Subresource => ("{\"objectRef\":{\"subresource\":", "}}"),
-            Slot::Status => ("{\"responseStatus\":", "}"),
-            Slot::Annotations => ("{\"annotations\":", "}"),
-            Slot::RequestObject | Slot::ResponseObject | Slot::Rest => return None,
+            Slot::Resource => "resource",
+            Slot::Namespace => "namespace",
+            Slot::Name => "name",
+            Slot::ApiGroup => "apiGroup",
+            Slot::Subresource => "subresource",
+            _ => return None,
         })
+    }
+
+    /// Writes an event that has nothing but this value in the slot.
+    pub fn write_alone(self, value: &str, event: &mut String) {
+        event.clear();
+        let keys = [Some(self.member()), self.object_member()].into_iter().flatten();
+        for key in keys.clone() {
+            for part in ["{\"", key, "\":"] {
+                event.push_str(part);
+            }
+        }
+        event.push_str(value);
+        keys.for_each(|_| event.push('}'));
     }
 }
 

@@ -112,3 +112,11 @@ pub(crate) fn is_plain(text: &str) -> bool {
         |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().all(|c| (c == '\n' || !c.is_control()) && !reorders(c))
 }
+
+/// The peak of a process's memory in KiB.
+#[cfg(target_os = "linux")]
+pub(crate) fn peak(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    peak.trim().trim_end_matches(" kB").parse().expect("a number")
+}

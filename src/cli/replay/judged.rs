@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api::Mode;
 use crate::cli::log_file::Chunk;
 use crate::controller::LoadedRules;
-use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
+use crate::detect::{Context, Judgement, Matcher, Outcome, Reading};
 
 /// How many malformed lines are shown.
 pub(super) const SHOWN_MALFORMED: usize = 5;
@@ -16,8 +16,6 @@ pub(super) const SHOWN_MALFORMED: usize = 5;
 pub(super) struct Order<'a> {
     /// The rules, with what to do with their matches.
     pub(super) rules: &'a LoadedRules,
-    /// Their set once more, as each thread's matcher holds it.
-    pub(super) set: Arc<RuleSet>,
     /// What surrounds the events.
     pub(super) context: Context<'a>,
     /// How much of a line is read.
@@ -106,7 +104,7 @@ impl<'a> Judged<'a> {
     pub(super) fn new(order: &'a Order<'a>) -> Self {
         Self {
             order,
-            matcher: Matcher::new(Arc::clone(&order.set), &order.context),
+            matcher: Matcher::new(Arc::clone(&order.rules.set), &order.context),
             chunk: Chunk::default(),
             totals: Totals::default(),
             malformed: Vec::new(),

@@ -55,13 +55,7 @@ fn replay(logs: &[PathBuf], limits: Limits, jobs: usize, print_matches: bool) ->
     let loading = load::load(&[path]).unwrap();
     assert!(!loading.has_errors() && loading.rules.len() == 2);
     let rules = evaluated(loading.rules);
-    let order = Order {
-        set: Arc::clone(&rules.set),
-        rules: &rules,
-        context: Context::default(),
-        reading: Reading::Enough,
-        print_matches,
-    };
+    let order = Order { rules: &rules, context: Context::default(), reading: Reading::Enough, print_matches };
     let (progress, mut out) = (ProgressBar::hidden(), Vec::new());
     let mut report = Report::new(&order, logs, &progress, &mut out);
     let jobs = NonZeroUsize::new(jobs).unwrap();
