@@ -8,6 +8,8 @@ mod allocations;
 mod compiling;
 #[path = "table/fastjson.rs"]
 mod fastjson;
+#[path = "table/following.rs"]
+mod following;
 #[path = "table/generate.rs"]
 mod generate;
 #[path = "table/in_memory.rs"]
@@ -35,7 +37,7 @@ use measure::Rounds;
 use report::{Report, Row};
 
 /// The rows in the order of the table.
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 19] = [
     replay::AGAINST_JQ,
     in_memory::AGAINST_SKIPPING,
     in_memory::ONE_RULE,
@@ -49,6 +51,9 @@ const ROWS: [Row; 16] = [
     in_memory::WHOLE,
     replay::PEAK,
     allocations::NO_MATCH,
+    following::HALF,
+    following::MOST,
+    following::SHARE,
     fastjson::AGAINST_FALCO,
     compiling::COMPILE,
     compiling::REPLACE,
@@ -57,6 +62,9 @@ const ROWS: [Row; 16] = [
 fn main() -> Result<()> {
     if let Some(command) = process::asked_for_peak() {
         return process::print_peak(&command);
+    }
+    if let Some((folder, pack)) = following::asked_for() {
+        return following::print_delays(&folder, &pack);
     }
     let megabytes = number("BENCH_SIZE", 512)?;
     let rounds = Rounds { most: number("BENCH_ROUNDS", 7)? };

@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use support::node::{Node, NodeOptions, node_missing};
 use support::{ControlPlane, Options};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +23,8 @@ fn main() -> Result<()> {
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let whole_node = arguments.first().is_some_and(|argument| argument == "--node");
     arguments.drain(..usize::from(whole_node));
-    let folder = arguments.pop().context("usage: control-plane [--node] FOLDER | --can-run-node")?;
+    let usage = "usage: control-plane [--node] FOLDER | --can-run-node";
+    let folder = arguments.pop().context(usage)?;
     if folder == "--can-run-node" {
         if let Some(reason) = node_missing() {
             println!("{reason}");
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         }
         return Ok(());
     }
+    ensure!(arguments.is_empty() && !folder.as_encoded_bytes().starts_with(b"-"), usage);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the servers start, so that no signal finds them without an owner.
     let (mut interrupted, mut terminated) = {

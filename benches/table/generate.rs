@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tripline::api::{self, DetectionRule};
 use tripline::detect::{MissingBody, RuleSource};
 
@@ -32,19 +32,25 @@ fn python(program: &str, out: &Path, options: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The rules of a folder in the order of their names.
-pub(crate) fn rules(pack: &Path) -> Result<Vec<RuleSource>> {
+/// The rules of a folder in the order of their names, as they would be applied.
+pub(crate) fn definitions(pack: &Path) -> Result<Vec<DetectionRule>> {
     let mut files: Vec<PathBuf> = pack.read_dir()?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.sort();
     let rules = files.iter().map(|file| {
         let text = std::fs::read_to_string(file)?;
-        let rule: DetectionRule =
-            serde_saphyr::from_str(&text).with_context(|| file.display().to_string())?;
-        let Some(name) = rule.metadata.name else { bail!("{} has no name", file.display()) };
+        serde_saphyr::from_str(&text).with_context(|| file.display().to_string())
+    });
+    rules.collect()
+}
+
+/// What of them is judged by.
+pub(crate) fn rules(pack: &Path) -> Result<Vec<RuleSource>> {
+    let rules = definitions(pack)?.into_iter().map(|rule| {
         let missing_body = match rule.spec.missing_body {
             api::MissingBody::Unknown => MissingBody::Unknown,
             api::MissingBody::Absent => MissingBody::Absent,
         };
+        let name = rule.metadata.name.context("a rule has no name")?;
         Ok(RuleSource { name, query: rule.spec.query, missing_body, ..RuleSource::default() })
     });
     rules.collect()

@@ -46,6 +46,11 @@ pub(crate) fn of_thread<T>(work: impl FnOnce() -> T) -> Result<(Duration, T)> {
     Ok((cpu(UsageWho::RUSAGE_THREAD)?.saturating_sub(before), result))
 }
 
+/// The CPU time that this process has had, user and system.
+pub(crate) fn of_process() -> Result<Duration> {
+    cpu(UsageWho::RUSAGE_SELF)
+}
+
 /// The CPU time, user and system, of the child processes that `work` starts and waits for.
 pub(crate) fn of_children<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
     let before = cpu(UsageWho::RUSAGE_CHILDREN)?;

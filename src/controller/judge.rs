@@ -1,5 +1,6 @@
 //! Judges the lines of a batch and tallies what they came to.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
-use crate::event::{Event, Tape};
+use crate::event::{Event, NotPlain, Outline, Slot, Stage, Tape};
 use crate::source::Position;
 use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels};
 
@@ -127,30 +128,6 @@ impl Judge<'_> {
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
         let Workspace { tape, matcher, malformed_shown } = work;
-        // The line is read whole, so that one which is no event is always found out.
-        let event = match Event::decode(line, tape) {
-            Ok(event) => event,
-            Err(why) => {
-                if *malformed_shown < SHOWN_MALFORMED {
-                    *malformed_shown += 1;
-                    let (source, offset) = (&self.settings.name, position.offset);
-                    warn!(source, offset, length = line.len(), %why, "a line is no audit event");
-                }
-                self.count_malformed(why.category(), 1);
-                return Ok(());
-            }
-        };
-        let time = event.stage_time().or_else(|| event.request_received_time());
-        if self.not_before.is_some_and(|start| time.is_some_and(|time| time < start)) {
-            return Ok(());
-        }
-        self.note(&event, time);
-        if let Some(why) = self.around.ignored.ignores(&event) {
-            self.tally.ignored += 1;
-            let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
-            self.metrics().ignored_events.get_or_create(&labels).inc();
-            return Ok(());
-        }
         let context = Context {
             cluster: self.settings.cluster.as_deref(),
             omitted_stages: &self.settings.omitted_stages,
@@ -163,22 +140,63 @@ impl Judge<'_> {
             let rules = Arc::clone(&self.rules.set);
             Box::new((Arc::clone(&rules), Matcher::new(rules, &context)))
         });
-        // The event is one, so this does not fail.
-        for outcome in matcher.judge(line, Reading::Whole).unwrap_or_default() {
-            self.take(outcome, &event, &context, position, time)?;
+        // The line is read whole, so that one which is no event is always found out.
+        let outcomes = match matcher.judge(line, Reading::Whole) {
+            Ok(outcomes) => outcomes.to_vec(),
+            Err(why) => {
+                if *malformed_shown < SHOWN_MALFORMED {
+                    *malformed_shown += 1;
+                    let (source, offset) = (&self.settings.name, position.offset);
+                    warn!(source, offset, length = line.len(), %why, "a line is no audit event");
+                }
+                self.count_malformed(why.category(), 1);
+                return Ok(());
+            }
+        };
+        // Most events are no rule's concern, and what is noted of them stands in few places.
+        if outcomes.is_empty()
+            && let Some(outline) = matcher.outline()
+            && !outline.value(Slot::User, line).is_some_and(|user| self.around.ignored.may_ignore(user))
+            && let Ok(noted) = Noted::in_line(line, outline)
+        {
+            if !self.is_too_old(&noted) {
+                self.note(&noted);
+            }
+            return Ok(());
+        }
+        // It is one, so this does not fail.
+        let Ok(event) = Event::decode(line, tape) else { return Ok(()) };
+        let noted = Noted::of(&event);
+        if self.is_too_old(&noted) {
+            return Ok(());
+        }
+        self.note(&noted);
+        if let Some(why) = self.around.ignored.ignores(&event) {
+            self.tally.ignored += 1;
+            let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
+            self.metrics().ignored_events.get_or_create(&labels).inc();
+            return Ok(());
+        }
+        for outcome in &outcomes {
+            self.take(outcome, &event, &context, position, noted.time)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, event: &Event<'_>, time: Option<Timestamp>) {
+    fn is_too_old(&self, noted: &Noted<'_>) -> bool {
+        self.not_before.is_some_and(|start| noted.time.is_some_and(|time| time < start))
+    }
+
+    fn note(&mut self, noted: &Noted<'_>) {
         self.tally.events += 1;
         self.events.inc();
-        self.tally.last_event_time = self.tally.last_event_time.max(time);
+        self.tally.last_event_time = self.tally.last_event_time.max(noted.time);
         // Both are among few known words, or the client's nonsense, which is not worth keeping.
-        if let Some(level) = event.level().filter(|l| !self.tally.levels.contains(&**l) && is_level(l)) {
-            self.tally.levels.insert(level.into_owned());
+        if let Some(level) = noted.level.as_deref().filter(|l| !self.tally.levels.contains(*l) && is_level(l))
+        {
+            self.tally.levels.insert(level.to_owned());
         }
-        if let Some(stage) = event.stage().filter(|s| !self.tally.stages.contains(s.as_str())) {
+        if let Some(stage) = noted.stage.filter(|stage| !self.tally.stages.contains(stage.as_str())) {
             self.tally.stages.insert(stage.as_str().to_owned());
         }
     }
@@ -233,6 +251,32 @@ impl Judge<'_> {
         metrics.suppressed.get_or_create(&labels).inc_by(counts.suppressed.unsigned_abs());
         metrics.undecidable.get_or_create(&labels).inc_by(counts.undecidable.unsigned_abs());
         self.tally.rules.entry(facts.uid.clone()).or_default().add(counts);
+    }
+}
+
+/// What is noted of every event.
+struct Noted<'a> {
+    /// Its own time.
+    time: Option<Timestamp>,
+    level: Option<Cow<'a, str>>,
+    stage: Option<Stage>,
+}
+
+impl<'a> Noted<'a> {
+    fn of(event: &Event<'a>) -> Noted<'a> {
+        let time = event.stage_time().or_else(|| event.request_received_time());
+        Noted { time, level: event.level(), stage: event.stage() }
+    }
+
+    /// The same without reading the event, where its values are spelt as usual.
+    fn in_line(line: &'a [u8], outline: &Outline) -> Result<Noted<'a>, NotPlain> {
+        let time = |slot| Ok(outline.text(slot, line)?.and_then(|time| time.parse().ok()));
+        let time = match time(Slot::StageTime)? {
+            Some(time) => Some(time),
+            None => time(Slot::ReceivedTime)?,
+        };
+        let stage = outline.text(Slot::Stage, line)?.and_then(Stage::from_name);
+        Ok(Noted { time, level: outline.text(Slot::Level, line)?.map(Cow::Borrowed), stage })
     }
 }
 

@@ -4,6 +4,8 @@
 //! be in the log in turn. Only what Tripline itself does is passed over: whoever uses its account for anything else is
 //! judged.
 
+use memchr::memmem;
+
 use crate::event::Event;
 
 /// What a process of Tripline's asks of the API server: API group, resource with its subresource, and the verbs.
@@ -51,6 +53,17 @@ pub struct IgnoredUsers {
 }
 
 impl IgnoredUsers {
+    /// Whether [`ignores`](Self::ignores) may say so of an event whose `user` is spelt like this. To tell those of
+    /// anybody else takes no reading.
+    pub fn may_ignore(&self, user: &[u8]) -> bool {
+        let Some(rest) = user.strip_prefix(b"{\"username\":\"") else { return true };
+        // Another key of that name would count instead.
+        let is_plain = memchr::memchr(b'\\', rest).is_none() && memmem::find(rest, b"username\"").is_none();
+        let is_it =
+            |name: &String| rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.starts_with(b"\""));
+        !is_plain || self.users.iter().chain(&self.own_accounts).any(is_it)
+    }
+
     /// Whether and why no rule is asked about `event`.
     pub fn ignores(&self, event: &Event<'_>) -> Option<Ignored> {
         let username = event.user()?.username()?;

@@ -77,8 +77,9 @@ impl Reading {
             }
         };
         let file = FileSource::new(root, path.clone(), start_at, Timestamp::now(), resume);
-        let thread =
-            ReaderThread::start(settings, self.around.clone(), file, Wakeup::new(folder), report.clone())?;
+        let wakeup = Wakeup::new(folder)
+            .map_err(|error| Trouble::unreadable(format!("nothing can wake its reader: {error}")))?;
+        let thread = ReaderThread::start(settings, self.around.clone(), file, wakeup, report.clone())?;
         info!(source = name, path, "reading");
         Ok(thread)
     }

@@ -4,6 +4,7 @@
 //! of them from one slot of the event, and one that does not hold ends the rule for this event. What is the same on
 //! every event (`event.kind:event`) is decided here, so that no slot has to know of it.
 use super::evaluate::Evaluator;
+use super::index::is_told_apart;
 use super::literal::Clause;
 use super::plan::Plan;
 use super::rule::MissingBody;
@@ -41,6 +42,16 @@ impl Conjunct {
         let reads_body = slots.has(Slot::RequestObject) || slots.has(Slot::ResponseObject);
         let clauses = if reads_body { Clause::all_of(&plan) } else { Vec::new() };
         Conjunct { plan, slots, key, clauses }
+    }
+}
+
+impl Conjunct {
+    /// Whether it is told before the event is read whole, on most events that it does not hold on: from one place that
+    /// is looked at anyhow, from the absence of a text, or without looking.
+    pub(super) fn is_told_early(&self) -> bool {
+        self.slots == Slots::NONE
+            || self.slots.single().is_some_and(is_told_apart)
+            || !self.clauses.is_empty()
     }
 }
 

@@ -31,6 +31,11 @@ pub(super) const REMEMBERED: [Slot; 13] = [
 /// Slots whose values hardly ever come back: they are looked at for rules that nothing else has ended.
 pub(super) const LATE: [Slot; 2] = [Slot::RequestUri, Slot::Name];
 
+/// Whether a condition on this slot alone is decided before the event is read whole.
+pub(super) fn is_told_apart(slot: Slot) -> bool {
+    REMEMBERED.contains(&slot) || LATE.contains(&slot)
+}
+
 /// A conjunct that is not decided by a remembered slot, once for all rules that have it.
 #[derive(Debug)]
 pub(super) struct LateConjunct {

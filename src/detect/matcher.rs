@@ -32,6 +32,8 @@ pub struct Matcher {
     omitted_stages: Vec<Stage>,
     is_any_order: bool,
     candidates: Candidates,
+    outline: Outline,
+    has_outline: bool,
     tape: Tape,
     verdicts: Vec<Option<Verdict>>,
     outcomes: Vec<Outcome>,
@@ -46,6 +48,8 @@ impl Matcher {
             cluster: context.cluster.map(str::to_owned),
             omitted_stages: context.omitted_stages.to_vec(),
             is_any_order: false,
+            outline: Outline::default(),
+            has_outline: false,
             tape: Tape::new(),
             verdicts: Vec::new(),
             outcomes: Vec::new(),
@@ -66,6 +70,12 @@ impl Matcher {
         self.judge_next(line, 0, reading).1
     }
 
+    /// Where the values stand in the line that was judged last, if it was read to its end; `None` also for one that is
+    /// an event in an unusual way.
+    pub fn outline(&self) -> Option<&Outline> {
+        self.has_outline.then_some(&self.outline)
+    }
+
     /// The same for the line that begins at `from` in a text of many lines; answers also where the next one begins.
     pub fn judge_next(
         &mut self,
@@ -74,12 +84,11 @@ impl Matcher {
         reading: Reading,
     ) -> (usize, Result<&[Outcome], DecodeError>) {
         let text = &text[from..];
-        let mut outline = Outline::default();
         let line_end = |at: usize| memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |n| at + n);
         let next = |end: usize| from + (end + 1).min(text.len());
-        match self.begin_canonical(text, reading, &mut outline) {
+        match self.begin_canonical(text, reading) {
             Reached::End(end) => {
-                let reported = self.report(&text[..end], &outline);
+                let reported = self.report(&text[..end]);
                 (next(end), reported.map(|()| self.outcomes.as_slice()))
             }
             Reached::Stopped(at) => {
@@ -98,27 +107,33 @@ impl Matcher {
 
     /// Reads a line as the API server writes it, until no rule is left.
     #[inline]
-    fn begin_canonical(&mut self, text: &[u8], reading: Reading, outline: &mut Outline) -> Reached {
+    fn begin_canonical(&mut self, text: &[u8], reading: Reading) -> Reached {
         self.outcomes.clear();
+        self.has_outline = false;
         if self.is_any_order {
             return Reached::Unlike;
         }
         // Spans are kept in 32 bits, and a longer line is refused anyway.
         let text = &text[..text.len().min(u32::MAX as usize)];
         self.candidates.begin(reading == Reading::Whole);
-        match read_canonical(text, outline, &mut self.candidates) {
+        match read_canonical(text, &mut self.outline, &mut self.candidates) {
             Reached::Stopped(_) if self.candidates.is_broken() => Reached::Unlike,
-            reached => reached,
+            reached => {
+                self.has_outline = matches!(reached, Reached::End(_));
+                reached
+            }
         }
     }
 
     fn judge_any_order(&mut self, line: &[u8]) -> Result<&[Outcome], DecodeError> {
         self.outcomes.clear();
         if let Some(outline) = Outline::read(line) {
+            self.outline = outline;
             self.candidates.begin(false);
-            self.candidates.visit_outline(line, &outline);
+            self.candidates.visit_outline(line, &self.outline);
             if !self.candidates.is_broken() {
-                self.report(line, &outline)?;
+                self.has_outline = true;
+                self.report(line)?;
                 return Ok(&self.outcomes);
             }
         }
@@ -130,18 +145,18 @@ impl Matcher {
 
     /// Says what the rules that are left make of a line that was read to its end.
     #[inline]
-    fn report(&mut self, line: &[u8], outline: &Outline) -> Result<(), DecodeError> {
-        if self.candidates.is_empty() { Ok(()) } else { self.report_left(line, outline) }
+    fn report(&mut self, line: &[u8]) -> Result<(), DecodeError> {
+        if self.candidates.is_empty() { Ok(()) } else { self.report_left(line) }
     }
 
-    fn report_left(&mut self, line: &[u8], outline: &Outline) -> Result<(), DecodeError> {
+    fn report_left(&mut self, line: &[u8]) -> Result<(), DecodeError> {
         let index = self.rules.index();
         let rules = self.rules.rules();
         let is_sure = |rule: usize| {
             let indexed = &index.rules[rule];
             rules[indexed.rule].exceptions.is_empty() && !indexed.needs_event
         };
-        let decisive = self.decisive(line, outline);
+        let decisive = self.decisive(line);
         if let (Some(decisive), true) =
             (decisive, !self.candidates.may_be_early() && self.candidates.iter().all(is_sure))
         {
@@ -182,14 +197,9 @@ impl Matcher {
     }
 
     /// Whether a match on this event is a detection, as [`is_decisive`] says, where a few values tell it.
-    fn decisive(&self, line: &[u8], outline: &Outline) -> Option<bool> {
-        let text = |slot| match outline.value(slot, line) {
-            None | Some(b"null") => Some(None),
-            Some([b'"', text @ .., b'"']) if !text.contains(&b'\\') => {
-                std::str::from_utf8(text).ok().map(Some)
-            }
-            Some(_) => None,
-        };
+    fn decisive(&self, line: &[u8]) -> Option<bool> {
+        let outline = &self.outline;
+        let text = |slot| outline.text(slot, line).ok();
         let stage = Stage::from_name(text(Slot::Stage)??)?;
         let status = outline.value(Slot::Status, line).unwrap_or_default();
         // Who was not authenticated, or how else a status spells it, is for the whole event to say.

@@ -100,26 +100,21 @@ impl Memo {
 }
 
 /// Whether two texts are equal. Not every C library's `memcmp` looks at more than a byte at a time, and calling one is
-/// what most of these comparisons would cost.
+/// what most of these comparisons would cost; arrays are compared without.
 #[inline]
 fn is_same(a: &[u8], b: &[u8]) -> bool {
-    fn differ<const N: usize>(a: Option<&[u8; N]>, b: Option<&[u8; N]>) -> bool {
-        let (Some(a), Some(b)) = (a, b) else { return true };
-        a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) != 0
-    }
     if a.len() != b.len() {
         return false;
     }
     match a.len() {
         32.. => {
-            let chunks = a.as_chunks::<32>().0.iter().zip(b.as_chunks::<32>().0);
-            let mut differing = chunks.filter(|(a, b)| differ(Some(*a), Some(*b)));
-            differing.next().is_none() && !differ::<32>(a.last_chunk(), b.last_chunk())
+            a.as_chunks::<32>().0.iter().zip(b.as_chunks::<32>().0).all(|(a, b)| a == b)
+                && a.last_chunk::<32>() == b.last_chunk::<32>()
         }
         16.. => {
-            !differ::<16>(a.first_chunk(), b.first_chunk()) && !differ::<16>(a.last_chunk(), b.last_chunk())
+            a.first_chunk::<16>() == b.first_chunk::<16>() && a.last_chunk::<16>() == b.last_chunk::<16>()
         }
-        8.. => !differ::<8>(a.first_chunk(), b.first_chunk()) && !differ::<8>(a.last_chunk(), b.last_chunk()),
+        8.. => a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>(),
         _ => a.iter().zip(b).all(|(a, b)| a == b),
     }
 }

@@ -5,7 +5,7 @@ use super::Context;
 use super::conjunct::Conjunct;
 use super::lint;
 use super::plan::Plan;
-use crate::event::{Event, Field, Look};
+use crate::event::{Event, Field, Look, Slots};
 use crate::query::{Diagnostic, Severity, parse, shown};
 
 /// What a body that was never logged counts as.
@@ -130,6 +130,8 @@ impl Rule {
             Some(query) if !is_broken => {
                 let names_stage = query.names_stage();
                 let conjuncts = Conjunct::all_of(&query);
+                let costly = costly(&source.query, &conjuncts, &findings);
+                findings.extend(costly);
                 let RuleSource { name, uid, generation, missing_body, .. } = source;
                 let rule = Rule {
                     name,
@@ -188,6 +190,19 @@ impl Rule {
         };
         self.group_by.iter().map(value).collect()
     }
+}
+
+/// A remark on a query that nothing decides but the whole event. Where another remark may be its reason it is left out,
+/// unless any place may hold what is asked for.
+fn costly(text: &str, conjuncts: &[Conjunct], findings: &[Finding]) -> Option<Finding> {
+    let is_costly = !conjuncts.is_empty() && !conjuncts.iter().any(Conjunct::is_told_early);
+    let is_alone = !findings.iter().any(|finding| finding.part == Part::Query);
+    let reads_all = || conjuncts.iter().any(|conjunct| conjunct.slots == Slots::ALL);
+    (is_costly && (is_alone || reads_all())).then(|| {
+        let message = "every event is read whole for this rule: no one field decides against it";
+        let help = "join a condition on one field, such as `verb` or `objectRef.resource`, with `and`";
+        Finding { part: Part::Query, diagnostic: Diagnostic::warning(0..text.len(), message).help(help) }
+    })
 }
 
 fn compile_query(text: &str, part: &Part, findings: &mut Vec<Finding>) -> Option<Plan> {

@@ -149,9 +149,9 @@ impl Reader<'_> {
             self.body(Slot::ResponseObject, outline)?;
         }
         self.take(RECEIVED_TIME)?;
-        self.string()?;
+        self.time(Slot::ReceivedTime, outline)?;
         self.take(b",\"stageTimestamp\":")?;
-        self.string()?;
+        self.time(Slot::StageTime, outline)?;
         let has_annotations = self.take(b",\"annotations\":").is_some();
         if has_annotations {
             go_on!(self.value_of(Slot::Annotations, outline, visit)?);
@@ -253,6 +253,13 @@ impl Reader<'_> {
     fn body(&mut self, slot: Slot, outline: &mut Outline) -> Option<()> {
         let from = self.at;
         self.value()?;
+        self.found(slot, from, outline);
+        Some(())
+    }
+
+    fn time(&mut self, slot: Slot, outline: &mut Outline) -> Option<()> {
+        let from = self.at;
+        self.string()?;
         self.found(slot, from, outline);
         Some(())
     }

@@ -30,7 +30,7 @@ pub use field::{Field, FieldError, Look};
 pub use glob::Glob;
 pub use json::{JsonError, Kind, MAX_DEPTH, Tape};
 pub use logged::Parts;
-pub use outline::Outline;
+pub use outline::{NotPlain, Outline};
 pub use scalar::{Scalar, Type};
 pub use schema::{is_known, is_numeric, nearest};
 pub use slot::{Slot, Slots};

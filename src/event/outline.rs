@@ -9,6 +9,10 @@ pub struct Outline {
     spans: [(u32, u32); Slot::COUNT],
 }
 
+/// A value is no string, or one with escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotPlain;
+
 impl Outline {
     /// The slot's value as the line spells it; `None` where the line has none.
     #[inline]
@@ -16,6 +20,20 @@ impl Outline {
         match self.spans[slot as usize] {
             (0, 0) => None,
             (start, end) => line.get(start as usize..end as usize),
+        }
+    }
+
+    /// The slot's text, of a slot that holds one; nothing where it is missing or null.
+    ///
+    /// # Errors
+    /// Where it is not spelt plainly, so that it takes reading the event.
+    pub fn text<'t>(&self, slot: Slot, line: &'t [u8]) -> Result<Option<&'t str>, NotPlain> {
+        match self.value(slot, line) {
+            None | Some(b"null") => Ok(None),
+            Some([b'"', text @ .., b'"']) if !text.contains(&b'\\') => {
+                std::str::from_utf8(text).map(Some).map_err(|_| NotPlain)
+            }
+            Some(_) => Err(NotPlain),
         }
     }
 

@@ -39,7 +39,11 @@ pub enum Slot {
     RequestObject,
     /// `responseObject`
     ResponseObject,
-    /// Everything else: the remaining members of `objectRef`, the timestamps, unknown members.
+    /// `requestReceivedTimestamp`
+    ReceivedTime,
+    /// `stageTimestamp`
+    StageTime,
+    /// Everything else: the remaining members of `objectRef`, unknown members.
     Rest,
 }
 
@@ -66,6 +70,8 @@ impl Slot {
         Slot::Annotations,
         Slot::RequestObject,
         Slot::ResponseObject,
+        Slot::ReceivedTime,
+        Slot::StageTime,
         Slot::Rest,
     ];
 
@@ -84,6 +90,8 @@ impl Slot {
             b"annotations" => Slot::Annotations,
             b"requestObject" => Slot::RequestObject,
             b"responseObject" => Slot::ResponseObject,
+            b"requestReceivedTimestamp" => Slot::ReceivedTime,
+            b"stageTimestamp" => Slot::StageTime,
             _ => Slot::Rest,
         }
     }
@@ -116,6 +124,8 @@ impl Slot {
             Slot::Annotations => "annotations",
             Slot::RequestObject => "requestObject",
             Slot::ResponseObject => "responseObject",
+            Slot::ReceivedTime => "requestReceivedTimestamp",
+            Slot::StageTime => "stageTimestamp",
             Slot::Rest => "",
         }
     }

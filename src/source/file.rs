@@ -111,6 +111,10 @@ impl FileSource {
         };
         let mut batch = Batch::empty();
         batch.skipped_long_lines = mem::take(&mut self.skipped);
+        if let State::Reading(tail) = &self.state {
+            let is_at_end = tail.lines.is_at_end() && !tail.lines.has_lines();
+            batch.unfinished = is_at_end.then(|| tail.lines.read() - tail.lines.done());
+        }
         match turn {
             Turn::Idle | Turn::Again => batch.idle = batch.skipped_long_lines == 0,
             Turn::Identified => batch.identified_new_file = true,

@@ -40,6 +40,8 @@ pub(super) struct LineBuffer {
     handed_out: usize,
     done: u64,
     read: u64,
+    /// Whether the file ended there when it was read last.
+    at_end: bool,
     /// The bytes before `done`.
     before: Vec<u8>,
     skipping: bool,
@@ -74,6 +76,7 @@ impl LineBuffer {
             handed_out: 0,
             done: offset,
             read: offset,
+            at_end: false,
             before,
             skipping: false,
             skipped: 0,
@@ -92,6 +95,11 @@ impl LineBuffer {
         self.read
     }
 
+    /// Whether the file ended at [`read`](Self::read) when it was read last.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at_end
+    }
+
     pub(super) fn max_line(&self) -> usize {
         self.max_line
     }
@@ -106,7 +114,10 @@ impl LineBuffer {
         self.forget();
         while self.ready == 0 {
             self.make_room();
-            let count = read_at(file, &mut self.bytes[self.end..], self.read)?;
+            let room = &mut self.bytes[self.end..];
+            let wanted = room.len();
+            let count = read_at(file, room, self.read)?;
+            self.at_end = count < wanted;
             if count == 0 {
                 return Ok(Filled::End);
             }
@@ -224,6 +235,7 @@ pub struct Batch<'a> {
     pub(super) skipped_long_lines: u64,
     pub(super) gap: Option<Gap>,
     pub(super) idle: bool,
+    pub(super) unfinished: Option<u64>,
 }
 
 impl<'a> Batch<'a> {
@@ -235,6 +247,7 @@ impl<'a> Batch<'a> {
             skipped_long_lines: 0,
             gap: None,
             idle: false,
+            unfinished: None,
         }
     }
 
@@ -256,6 +269,12 @@ impl<'a> Batch<'a> {
     /// Whether nothing is new, so that the next read is worth a wait.
     pub fn is_idle(&self) -> bool {
         self.idle
+    }
+
+    /// The bytes after the last whole line, if the file ended with them when it was read. Whether another one follows
+    /// is for the next read to find out, which is worth a short wait.
+    pub fn unfinished(&self) -> Option<u64> {
+        self.unfinished
     }
 
     /// Whether reading goes on in a file or a stream that no checkpoint names yet. Such a batch has no lines; the

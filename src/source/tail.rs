@@ -78,7 +78,7 @@ impl Tail {
                 }
                 filled = self.lines.fill(&self.open.file).map_err(failed)?;
             }
-            self.paused = filled == Filled::End;
+            self.paused = self.lines.is_at_end();
             if filled == Filled::End {
                 self.lines.close_last_line();
             }

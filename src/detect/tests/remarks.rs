@@ -35,7 +35,8 @@ fn good_rules_pass_in_silence() {
         "responseStatus.details.kind:x and orchestrator.cluster.name:x and event.outcome:failure",
         "podSpec.allContainers:{ image:x and securityContext.privileged:true }",
         "annotations.authorization.k8s.io/decision:allow",
-        "*.image:x",
+        "verb:create and *.image:x",
+        "requestObject.spec.hostPID:true or requestObject.spec.hostIPC:true",
         "objectRef.resource:pods and not objectRef.subresource:token",
     ] {
         assert_eq!(remarks(query), [] as [String; 0], "{query}");
@@ -164,10 +165,6 @@ fn texts_that_parse_otherwise_than_meant() {
         "`create and` is one value: nothing follows its `and`; remove `and`, or put the value in double quotes",
     );
     says(
-        "verb:create or delete",
-        "`delete` has no field: any field of the event may have it; write `verb:(create or delete)`",
-    );
-    says(
         "user.name:create # note",
         "`create # note` is one value: KQL has no comments; put notes into the rule's description",
     );
@@ -180,15 +177,33 @@ fn texts_that_parse_otherwise_than_meant() {
         "expected `and`, `or` or the end of the query; a colon in a value is written `\\:`, as in `http\\:…`, or in double quotes; two conditions are joined by `and`",
     );
     assert!(remarks("requestURI:/x#y and user.name:a//b").is_empty());
-    says(
-        "something",
-        "`something` has no field: any field of the event may have it; name the field: `field:value`",
-    );
     says("user.name > a*", "a range takes a plain value: with a wildcard it matches nothing");
     says(
         "event.ingested > now-1d",
         "`event.ingested` is when a log was read, which tells nothing of the event; use `@timestamp`, the time of the event",
     );
+}
+
+#[test]
+fn what_makes_every_event_be_read_whole() {
+    const COSTLY: &str = "every event is read whole for this rule: no one field decides against it; \
+        join a condition on one field, such as `verb` or `objectRef.resource`, with `and`";
+    let no_field = "has no field: any field of the event may have it";
+    assert_eq!(
+        remarks("verb:create or delete"),
+        [&format!("`delete` {no_field}; write `verb:(create or delete)`"), COSTLY]
+    );
+    assert_eq!(
+        remarks("something"),
+        [&format!("`something` {no_field}; name the field: `field:value`"), COSTLY]
+    );
+    says(
+        "verb:create and something",
+        &format!("`something` {no_field}; write `verb:(create and something)`"),
+    );
+    says("*.image:x", COSTLY);
+    says("user.name:x or userAgent:y", COSTLY);
+    says("not requestObject.spec.hostPID:true", COSTLY);
 }
 
 #[test]
