@@ -3,6 +3,7 @@
 //! A file is left only when it is complete (see [`Tail`]). The next one is the oldest that was rotated later, else
 //! the live one; it continues the stream at base + size of the one before. Where that cannot be shown, the stream
 //! ends with a [`Gap`] and a new one begins.
+use std::io;
 use std::iter;
 use std::mem;
 use std::ops::Range;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::contents::is_damage;
 use super::error::SourceError;
 use super::gap::{Gap, GapReason};
 use super::lines::{Batch, Limits};
@@ -160,19 +162,22 @@ impl FileSource {
         })
     }
 
-    /// How many bytes are written and not yet handed out. `None` while no file is being read. Looks at the disk.
+    /// How many bytes are written and not yet handed out, compressed files as they are on disk. `None` while no file is
+    /// being read. Looks at the disk.
     pub fn lag_bytes(&self) -> Option<u64> {
         let (State::Reading(tail), Some(files)) = (&self.state, &self.files) else {
             return None;
         };
-        let behind = tail.open.size().ok()?.saturating_sub(tail.lines.done());
+        // A compressed file does not say how long it is.
+        let size = tail.open.contents.size().ok()?.unwrap_or_default();
+        let behind = size.saturating_sub(tail.lines.done());
         if tail.open.is_at(files.stat_live().ok()?) {
             return Some(behind);
         }
         let look = files.settled_look().ok()??;
-        let live = look.live.as_ref().map_or(Ok(0), OpenFile::size).ok()?;
+        let live = look.live.as_ref().and_then(|open| open.contents.size().ok()?).unwrap_or_default();
         let newer = look.newer_than(tail.own_stamp(&look).or(tail.place.after.as_ref()));
-        let rotated: u64 = newer.iter().filter_map(|file| file.plain).map(|plain| plain.size).sum();
+        let rotated: u64 = newer.iter().map(|file| file.size).sum();
         Some(behind + live + rotated)
     }
 
@@ -215,6 +220,10 @@ impl FileSource {
                         let after = at(tail.lines.read());
                         self.gap(files, after, GapReason::Deleted, past)
                     }
+                    TailTurn::Damaged(past) => {
+                        let after = at(tail.lines.done());
+                        self.gap(files, after, GapReason::Damaged, past)
+                    }
                     TailTurn::Left(place) => {
                         self.state = State::Between(place);
                         Ok(Turn::Again)
@@ -231,10 +240,9 @@ impl FileSource {
         };
         let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned() };
         if start_at != StartAt::End {
-            // Nothing was promised yet, so what is compressed already or older than wanted is no gap.
             let wanted = self.not_before.map(Stamp::at);
-            let left_out = |file: &&Rotated| file.plain.is_none() || Some(&file.stamp) < wanted.as_ref();
-            let after = look.rotated.iter().rfind(left_out).map(|file| file.stamp.clone());
+            let is_older = |file: &&Rotated| Some(&file.stamp) < wanted.as_ref();
+            let after = look.rotated.iter().rfind(is_older).map(|file| file.stamp.clone());
             self.state = State::Between(Place { after, ..place });
             return Ok(Turn::Again);
         }
@@ -243,7 +251,7 @@ impl FileSource {
             self.state = State::Between(place);
             return Ok(Turn::Again);
         };
-        let end = after_last_newline(&open.file).map_err(|source| files.failed("read", source))?;
+        let end = after_last_newline(&open.contents).map_err(|source| files.failed("read", source))?;
         let mut tail = Tail::new(files, place, open, end, self.limits)?;
         tail.identify(files)?;
         self.state = State::Reading(Box::new(tail));
@@ -264,10 +272,11 @@ impl FileSource {
         let mut live = look.live.take();
         let no_live = live.is_none();
         // The live file first, then the one with the right inode, then the others.
-        let mut rotated: Vec<_> = look.rotated.iter().filter(|file| file.plain.is_some()).collect();
-        rotated.sort_by_key(|file| !file.is(identity.device, identity.inode));
+        let mut rotated: Vec<_> = look.rotated.iter().collect();
+        // Compressed ones last: each has to be decompressed.
+        rotated.sort_by_key(|file| (file.is_compressed, !file.is(identity.device, identity.inode)));
         let done = position.offset.saturating_sub(base);
-        let mut reason = GapReason::FileGone;
+        let (mut reason, mut past) = (GapReason::FileGone, place.after.clone());
         for candidate in iter::once(None).chain(rotated.into_iter().map(Some)) {
             let open = match candidate {
                 None => live.take(),
@@ -278,15 +287,25 @@ impl FileSource {
                 },
             };
             let Some(open) = open else { continue };
-            if !open
-                .begins_with(&identity.first_record, self.limits.max_line)
-                .map_err(|source| files.failed("read", source))?
-            {
-                continue;
+            let is_damaged = |error: &io::Error| open.contents.is_gzip() && is_damage(error);
+            match open.begins_with(&identity.first_record, self.limits.max_line) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // Whichever file it is.
+                Err(error) if is_damaged(&error) => continue,
+                Err(error) => return Err(files.failed("read", error)),
             }
-            let before = open.has(&position.before, done.saturating_sub(position.before.length));
-            let size = open.size().map_err(|source| files.failed("look at", source))?;
-            if size >= done && before.map_err(|source| files.failed("read", source))? {
+            let found = match open.has(&position.before, done.saturating_sub(position.before.length)) {
+                Ok(found) => {
+                    found && !open.is_shorter_than(done).map_err(|source| files.failed("look at", source))?
+                }
+                Err(error) if is_damaged(&error) => {
+                    (reason, past) = (GapReason::Damaged, candidate.map(|rotated| rotated.stamp.clone()));
+                    continue;
+                }
+                Err(error) => return Err(files.failed("read", error)),
+            };
+            if found {
                 let mut tail = Tail::new(files, place, open, done, self.limits)?;
                 tail.first_record = Some(identity.first_record);
                 self.state = State::Reading(Box::new(tail));
@@ -298,7 +317,6 @@ impl FileSource {
         if no_live && reason == GapReason::FileGone {
             return Err(files.not_found());
         }
-        let past = look.compressed_after(place.after.as_ref());
         self.gap(files, position.position(), reason, past)
     }
 
@@ -309,11 +327,6 @@ impl FileSource {
         };
         let next = match look.newer_than(place.after.as_ref()).first() {
             None => look.live.ok_or_else(|| files.not_found())?,
-            Some(Rotated { plain: None, .. }) => {
-                let after = Position { stream: place.stream, offset: place.base };
-                let past = look.compressed_after(place.after.as_ref());
-                return self.gap(files, after, GapReason::Compressed, past);
-            }
             Some(rotated) => match files.open(rotated)? {
                 Some(open) => open,
                 // It went between the look and now: look again.

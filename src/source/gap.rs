@@ -27,8 +27,8 @@ pub enum GapReason {
     FileGone,
     /// The file was deleted or moved after rotation, so later ones may have been as well.
     Deleted,
-    /// The next file is compressed.
-    Compressed,
+    /// A compressed file cannot be decompressed to its end.
+    Damaged,
 }
 
 impl GapReason {
@@ -38,7 +38,7 @@ impl GapReason {
             Self::Truncated => "truncated",
             Self::FileGone => "file_gone",
             Self::Deleted => "deleted",
-            Self::Compressed => "compressed",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Gap {
             GapReason::Truncated => "the file was truncated or overwritten",
             GapReason::FileGone => "the file that was read last is gone",
             GapReason::Deleted => "the file that was read last was deleted, and newer ones may have been",
-            GapReason::Compressed => "the next rotated file is compressed",
+            GapReason::Damaged => "a compressed file is damaged",
         };
         let (path, Position { stream, offset }) = (self.path.display(), self.after);
         write!(f, "{path}: events after offset {offset} of stream {stream} may be lost: {what}")

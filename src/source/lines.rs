@@ -1,11 +1,10 @@
 //! Bytes of one file, cut into lines.
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
+use super::contents::Contents;
 use super::gap::Gap;
-use super::position::{BEFORE, Fingerprint, Position, StreamId, read_at};
+use super::position::{BEFORE, Fingerprint, Position, StreamId};
 
 /// The longest line that is handed out. A longer one is skipped whole, in bounded memory, and counted.
 pub const MAX_LINE: usize = 16 << 20;
@@ -61,13 +60,14 @@ pub(super) enum Filled {
 
 impl LineBuffer {
     /// A buffer that begins at `offset`.
-    pub(super) fn at(file: &File, offset: u64, limits: Limits) -> io::Result<Self> {
+    pub(super) fn at(file: &Contents, offset: u64, limits: Limits) -> io::Result<Self> {
         let max_line = limits.max_line;
         // The buffer never holds more than the longest line and its newline, so that no line in it is too long.
         let chunk = limits.chunk.clamp(1, max_line + 1);
         let mut before = vec![0; usize::try_from(offset).unwrap_or(BEFORE).min(BEFORE)];
         let from = offset - before.len() as u64;
-        file.read_exact_at(&mut before, from)?;
+        let count = file.read_at(&mut before, from)?;
+        before.truncate(count);
         Ok(Self {
             bytes: vec![0; chunk],
             start: 0,
@@ -110,13 +110,13 @@ impl LineBuffer {
     }
 
     /// Reads until there is a whole line or the file ends.
-    pub(super) fn fill(&mut self, file: &File) -> io::Result<Filled> {
+    pub(super) fn fill(&mut self, file: &Contents) -> io::Result<Filled> {
         self.forget();
         while self.ready == 0 {
             self.make_room();
             let room = &mut self.bytes[self.end..];
             let wanted = room.len();
-            let count = read_at(file, room, self.read)?;
+            let count = file.read_at(room, self.read)?;
             self.at_end = count < wanted;
             if count == 0 {
                 return Ok(Filled::End);

@@ -10,6 +10,7 @@
 //! - Nothing is passed over silently. What cannot be continued is a [`Gap`] and a new stream.
 //! - Memory is bounded: a line longer than [`MAX_LINE`] is skipped and counted.
 mod checkpoint;
+mod contents;
 mod error;
 mod file;
 mod gap;

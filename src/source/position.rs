@@ -1,8 +1,6 @@
 //! Places in a log: what an event's position is, and what finds that place again after a restart.
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
@@ -10,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
+use super::contents::Contents;
 use super::rotation::Stamp;
 
 /// How many bytes before a position are remembered to know the place again.
@@ -118,7 +117,7 @@ impl Fingerprint {
 
     /// The fingerprint of the first line of `file`, of at most `limit` bytes of it. `None` while the line has no
     /// end, unless `closed` says that none will come.
-    pub(super) fn of_first_line(file: &File, limit: u64, closed: bool) -> io::Result<Option<Self>> {
+    pub(super) fn of_first_line(file: &Contents, limit: u64, closed: bool) -> io::Result<Option<Self>> {
         let mut hash = Sha256::new();
         let mut length = 0;
         let mut ended = false;
@@ -135,7 +134,7 @@ impl Fingerprint {
     }
 
     /// Whether `file` has these bytes at `offset`.
-    pub(super) fn is_at(&self, file: &File, offset: u64) -> io::Result<bool> {
+    pub(super) fn is_at(&self, file: &Contents, offset: u64) -> io::Result<bool> {
         let mut hash = Sha256::new();
         let mut length = 0;
         scan(file, offset, self.length, |chunk| {
@@ -148,12 +147,12 @@ impl Fingerprint {
 }
 
 /// Shows up to `limit` bytes of `file` from `offset` on, a chunk at a time, for as long as `more` says true.
-fn scan(file: &File, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+fn scan(file: &Contents, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut chunk = vec![0; 16 * 1024];
     let mut left = limit;
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
-        let count = read_at(file, &mut chunk[..most], offset)?;
+        let count = file.read_at(&mut chunk[..most], offset)?;
         if count == 0 || !more(&chunk[..count]) {
             break;
         }
@@ -161,18 +160,6 @@ fn scan(file: &File, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]) ->
         left -= count as u64;
     }
     Ok(())
-}
-
-/// One positioned read, taken up again after a signal.
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    #[cfg(test)]
-    super::tests::meanwhile();
-    loop {
-        match file.read_at(buffer, offset) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
 }
 
 /// What tells one file of a log from another.
@@ -233,10 +220,10 @@ mod tests {
 
     use super::*;
 
-    fn file(content: &[u8]) -> File {
+    fn file(content: &[u8]) -> Contents {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        file
+        Contents::Plain(file)
     }
 
     #[test]

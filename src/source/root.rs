@@ -1,5 +1,4 @@
 //! The folder beneath which logs may be read.
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -8,8 +7,9 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
+use super::contents::Contents;
 use super::error::SourceError;
-use super::position::{Fingerprint, read_at};
+use super::position::Fingerprint;
 
 /// `O_NONBLOCK` on Linux: without it, opening a named pipe that took the log's place would hang for good.
 const NONBLOCK: i32 = 0o4000;
@@ -25,7 +25,7 @@ pub struct LogRoot {
 /// An open regular file with what tells it from another one while it is open.
 #[derive(Debug)]
 pub(super) struct OpenFile {
-    pub(super) file: File,
+    pub(super) contents: Contents,
     pub(super) device: u64,
     pub(super) inode: u64,
 }
@@ -38,20 +38,29 @@ impl OpenFile {
 
     /// Whether the file has these bytes at `offset`.
     pub(super) fn has(&self, bytes: &Fingerprint, offset: u64) -> io::Result<bool> {
-        bytes.is_at(&self.file, offset)
+        bytes.is_at(&self.contents, offset)
     }
 
     /// Whether the first line is this one, or begins with it where it is the longest that is looked at.
     pub(super) fn begins_with(&self, line: &Fingerprint, longest: usize) -> io::Result<bool> {
         let mut next = [0];
         let ended = line.length >= longest as u64
-            || read_at(&self.file, &mut next, line.length)? == 0
+            || self.contents.read_at(&mut next, line.length)? == 0
             || next == *b"\n";
         Ok(ended && self.has(line, 0)?)
     }
 
-    pub(super) fn size(&self) -> io::Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len())
+    /// Whether it ends before this place, as far as it says.
+    pub(super) fn is_shorter_than(&self, length: u64) -> io::Result<bool> {
+        Ok(self.contents.size()?.is_some_and(|size| size < length))
+    }
+
+    /// The same file, which is a compressed one.
+    pub(super) fn decompressed(self) -> OpenFile {
+        match self.contents {
+            Contents::Plain(file) => OpenFile { contents: Contents::of_gzip(file), ..self },
+            Contents::Gzip(_) => self,
+        }
     }
 }
 
@@ -112,7 +121,7 @@ impl LogRoot {
         if !metadata.is_file() {
             return Err(SourceError::NotAFile { path: self.path.join(path) });
         }
-        Ok(OpenFile { device: metadata.dev(), inode: metadata.ino(), file })
+        Ok(OpenFile { device: metadata.dev(), inode: metadata.ino(), contents: Contents::Plain(file) })
     }
 
     /// Device and inode of a resolved path, or nothing where there is nothing.

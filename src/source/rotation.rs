@@ -3,7 +3,6 @@
 //! kube-apiserver rotates by closing the log, renaming it to `<prefix>-<time><ext>` in the same folder and creating
 //! a new one; later, in the background, it may compress a rotated file to `<name>.gz` and delete old ones. So a
 //! rotated file is complete, and the times in the names put them in order.
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,25 +46,21 @@ impl fmt::Display for Stamp {
 /// How often a look is taken again at once because a rotation came in between.
 const LOOKS: usize = 8;
 
-/// A rotated file.
+/// A rotated file as it was seen.
 #[derive(Debug)]
 pub(super) struct Rotated {
     pub(super) stamp: Stamp,
-    /// The file as it was written. Without it only a compressed one is left.
-    pub(super) plain: Option<Plain>,
-}
-
-/// What was seen of a rotated file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Plain {
-    pub(super) device: u64,
-    pub(super) inode: u64,
+    /// Whether only the compressed file is left.
+    pub(super) is_compressed: bool,
+    /// In bytes, of which a compressed file has fewer than were written.
     pub(super) size: u64,
+    device: u64,
+    inode: u64,
 }
 
 impl Rotated {
     pub(super) fn is(&self, device: u64, inode: u64) -> bool {
-        self.plain.is_some_and(|plain| plain.device == device && plain.inode == inode)
+        self.device == device && self.inode == inode
     }
 }
 
@@ -83,12 +78,6 @@ impl Look {
     pub(super) fn newer_than(&self, stamp: Option<&Stamp>) -> &[Rotated] {
         let from = self.rotated.partition_point(|file| Some(&file.stamp) <= stamp);
         &self.rotated[from..]
-    }
-
-    /// The last of the files after `stamp` that are compressed before one comes that is not; else `stamp`.
-    pub(super) fn compressed_after(&self, stamp: Option<&Stamp>) -> Option<Stamp> {
-        let compressed = self.newer_than(stamp).iter().take_while(|file| file.plain.is_none());
-        compressed.last().map(|file| &file.stamp).or(stamp).cloned()
     }
 
     /// The newest rotation.
@@ -139,8 +128,10 @@ impl LogFiles {
 
     /// Opens a rotated file. `None` when it is not that one any more: deleted or compressed since the look.
     pub(super) fn open(&self, rotated: &Rotated) -> Result<Option<OpenFile>, SourceError> {
-        match self.root.open_file(&self.path_of(&rotated.stamp)) {
-            Ok(open) => Ok(rotated.is(open.device, open.inode).then_some(open)),
+        match self.root.open_file(&self.path_of(rotated)) {
+            Ok(open) if !rotated.is(open.device, open.inode) => Ok(None),
+            Ok(open) if rotated.is_compressed => Ok(Some(open.decompressed())),
+            Ok(open) => Ok(Some(open)),
             Err(SourceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -173,31 +164,26 @@ impl LogFiles {
 
     fn rotated(&self) -> Result<Vec<Rotated>, SourceError> {
         let listed = self.root.list(&self.live, |name, entry| {
-            let Some((stamp, compressed)) = self.stamp_of(name) else {
+            let Some((stamp, is_compressed)) = self.stamp_of(name) else {
                 return Ok(None);
             };
-            if compressed {
-                return Ok(Some((stamp, None)));
-            }
             let metadata = match entry.metadata() {
                 Ok(metadata) => metadata,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let plain = Plain { device: metadata.dev(), inode: metadata.ino(), size: metadata.len() };
-            Ok(metadata.is_file().then_some((stamp, Some(plain))))
+            let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.len());
+            Ok(metadata.is_file().then_some(Rotated { stamp, is_compressed, size, device, inode }))
         });
         let listed = match listed {
             Err(SourceError::NotFound { .. }) => Vec::new(),
             listed => listed?,
         };
         // While a file is being compressed both are there, and the plain one is the whole one.
-        let mut files = BTreeMap::new();
-        for (stamp, plain) in listed {
-            let kept = files.entry(stamp).or_insert(None);
-            *kept = kept.or(plain);
-        }
-        Ok(files.into_iter().map(|(stamp, plain)| Rotated { stamp, plain }).collect())
+        let mut files: Vec<Rotated> = listed;
+        files.sort_by(|a, b| a.stamp.cmp(&b.stamp).then(a.is_compressed.cmp(&b.is_compressed)));
+        files.dedup_by(|next, first| next.stamp == first.stamp);
+        Ok(files)
     }
 
     fn stamp_of(&self, name: &str) -> Option<(Stamp, bool)> {
@@ -210,9 +196,10 @@ impl LogFiles {
         Some((Stamp::parse(stamp)?, compressed))
     }
 
-    fn path_of(&self, stamp: &Stamp) -> PathBuf {
+    fn path_of(&self, rotated: &Rotated) -> PathBuf {
         let folder = self.live.parent().unwrap_or(Path::new(""));
-        folder.join(format!("{}{stamp}{}", self.prefix, self.extension))
+        let suffix = if rotated.is_compressed { ".gz" } else { "" };
+        folder.join(format!("{}{}{}{suffix}", self.prefix, rotated.stamp, self.extension))
     }
 }
 
@@ -260,7 +247,7 @@ mod tests {
         let look = files(folder.path(), "audit.log").look().unwrap().unwrap();
         assert!(look.live.is_some());
         let found: Vec<_> =
-            look.rotated.iter().map(|file| (file.stamp.0.as_str(), file.plain.is_some())).collect();
+            look.rotated.iter().map(|file| (file.stamp.0.as_str(), !file.is_compressed)).collect();
         assert_eq!(found, [("2026-11-24T05-52-28.999", false), (FIRST, true), (SECOND, true)]);
         assert_eq!(look.newest().unwrap().0, SECOND);
         assert_eq!(look.newer_than(Stamp::parse(FIRST).as_ref()).len(), 1);
@@ -279,7 +266,10 @@ mod tests {
             let stamp = Stamp::parse(FIRST).unwrap();
             assert_eq!(files.stamp_of(&rotated), Some((stamp.clone(), false)), "{path}");
             assert_eq!(files.stamp_of(&format!("{rotated}.gz")), Some((stamp.clone(), true)), "{path}");
-            assert_eq!(files.path_of(&stamp).file_name().unwrap().to_str(), Some(rotated.as_str()));
+            for (is_compressed, name) in [(false, rotated.clone()), (true, format!("{rotated}.gz"))] {
+                let seen = Rotated { stamp: stamp.clone(), is_compressed, size: 0, device: 0, inode: 0 };
+                assert_eq!(files.path_of(&seen).file_name().unwrap().to_str(), Some(name.as_str()));
+            }
         }
     }
 

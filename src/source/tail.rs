@@ -2,11 +2,10 @@
 //!
 //! A file is complete when the live path names another one, or newer ones are there. It is then read to its end once
 //! more: whatever was written before the rename is seen only by a read after it.
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
+use super::contents::{Contents, is_damage};
 use super::error::SourceError;
 use super::lines::{Filled, Limits, LineBuffer};
 use super::position::{Fingerprint, StreamId};
@@ -44,6 +43,8 @@ pub(super) enum TailTurn {
     Lines(Range<usize>, u64),
     /// The file is not what it was.
     Truncated,
+    /// The file is compressed and cannot be read on. After it comes the one that was rotated next.
+    Damaged(Option<Stamp>),
     /// The file is read whole, and it is not among the log's files any more.
     Deleted,
     /// The file is read whole; the stream goes on there.
@@ -59,7 +60,7 @@ impl Tail {
         limits: Limits,
     ) -> Result<Self, SourceError> {
         let lines =
-            LineBuffer::at(&open.file, offset, limits).map_err(|source| files.failed("read", source))?;
+            LineBuffer::at(&open.contents, offset, limits).map_err(|source| files.failed("read", source))?;
         Ok(Self { place, open, first_record: None, lines, paused: false, complete: false })
     }
 
@@ -69,14 +70,19 @@ impl Tail {
             if self.paused && !self.is_unchanged().map_err(failed)? {
                 return Ok(TailTurn::Truncated);
             }
-            let mut filled = self.lines.fill(&self.open.file).map_err(failed)?;
+            let mut filled = match self.lines.fill(&self.open.contents) {
+                Err(error) if self.open.contents.is_gzip() && is_damage(&error) => {
+                    return self.give_up(files);
+                }
+                filled => filled.map_err(failed)?,
+            };
             if filled == Filled::End && !self.complete {
                 self.paused = true;
                 self.complete = self.has_successor(files)?;
                 if !self.complete {
                     return Ok(TailTurn::Idle);
                 }
-                filled = self.lines.fill(&self.open.file).map_err(failed)?;
+                filled = self.lines.fill(&self.open.contents).map_err(failed)?;
             }
             self.paused = self.lines.is_at_end();
             if filled == Filled::End {
@@ -99,7 +105,7 @@ impl Tail {
             return Ok(false);
         }
         let limit = self.lines.max_line() as u64;
-        let first = Fingerprint::of_first_line(&self.open.file, limit, self.complete);
+        let first = Fingerprint::of_first_line(&self.open.contents, limit, self.complete);
         self.first_record = first.map_err(|source| files.failed("read", source))?;
         Ok(self.first_record.is_some())
     }
@@ -109,12 +115,16 @@ impl Tail {
         let by_inode = look.rotated.iter().find(|file| file.is(self.open.device, self.open.inode));
         // The oldest file after the place is this one, so if that was compressed, it is this one that was.
         let compressed =
-            || look.newer_than(self.place.after.as_ref()).first().filter(|file| file.plain.is_none());
+            || look.newer_than(self.place.after.as_ref()).first().filter(|file| file.is_compressed);
         by_inode.or_else(compressed).map(|file| &file.stamp)
     }
 
     fn is_unchanged(&self) -> io::Result<bool> {
-        if self.open.size()? < self.lines.read() {
+        // Nobody writes to a compressed file, and to look back in it is to decompress it from its start.
+        if self.open.contents.is_gzip() {
+            return Ok(true);
+        }
+        if self.open.is_shorter_than(self.lines.read())? {
             return Ok(false);
         }
         let before = self.lines.before();
@@ -135,6 +145,14 @@ impl Tail {
         Ok(live || !look.newer_than(own).is_empty())
     }
 
+    /// Leaves a compressed file that cannot be read on.
+    fn give_up(&self, files: &LogFiles) -> Result<TailTurn, SourceError> {
+        Ok(match files.settled_look()? {
+            None => TailTurn::Idle,
+            Some(look) => TailTurn::Damaged(self.own_stamp(&look).or(self.place.after.as_ref()).cloned()),
+        })
+    }
+
     fn leave(&self, files: &LogFiles) -> Result<TailTurn, SourceError> {
         let Some(look) = files.settled_look()? else {
             return Ok(TailTurn::Idle);
@@ -148,15 +166,15 @@ impl Tail {
 }
 
 /// The place after the last newline of a file.
-pub(super) fn after_last_newline(file: &File) -> io::Result<u64> {
+pub(super) fn after_last_newline(file: &Contents) -> io::Result<u64> {
     const CHUNK: u64 = 64 << 10;
-    let mut end = file.metadata()?.len();
+    let mut end = file.size()?.unwrap_or_default();
     let mut chunk = Vec::new();
     while end > 0 {
         let start = end.saturating_sub(CHUNK);
         chunk.resize(usize::try_from(end - start).unwrap_or_default(), 0);
-        file.read_exact_at(&mut chunk, start)?;
-        if let Some(newline) = memchr::memrchr(b'\n', &chunk) {
+        let count = file.read_at(&mut chunk, start)?;
+        if let Some(newline) = memchr::memrchr(b'\n', &chunk[..count]) {
             return Ok(start + newline as u64 + 1);
         }
         end = start;

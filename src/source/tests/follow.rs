@@ -97,7 +97,7 @@ fn the_start_is_the_oldest_rotated_file() {
     assert_eq!(drain(&mut log.started()).texts(), ["0", "1", "2"]);
     log.compress(1);
     let seen = drain(&mut log.started());
-    assert_eq!((seen.texts(), seen.gaps.len()), (vec!["2"], 0));
+    assert_eq!((seen.texts(), seen.gaps.len()), (vec!["0", "1", "2"], 0));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_file_compressed_after_it_was_opened_is_no_gap() {
 }
 
 #[test]
-fn a_file_compressed_before_it_was_opened_is_one_gap() {
+fn files_compressed_before_they_were_opened_are_read() {
     let mut log = Log::with("one\n");
     let mut source = log.started();
     drain(&mut source);
@@ -220,8 +220,32 @@ fn a_file_compressed_before_it_was_opened_is_one_gap() {
     }
     log.compress(1);
     log.compress(2);
+    log.begin_to_compress(3);
     let seen = drain(&mut source);
-    assert_eq!((seen.texts(), seen.reasons()), (vec!["4", "5"], vec![GapReason::Compressed]));
+    assert_eq!((seen.texts(), seen.gaps.len()), (vec!["2", "3", "4", "5"], 0));
+    assert_eq!(seen.offsets(), [6, 8, 10, 12]);
+}
+
+#[test]
+fn a_damaged_compressed_file_is_a_gap_from_its_last_whole_line_on() {
+    let mut log = Log::with("zero\n");
+    let mut source = log.started();
+    drain(&mut source);
+    log.rotate();
+    let lines: Vec<_> = (0..20_000).map(|number| format!("{number} {}", number * number)).collect();
+    log.write(&(lines.join("\n") + "\n"));
+    log.rotate();
+    log.write("next\n");
+    log.compress(1);
+    let whole = fs::read(log.compressed(1)).unwrap();
+    fs::write(log.compressed(1), &whole[..whole.len() / 2]).unwrap();
+    let seen = drain(&mut source);
+    assert_eq!(seen.reasons(), [GapReason::Damaged]);
+    let read = seen.lines.len() - 1;
+    assert!((1000..19_000).contains(&read), "{read} lines");
+    assert_eq!(seen.texts()[..read], lines[..read]);
+    assert_eq!(seen.texts()[read], "next");
+    assert_eq!(seen.gaps[0].after, seen.lines[read - 1].1);
 }
 
 #[test]

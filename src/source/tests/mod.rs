@@ -8,6 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -71,9 +73,20 @@ impl Log {
         rotated
     }
 
+    fn compressed(&self, number: u32) -> PathBuf {
+        self.rotated(number).with_added_extension("gz")
+    }
+
+    /// The first half of a compression: both files are there.
+    fn begin_to_compress(&self, number: u32) {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&fs::read(self.rotated(number)).unwrap()).unwrap();
+        fs::write(self.compressed(number), encoder.finish().unwrap()).unwrap();
+    }
+
     fn compress(&self, number: u32) {
-        let plain = self.rotated(number);
-        fs::rename(&plain, plain.with_extension("log.gz")).unwrap();
+        self.begin_to_compress(number);
+        fs::remove_file(self.rotated(number)).unwrap();
     }
 
     fn source(&self, start_at: StartAt, resume: Option<FilePosition>) -> FileSource {

@@ -89,7 +89,7 @@ fn a_file_that_is_gone_is_a_gap_and_what_is_newer_is_read() {
 }
 
 #[test]
-fn a_file_compressed_while_down_is_one_gap() {
+fn a_file_compressed_while_down_is_read_on_in_the_middle() {
     let mut log = Log::with("one\ntwo\n");
     let position = after_first_line(&log);
     log.rotate();
@@ -98,7 +98,32 @@ fn a_file_compressed_while_down_is_one_gap() {
     log.write("four\n");
     log.compress(0);
     let seen = drain(&mut log.resumed(&position));
-    assert_eq!((seen.texts(), seen.reasons()), (vec!["three", "four"], vec![GapReason::FileGone]));
+    assert_eq!((seen.texts(), seen.gaps.len()), (vec!["two", "three", "four"], 0));
+    assert_eq!(seen.offsets(), [8, 14, 19]);
+    // From a place within what is compressed, too.
+    let mut source = log.resumed(&position);
+    drain(&mut source);
+    log.rotate();
+    log.compress(1);
+    log.compress(2);
+    let again = drain(&mut log.resumed(&position));
+    assert_eq!((again.texts(), again.offsets()), (seen.texts(), seen.offsets()));
+    assert_eq!(drain(&mut log.resumed(&source.position().unwrap())).texts(), [""; 0]);
+}
+
+#[test]
+fn a_file_damaged_while_down_is_a_gap_and_not_read_again() {
+    let mut log = Log::with("one\ntwo\n");
+    let mut source = log.started();
+    drain(&mut source);
+    let position = source.position().unwrap();
+    log.rotate();
+    log.write("three\n");
+    log.compress(0);
+    let whole = fs::read(log.compressed(0)).unwrap();
+    fs::write(log.compressed(0), &whole[..whole.len() - 8]).unwrap();
+    let seen = drain(&mut log.resumed(&position));
+    assert_eq!((seen.texts(), seen.reasons()), (vec!["three"], vec![GapReason::Damaged]));
 }
 
 #[test]
