@@ -55,7 +55,6 @@ fn what_is_no_event_is_counted() {
     is_malformed(b"\r", "not json: expected a value");
     is_malformed(b"E1124 05:52:29 klog wrote here", "not json: expected a value");
     is_malformed(&whole.as_bytes()[..whole.len() / 2], "not json: expected");
-    is_malformed(format!("{whole}{whole}").as_bytes(), "not json: expected the end of the text");
     is_malformed(b"[]", "not an audit event: not an object");
     is_malformed(b"{}", "not an audit event: its kind is not Event");
     is_malformed(b"null", "not an audit event");
@@ -217,4 +216,15 @@ fn a_line_of_64_mib_is_not_kept_in_memory() {
     let err = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(output.status.success() && err.contains("0 events, 1 malformed lines"), "{err}");
     assert!(peak < 60 << 10, "a peak of {peak} KiB");
+}
+
+#[test]
+fn a_record_behind_the_beginning_of_another_is_judged() {
+    let (whole, other) = (event(json!({})), event(json!({"auditID": "other"})));
+    let glued = [format!("{}{other}", &whole[..whole.len() / 2]), format!("{whole}{other}")];
+    let [cut, both] = glued.each_ref().map(String::as_bytes);
+    let (matched, run) = between("verb: create", &[cut, both]);
+    assert_eq!(matched, [1, 2, 3, 3, 4], "{}", run.err);
+    assert!(run.err.contains("5 events, 1 malformed lines, 5 matches"), "{}", run.err);
+    assert!(run.err.starts_with(&format!("{}:2: not json", run.err.split(":2:").next().unwrap_or_default())));
 }

@@ -17,9 +17,9 @@ use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
-use crate::event::{Event, NotPlain, Outline, Slot, Stage, Tape};
+use crate::event::{DecodeError, Event, NotPlain, Outline, Slot, Stage, Tape, glued_record};
 use crate::source::Position;
-use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels};
+use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};
 
 /// How many malformed lines of a source are shown in the log.
 const SHOWN_MALFORMED: u32 = 5;
@@ -72,6 +72,10 @@ pub(super) struct Judge<'a> {
     pub(super) settings: &'a SourceSettings,
     pub(super) around: &'a Surroundings,
     pub(super) rules: &'a LoadedRules,
+    /// The source's labels, made once.
+    pub(super) labels: &'a SourceLabels,
+    /// The line that has no newline, because its file was closed without.
+    pub(super) unended: Option<Position>,
     /// Records older than this are passed over (`startAt: LastSeconds`).
     pub(super) not_before: Option<Timestamp>,
     pub(super) stop: &'a AtomicBool,
@@ -127,7 +131,39 @@ impl Judge<'_> {
     }
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
-        let Workspace { tape, matcher, malformed_shown } = work;
+        let Err(why) = self.record(work, line, position)? else { return Ok(()) };
+        let glued = if self.unended == Some(position) { None } else { glued_record(line, &mut work.tape) };
+        let Some((start, record)) = glued else {
+            self.malformed(work, line.len(), position, &why);
+            return Ok(());
+        };
+        self.metrics().salvaged_records.get_or_create(self.labels).inc();
+        // What stands before it ends where it begins, and may lack its newline only.
+        let end = position.offset - record.len() as u64 - 1;
+        if let Err(why) = self.record(work, &line[..start], Position { offset: end, ..position })? {
+            self.malformed(work, start, position, &why);
+        }
+        // It is one, so this does not fail.
+        self.record(work, record, position).map(drop)
+    }
+
+    fn malformed(&mut self, work: &mut Workspace, length: usize, position: Position, why: &DecodeError) {
+        if work.malformed_shown < SHOWN_MALFORMED {
+            work.malformed_shown += 1;
+            let (source, offset) = (&self.settings.name, position.offset);
+            warn!(source, offset, length, %why, "a line is no audit event");
+        }
+        self.count_malformed(why.category(), 1);
+    }
+
+    /// Judges what is one record, or says why it is none.
+    fn record(
+        &mut self,
+        work: &mut Workspace,
+        line: &[u8],
+        position: Position,
+    ) -> Result<Result<(), DecodeError>, Stopped> {
+        let Workspace { tape, matcher, .. } = work;
         let context = Context {
             cluster: self.settings.cluster.as_deref(),
             omitted_stages: &self.settings.omitted_stages,
@@ -143,15 +179,7 @@ impl Judge<'_> {
         // The line is read whole, so that one which is no event is always found out.
         let outcomes = match matcher.judge(line, Reading::Whole) {
             Ok(outcomes) => outcomes.to_vec(),
-            Err(why) => {
-                if *malformed_shown < SHOWN_MALFORMED {
-                    *malformed_shown += 1;
-                    let (source, offset) = (&self.settings.name, position.offset);
-                    warn!(source, offset, length = line.len(), %why, "a line is no audit event");
-                }
-                self.count_malformed(why.category(), 1);
-                return Ok(());
-            }
+            Err(why) => return Ok(Err(why)),
         };
         // Most events are no rule's concern, and what is noted of them stands in few places.
         if outcomes.is_empty()
@@ -162,25 +190,27 @@ impl Judge<'_> {
             if !self.is_too_old(&noted) {
                 self.note(&noted);
             }
-            return Ok(());
+            return Ok(Ok(()));
         }
-        // It is one, so this does not fail.
-        let Ok(event) = Event::decode(line, tape) else { return Ok(()) };
+        let event = match Event::decode(line, tape) {
+            Ok(event) => event,
+            Err(why) => return Ok(Err(why)),
+        };
         let noted = Noted::of(&event);
         if self.is_too_old(&noted) {
-            return Ok(());
+            return Ok(Ok(()));
         }
         self.note(&noted);
         if let Some(why) = self.around.ignored.ignores(&event) {
             self.tally.ignored += 1;
             let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
             self.metrics().ignored_events.get_or_create(&labels).inc();
-            return Ok(());
+            return Ok(Ok(()));
         }
         for outcome in &outcomes {
             self.take(outcome, &event, &context, position, noted.time)?;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn is_too_old(&self, noted: &Noted<'_>) -> bool {

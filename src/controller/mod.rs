@@ -9,6 +9,8 @@ mod own_requests;
 mod preflight;
 mod progress;
 mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod reader_thread;
 mod readers;
 mod reading;

@@ -127,6 +127,8 @@ impl Reader {
             settings: &self.settings,
             around: &self.around,
             rules: &rules,
+            labels: &self.labels,
+            unended: batch.unended(),
             not_before,
             stop: &self.stop,
             tally: Tally::default(),

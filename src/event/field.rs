@@ -69,7 +69,11 @@ enum Reader {
     Any,
     /// A path, a pattern, or any value, inside the element of a nested group.
     Inner(String),
-    InnerPattern(Glob),
+    InnerPattern {
+        glob: Glob,
+        /// Whether the element is the whole event, so that the names in it are the event's own.
+        in_event: bool,
+    },
 }
 
 /// A field name, resolved.
@@ -155,7 +159,11 @@ impl Field {
             Some(_) => self.parts,
         };
         let kind = if glob.is_none() { Type::of_path(full) } else { Type::Plain };
-        let reader = glob.map_or_else(|| Reader::Inner(inner.to_owned()), Reader::InnerPattern);
+        let in_event = matches!(self.reader, Reader::Path(_, None));
+        let reader = match glob {
+            None => Reader::Inner(inner.to_owned()),
+            Some(glob) => Reader::InnerPattern { glob, in_event },
+        };
         Field { name, reader, kind, parts }
     }
 
@@ -178,7 +186,9 @@ impl Field {
     pub fn slots(&self) -> Slots {
         match &self.reader {
             // Inside a nested group it is never looked at alone, the group around it is.
-            Reader::Path(_, None) | Reader::Any | Reader::Inner(_) | Reader::InnerPattern(_) => Slots::ALL,
+            Reader::Path(_, None) | Reader::Any | Reader::Inner(_) | Reader::InnerPattern { .. } => {
+                Slots::ALL
+            }
             Reader::Path(_, Some(path)) => Slots::of_path(path),
             Reader::Ecs(field) => field.slots(),
             Reader::AboveEcs => ecs::TABLE
@@ -232,7 +242,7 @@ impl Field {
 
     /// Whether its name is one plain name, and not a pattern or any field.
     pub fn is_plain(&self) -> bool {
-        !matches!(self.reader, Reader::Pattern { .. } | Reader::Any | Reader::InnerPattern(_))
+        !matches!(self.reader, Reader::Pattern { .. } | Reader::Any | Reader::InnerPattern { .. })
     }
 
     /// Calls `visit` with each value, in the order of the event.
@@ -270,11 +280,13 @@ impl Field {
                 }
                 if *derived { visit_derived(look, glob, visit) } else { go_on }
             }
-            Reader::Any | Reader::InnerPattern(_) => {
-                let (value, scope) = look.element.unwrap_or((event.root(), Scope::Own));
-                let glob = if let Reader::InnerPattern(glob) = &self.reader { Some(glob) } else { None };
-                leaves(value, scope, "", glob, &mut |path, value| {
-                    let kind = if look.element.is_none() { Type::of_path(path) } else { Type::Plain };
+            Reader::Any => leaves(event.root(), Scope::Own, "", None, &mut |path, value| {
+                Scalar::of(value).map_or(go_on, |scalar| visit(scalar, Type::of_path(path)))
+            }),
+            Reader::InnerPattern { glob, in_event } => {
+                let Some((value, scope)) = look.element else { return go_on };
+                leaves(value, scope, "", Some(glob), &mut |path, value| {
+                    let kind = if *in_event { Type::of_path(path) } else { Type::Plain };
                     Scalar::of(value).map_or(go_on, |scalar| visit(scalar, kind))
                 })
             }

@@ -256,6 +256,12 @@ impl<'a> Batch<'a> {
         Lines { rest: self.bytes, stream: self.start.stream, offset: self.start.offset }
     }
 
+    /// The position of the last line, if it has no newline: its file was closed without.
+    pub fn unended(&self) -> Option<Position> {
+        let is_ended = self.bytes.last().is_none_or(|byte| *byte == b'\n');
+        (!is_ended).then(|| Position { offset: self.start.offset + self.bytes.len() as u64, ..self.start })
+    }
+
     /// How many bytes the lines are.
     pub fn len(&self) -> usize {
         self.bytes.len()

@@ -64,6 +64,7 @@ pub struct CategoryLabels {
 pub struct Metrics {
     pub events: Family<SourceLabels, Counter>,
     pub malformed_lines: Family<MalformedLabels, Counter>,
+    pub salvaged_records: Family<SourceLabels, Counter>,
     pub ignored_events: Family<IgnoredLabels, Counter>,
     pub matches: Family<RuleLabels, Counter>,
     pub suppressed: Family<RuleLabels, Counter>,
@@ -106,6 +107,7 @@ impl Metrics {
         for reason in MALFORMED_REASONS {
             drop(self.malformed_lines.get_or_create(&MalformedLabels { source: source.to_owned(), reason }));
         }
+        drop(self.salvaged_records.get_or_create(&labels));
         for reason in ["own", "user"] {
             drop(self.ignored_events.get_or_create(&IgnoredLabels { source: source.to_owned(), reason }));
         }
@@ -139,6 +141,11 @@ impl Metrics {
         let r = &mut registry;
         r.register("events", "Audit events read", self.events.clone());
         r.register("malformed_lines", "Lines that are no audit event", self.malformed_lines.clone());
+        r.register(
+            "salvaged_records",
+            "Records found in a line behind the beginning of another",
+            self.salvaged_records.clone(),
+        );
         r.register("ignored_events", "Audit events that no rule is asked about", self.ignored_events.clone());
         r.register("matches", "Requests that matched, before exceptions", self.matches.clone());
         r.register("suppressed", "Matches that an exception let pass", self.suppressed.clone());

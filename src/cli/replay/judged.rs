@@ -7,6 +7,7 @@ use crate::api::Mode;
 use crate::cli::log_file::Chunk;
 use crate::controller::LoadedRules;
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading};
+use crate::event::{DecodeError, Tape, glued_record};
 
 /// How many malformed lines are shown.
 pub(super) const SHOWN_MALFORMED: usize = 5;
@@ -41,6 +42,8 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     pub(super) events: u64,
     pub(super) malformed: u64,
+    /// Lines with a second record, behind the beginning of another.
+    pub(super) glued: u64,
     pub(super) matches: u64,
     pub(super) detections: u64,
     pub(super) suppressed: u64,
@@ -50,7 +53,7 @@ pub(super) struct Totals {
 impl Totals {
     /// How many lines there were.
     pub(super) fn lines(&self) -> u64 {
-        self.events + self.malformed
+        self.events + self.malformed - self.glued
     }
 
     fn count(&mut self, what: Judgement) {
@@ -69,6 +72,7 @@ impl AddAssign<&Totals> for Totals {
         self.bytes += other.bytes;
         self.events += other.events;
         self.malformed += other.malformed;
+        self.glued += other.glued;
         self.matches += other.matches;
         self.detections += other.detections;
         self.suppressed += other.suppressed;
@@ -90,6 +94,7 @@ pub(super) struct Found {
 pub(super) struct Judged<'a> {
     order: &'a Order<'a>,
     matcher: Matcher,
+    tape: Tape,
     /// The lines.
     pub(super) chunk: Chunk,
     /// Their numbers.
@@ -105,6 +110,7 @@ impl<'a> Judged<'a> {
         Self {
             order,
             matcher: Matcher::new(Arc::clone(&order.rules.set), &order.context),
+            tape: Tape::new(),
             chunk: Chunk::default(),
             totals: Totals::default(),
             malformed: Vec::new(),
@@ -117,39 +123,60 @@ impl<'a> Judged<'a> {
         self.totals = Totals { bytes: self.chunk.length, ..Totals::default() };
         self.malformed.clear();
         self.found.clear();
-        let Self { order, matcher, chunk, totals, malformed, found } = self;
-        let mut count_malformed = |totals: &mut Totals, why: &dyn ToString| {
-            if malformed.len() < SHOWN_MALFORMED {
-                malformed.push((totals.lines(), why.to_string()));
-            }
-            totals.malformed += 1;
-        };
+        let chunk = std::mem::take(&mut self.chunk);
         if chunk.is_too_long() {
-            count_malformed(totals, &"longer than 16 MiB");
+            self.count_malformed(0, &"longer than 16 MiB");
         }
         let text = chunk.text();
         let mut from = 0;
         while from < text.len() {
+            let line = self.totals.lines();
             if text[from] == b'\n' {
-                count_malformed(totals, &"an empty line");
+                self.count_malformed(line, &"an empty line");
                 from += 1;
                 continue;
             }
-            let (next, outcomes) = matcher.judge_next(text, from, order.reading);
-            match outcomes {
-                Ok(outcomes) => {
-                    let line = totals.lines();
-                    for outcome in outcomes {
-                        totals.count(outcome.what);
-                        if order.is_reported(outcome) {
-                            found.push(Found { line, span: from..next, rule: outcome.rule });
-                        }
-                    }
-                    totals.events += 1;
+            let (next, judged) = self.matcher.judge_next(text, from, self.order.reading);
+            let judged = judged.map(<[Outcome]>::to_vec);
+            // Without a newline it is what a record begins with, and whatever that holds is part of it.
+            let glued = || glued_record(text[from..next].strip_suffix(b"\n")?, &mut self.tape);
+            match judged.is_err().then(glued).flatten() {
+                None => self.count(line, from..next, judged),
+                Some((start, record)) => {
+                    let start = from + start;
+                    let before = self.matcher.judge(&text[from..start], self.order.reading);
+                    let before = before.map(<[Outcome]>::to_vec);
+                    self.count(line, from..start, before);
+                    let judged = self.matcher.judge(record, self.order.reading).map(<[Outcome]>::to_vec);
+                    self.count(line, start..next, judged);
+                    self.totals.glued += 1;
                 }
-                Err(why) => count_malformed(totals, &why),
             }
             from = next;
         }
+        self.chunk = chunk;
+    }
+
+    /// Counts what came of what stands there.
+    fn count(&mut self, line: u64, span: Range<usize>, judged: Result<Vec<Outcome>, DecodeError>) {
+        match judged {
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    self.totals.count(outcome.what);
+                    if self.order.is_reported(&outcome) {
+                        self.found.push(Found { line, span: span.clone(), rule: outcome.rule });
+                    }
+                }
+                self.totals.events += 1;
+            }
+            Err(why) => self.count_malformed(line, &why),
+        }
+    }
+
+    fn count_malformed(&mut self, line: u64, why: &dyn ToString) {
+        if self.malformed.len() < SHOWN_MALFORMED {
+            self.malformed.push((line, why.to_string()));
+        }
+        self.totals.malformed += 1;
     }
 }

@@ -139,6 +139,17 @@ fn nested_groups() {
             ("missing:{ not x:y }", false),
         ],
     );
+    // In the whole event a name is what it is outside of braces.
+    check(
+        r#"{"sourceIPs":["::1"],"stageTimestamp":"2026-01-01T00:00:00.5Z","user":{"sourceIPs":"::1"}}"#,
+        &[
+            (r#"kubernetes.audit:{ "0:0:0:0:0:0:0:1" }"#, true),
+            (r#"kubernetes.audit:{ source*:"0:0:0:0:0:0:0:1" }"#, true),
+            ("kubernetes.audit:{ stageT*:\"2026-01-01\" }", true),
+            (r#"user:{ "0:0:0:0:0:0:0:1" }"#, false),
+            (r#"user:{ source*:"0:0:0:0:0:0:0:1" }"#, false),
+        ],
+    );
     let deep = r#"{"a":[{"b":[{"c":1,"d":2},{"c":3,"d":4}]},{"b":{"c":5,"d":6}}]}"#;
     check(
         deep,

@@ -1,0 +1,178 @@
+//! A reading thread from a log on disk to the ledger and the counts, without an API server.
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use prometheus_client::encoding::text::encode;
+use serde_json::{Value, json};
+
+use super::compile::compile;
+use super::progress::{Report, SharedReport};
+use super::*;
+use crate::alert::{Ledger, Parcel, RuleFacts};
+use crate::api::{DetectionRule, Mode};
+use crate::source::{FileSource, LogRoot, StartAt, StateFolder, Wakeup};
+use crate::telemetry::Metrics;
+
+const OWN: &str = "system:serviceaccount:tripline-system:tripline";
+
+/// What came of a log.
+struct Came {
+    report: Report,
+    parcels: Vec<Parcel>,
+    metrics: String,
+}
+
+impl Came {
+    /// The users of the matches.
+    fn users(&self) -> Vec<String> {
+        self.parcels.iter().map(|parcel| parcel.opening.group[0].value.clone().unwrap_or_default()).collect()
+    }
+
+    fn has(&self, metric: &str) -> bool {
+        self.metrics.lines().any(|line| line == metric)
+    }
+}
+
+fn rules() -> LoadedRules {
+    let rule: DetectionRule = serde_json::from_value(json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule",
+        "metadata": {"name": "deletes", "uid": "1"},
+        "spec": {"displayName": "Deletes", "riskScore": 21, "severity": "Low", "query": "verb: delete",
+            "grouping": {"by": ["user.username"]}},
+    }))
+    .unwrap();
+    let compiled = compile(&rule).unwrap();
+    let facts = Arc::new(RuleFacts::from(&rule));
+    std::iter::once(LoadedRule { rule: Arc::new(compiled.rule), facts, mode: Mode::Alert }).collect()
+}
+
+/// Reads a log to its end, of which the first part was rotated.
+fn follow(rotated: &str, log: &str, start_at: StartAt) -> Came {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("audit-2026-01-01T00-30-00.000.log"), rotated).unwrap();
+    fs::write(folder.path().join("audit.log"), log).unwrap();
+    let ledger = Arc::new(Ledger::new("node"));
+    let metrics = Arc::new(Metrics::new());
+    let around = Surroundings {
+        rules: Arc::new(ArcSwap::from_pointee(rules())),
+        ledger: Arc::clone(&ledger),
+        ignored: Arc::new(IgnoredUsers {
+            own_accounts: vec![OWN.to_owned()],
+            users: vec!["quiet".to_owned()],
+        }),
+        metrics: Arc::clone(&metrics),
+        state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
+    };
+    let settings = SourceSettings {
+        name: "log".to_owned(),
+        path: "audit.log".to_owned(),
+        cluster: None,
+        omitted_stages: Vec::new(),
+    };
+    let root = LogRoot::open(folder.path()).unwrap();
+    let wakeup = Wakeup::new(folder.path()).unwrap();
+    let now = "2026-01-01T01:00:00Z".parse().unwrap();
+    let file = FileSource::new(root, "audit.log", start_at, now, None);
+    let (stop, shared) = (Arc::new(AtomicBool::new(false)), SharedReport::default());
+    let reader = Reader::new(settings, around, file, wakeup, Arc::clone(&stop), shared.clone()).unwrap();
+    let reader = std::thread::spawn(|| reader.run());
+    let limit = Instant::now() + Duration::from_secs(30);
+    while shared.lock().offset < i64::try_from(rotated.len() + log.len()).unwrap() {
+        assert!(Instant::now() < limit, "{:?}", shared.lock());
+        std::thread::yield_now();
+    }
+    stop.store(true, Ordering::Release);
+    reader.join().unwrap().finish();
+    let mut text = String::new();
+    encode(&mut text, &metrics.registry()).unwrap();
+    let report = shared.lock().clone();
+    Came { report, parcels: ledger.take_all(), metrics: text }
+}
+
+fn record(user: &str, minute: u32, more: &Value) -> String {
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request", "stage": "ResponseComplete",
+        "requestURI": "/", "verb": "delete", "user": {"username": user},
+        "stageTimestamp": format!("2026-01-01T00:{minute:02}:00.000000Z"),
+    });
+    event.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+    // In the order in which the API server writes them.
+    let keys = ["kind", "apiVersion", "level", "stage", "requestURI", "verb", "user", "objectRef"];
+    let rest = event.as_object().unwrap().keys().map(String::as_str).filter(|key| !keys.contains(key));
+    let members =
+        keys.into_iter().chain(rest).filter_map(|key| Some(format!("{}:{}", json!(key), event.get(key)?)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn records_on_both_sides_of_a_missing_newline_are_judged_once() {
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| record(user, 0, &json!({})));
+    let planted =
+        record("dave", 0, &json!({"requestObject": {"a": serde_json::from_str::<Value>(&carol).unwrap()}}));
+    // A beginning, a record without its newline, a beginning that holds a whole record, and one that nothing follows.
+    let whole = &planted[..planted.rfind("}}").unwrap() + 1];
+    assert!(whole.ends_with("\"delete\"}"), "{whole}");
+    let log = format!("{}{alice}\n{bob}{carol}\n{whole}{alice}\n", &alice[..50]);
+    let came = follow(whole, &log, StartAt::Start);
+    assert_eq!(came.report.counts.events, 4, "{:?}", came.report);
+    assert_eq!(came.report.counts.malformed_lines, 3);
+    assert!(came.has("tripline_salvaged_records_total{source=\"log\"} 3"), "{}", came.metrics);
+    let count = |user: &str| {
+        let of_user =
+            came.parcels.iter().find(|parcel| parcel.opening.group[0].value.as_deref() == Some(user));
+        of_user.map_or(0, Parcel::count)
+    };
+    assert_eq!(["alice", "bob", "carol", "dave"].map(count), [2, 1, 1, 0]);
+}
+
+#[test]
+fn who_is_ignored_is_counted_and_not_judged() {
+    let own = json!({"objectRef": {"apiGroup": "tripline.dev", "resource": "securityalerts", "name": "x"}, "verb": "create"});
+    let escaped = record("quiet", 0, &json!({})).replace("quiet", "q\\u0075iet");
+    let twice = record("alice", 0, &json!({}))
+        .replace("\"username\":", "\"username\":\"alice\",\"username\":")
+        .replace("\"alice\"}", "\"quiet\"}");
+    let lines = [
+        record("quiet", 0, &json!({})),
+        record("quiets", 0, &json!({})),
+        escaped,
+        twice,
+        record(OWN, 0, &own),
+        record(OWN, 0, &json!({})),
+        record("quiet", 0, &json!({"verb": "get"})),
+        record("alice", 0, &json!({"verb": "get"})),
+    ];
+    let came = follow("", &(lines.join("\n") + "\n"), StartAt::Start);
+    assert_eq!((came.report.counts.events, came.report.counts.ignored), (8, 5));
+    let mut users = came.users();
+    users.sort();
+    assert_eq!(users, ["quiets", OWN]);
+}
+
+#[test]
+fn what_is_older_than_wanted_is_neither_counted_nor_judged() {
+    let untimed = record(
+        "carol",
+        0,
+        &json!({"stageTimestamp": null, "requestReceivedTimestamp": "2026-01-01T00:40:00Z"}),
+    );
+    let lines = [
+        record("alice", 10, &json!({})),
+        record("alice", 10, &json!({"verb": "get"})),
+        record("bob", 50, &json!({})),
+        record("bob", 50, &json!({"verb": "get"})),
+        untimed.clone(),
+        untimed.replace("delete", "get"),
+    ];
+    let came = follow("", &(lines.join("\n") + "\n"), StartAt::LastSeconds(1800));
+    assert_eq!(came.report.counts.events, 4);
+    let mut users = came.users();
+    users.sort();
+    assert_eq!(users, ["bob", "carol"]);
+    let last = came.report.counts.last_event_time;
+    assert_eq!(last, Some("2026-01-01T00:50:00Z".parse::<Timestamp>().unwrap()));
+}
