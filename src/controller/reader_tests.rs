@@ -114,7 +114,7 @@ fn records_on_both_sides_of_a_missing_newline_are_judged_once() {
     let planted =
         record("dave", 0, &json!({"requestObject": {"a": serde_json::from_str::<Value>(&carol).unwrap()}}));
     // A beginning, a record without its newline, a beginning that holds a whole record, and one that nothing follows.
-    let whole = &planted[..planted.rfind("}}").unwrap() + 1];
+    let whole = &planted[..=planted.rfind("}}").unwrap()];
     assert!(whole.ends_with("\"delete\"}"), "{whole}");
     let log = format!("{}{alice}\n{bob}{carol}\n{whole}{alice}\n", &alice[..50]);
     let came = follow(whole, &log, StartAt::Start);

@@ -249,6 +249,19 @@ fn a_damaged_compressed_file_is_a_gap_from_its_last_whole_line_on() {
 }
 
 #[test]
+fn a_file_overwritten_right_after_it_was_read_to_its_end_is_a_gap() {
+    let log = Log::with("one\ntwo\n");
+    let mut source = log.started();
+    assert!(source.read().unwrap().identified_new_file());
+    let batch = source.read().unwrap();
+    assert_eq!((batch.lines().count(), batch.unfinished(), batch.is_idle()), (2, Some(0), false));
+    fs::write(log.live(), "other\nlonger than it was\n").unwrap();
+    let seen = drain(&mut source);
+    assert_eq!(seen.reasons(), [GapReason::Truncated]);
+    assert_eq!(seen.texts(), ["other", "longer than it was"]);
+}
+
+#[test]
 fn a_line_that_is_too_long_is_skipped_and_counted() {
     let over = "x".repeat(33);
     let log = Log::with(&format!("one\n{over}\n{}\n{over}\n\ntwo\n", &over[1..]));
