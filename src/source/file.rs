@@ -16,7 +16,7 @@ use super::error::SourceError;
 use super::gap::{Gap, GapReason};
 use super::lines::{Batch, Limits};
 use super::position::{FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
-use super::root::{LogRoot, OpenFile};
+use super::root::LogRoot;
 use super::rotation::{LogFiles, Rotated, Stamp};
 use super::tail::{Place, Tail, TailTurn, after_last_newline};
 
@@ -143,8 +143,7 @@ impl FileSource {
             State::Reading(tail) => (&tail.place, Some(tail)),
         };
         let file = tail.and_then(|tail| {
-            let OpenFile { device, inode, .. } = tail.open;
-            tail.first_record.map(|first_record| FileIdentity { device, inode, first_record })
+            tail.first_record.map(|first_record| FileIdentity { id: tail.open.id, first_record })
         });
         let (done, before) = match (tail, file) {
             (Some(tail), Some(_)) => (tail.lines.done(), tail.lines.before()),
@@ -157,6 +156,7 @@ impl FileSource {
             base: place.base,
             file,
             before,
+            next: if file.is_some() { None } else { tail.map(|tail| tail.open.id).or(place.file) },
             rotated_after: place.after.clone(),
             not_before: self.not_before,
         })
@@ -176,7 +176,8 @@ impl FileSource {
         }
         let look = files.settled_look().ok()??;
         let live = look.live.as_ref().and_then(|open| open.contents.size().ok()?).unwrap_or_default();
-        let newer = look.newer_than(tail.own_stamp(&look).or(tail.place.after.as_ref()));
+        let own = tail.own_stamp(files, &look).ok()?;
+        let newer = look.newer_than(own.as_ref().or(tail.place.after.as_ref()));
         let rotated: u64 = newer.iter().map(|file| file.size).sum();
         Some(behind + live + rotated)
     }
@@ -238,7 +239,7 @@ impl FileSource {
         let Some(look) = files.settled_look()? else {
             return Ok(Turn::Idle);
         };
-        let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned() };
+        let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned(), file: None };
         if start_at != StartAt::End {
             let wanted = self.not_before.map(Stamp::at);
             let is_older = |file: &&Rotated| Some(&file.stamp) < wanted.as_ref();
@@ -261,7 +262,7 @@ impl FileSource {
     /// Finds the file of a position among those that are there, by what it says.
     fn resume(&mut self, files: &LogFiles, position: &FilePosition) -> Result<Turn, SourceError> {
         let (stream, base) = (position.stream, position.base);
-        let place = Place { stream, base, after: position.rotated_after.clone() };
+        let place = Place { stream, base, after: position.rotated_after.clone(), file: position.next };
         let Some(identity) = position.file else {
             self.state = State::Between(place);
             return Ok(Turn::Again);
@@ -274,7 +275,7 @@ impl FileSource {
         // The live file first, then the one with the right inode, then the others.
         let mut rotated: Vec<_> = look.rotated.iter().collect();
         // Compressed ones last: each has to be decompressed.
-        rotated.sort_by_key(|file| (file.is_compressed, !file.is(identity.device, identity.inode)));
+        rotated.sort_by_key(|file| (file.is_compressed, file.id != identity.id));
         let done = position.offset.saturating_sub(base);
         let (mut reason, mut past) = (GapReason::FileGone, place.after.clone());
         for candidate in iter::once(None).chain(rotated.into_iter().map(Some)) {
@@ -322,18 +323,29 @@ impl FileSource {
 
     /// Opens the file that continues the stream.
     fn open_next(&mut self, files: &LogFiles, place: Place) -> Result<Turn, SourceError> {
-        let Some(look) = files.settled_look()? else {
+        let Some(mut look) = files.settled_look()? else {
             return Ok(Turn::Idle);
         };
-        let next = match look.newer_than(place.after.as_ref()).first() {
-            None => look.live.ok_or_else(|| files.not_found())?,
+        let first = look.newer_than(place.after.as_ref()).first();
+        // kube-apiserver deletes the oldest files first: none is missing after one that is there.
+        let is_surely_next = first.is_some_and(|file| file.is_compressed)
+            && place.after.as_ref().is_some_and(|after| look.has(after));
+        let next = match first {
+            None => look.live.take().ok_or_else(|| files.not_found())?,
             Some(rotated) => match files.open(rotated)? {
                 Some(open) => open,
                 // It went between the look and now: look again.
                 None => return Ok(Turn::Idle),
             },
         };
-        self.state = State::Reading(Box::new(Tail::new(files, place, next, 0, self.limits)?));
+        if !is_surely_next && place.file.is_some_and(|seen| !next.is_at(Some(seen))) {
+            // The file that was seen to come next was deleted, or it was compressed, and nothing shows that this is it.
+            let after = Position { stream: place.stream, offset: place.base };
+            return self.gap(files, after, GapReason::Deleted, place.after);
+        }
+        let mut tail = Tail::new(files, place, next, 0, self.limits)?;
+        tail.note(&look);
+        self.state = State::Reading(Box::new(tail));
         Ok(Turn::Again)
     }
 
@@ -346,7 +358,7 @@ impl FileSource {
         past: Option<Stamp>,
     ) -> Result<Turn, SourceError> {
         let stream = new_stream()?;
-        self.state = State::Between(Place { stream, base: 0, after: past });
+        self.state = State::Between(Place { stream, base: 0, after: past, file: None });
         Ok(Turn::Gap(Gap { path: files.path(), after, reason, stream }))
     }
 }

@@ -29,7 +29,7 @@ pub use error::{CheckpointError, SourceError};
 pub use file::FileSource;
 pub use gap::{Gap, GapReason};
 pub use lines::{Batch, Lines, MAX_LINE};
-pub use position::{FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
+pub use position::{FileId, FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
 pub use root::LogRoot;
 pub use rotation::Stamp;
 pub use wakeup::{Waker, Wakeup};

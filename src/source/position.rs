@@ -2,6 +2,7 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -162,13 +163,30 @@ fn scan(file: &Contents, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]
     Ok(())
 }
 
+/// Which file it is, for as long as it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileId {
+    /// The device.
+    pub device: u64,
+    /// The inode. File systems give the number of a deleted file to a new one.
+    pub inode: u64,
+    /// When it was made, in nanoseconds since 1970, by which the new one is told; where the file system knows it.
+    #[serde(default)]
+    pub born: Option<u64>,
+}
+
+impl FileId {
+    pub(super) fn new(device: u64, inode: u64, born: Option<Duration>) -> Self {
+        Self { device, inode, born: born.and_then(|born| u64::try_from(born.as_nanos()).ok()) }
+    }
+}
+
 /// What tells one file of a log from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileIdentity {
-    /// The device, as a hint where to look first.
-    pub device: u64,
-    /// The inode, as a hint where to look first. File systems give freed numbers to new files.
-    pub inode: u64,
+    /// As a hint where to look first: a copy is the same file.
+    #[serde(flatten)]
+    pub id: FileId,
     /// The first record, which has an auditID of its own: this is the identity.
     pub first_record: Fingerprint,
 }
@@ -186,6 +204,9 @@ pub struct FilePosition {
     pub base: u64,
     /// The file. Without it the place is the start of the first file rotated after `rotated_after`, or of the live one.
     pub file: Option<FileIdentity>,
+    /// That first file, where it was seen, of which nothing else is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<FileId>,
     /// The bytes just before the place, at most 256.
     pub before: Fingerprint,
     /// The rotation before the file: all files rotated later are this one or newer.

@@ -3,13 +3,14 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
 use super::contents::Contents;
 use super::error::SourceError;
-use super::position::Fingerprint;
+use super::position::{FileId, Fingerprint};
 
 /// `O_NONBLOCK` on Linux: without it, opening a named pipe that took the log's place would hang for good.
 const NONBLOCK: i32 = 0o4000;
@@ -26,14 +27,13 @@ pub struct LogRoot {
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) contents: Contents,
-    pub(super) device: u64,
-    pub(super) inode: u64,
+    pub(super) id: FileId,
 }
 
 impl OpenFile {
     /// Whether a look at some path found this file there.
-    pub(super) fn is_at(&self, found: Option<(u64, u64)>) -> bool {
-        found == Some((self.device, self.inode))
+    pub(super) fn is_at(&self, found: Option<FileId>) -> bool {
+        found == Some(self.id)
     }
 
     /// Whether the file has these bytes at `offset`.
@@ -121,16 +121,17 @@ impl LogRoot {
         if !metadata.is_file() {
             return Err(SourceError::NotAFile { path: self.path.join(path) });
         }
-        Ok(OpenFile { device: metadata.dev(), inode: metadata.ino(), contents: Contents::Plain(file) })
+        let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let id = FileId::new(metadata.dev(), metadata.ino(), born);
+        Ok(OpenFile { id, contents: Contents::Plain(file) })
     }
 
-    /// Device and inode of a resolved path, or nothing where there is nothing.
-    pub(super) fn stat(&self, path: &Path) -> Result<Option<(u64, u64)>, SourceError> {
-        use cap_std::fs::MetadataExt as _;
+    /// The file at a resolved path, or nothing where there is nothing.
+    pub(super) fn stat(&self, path: &Path) -> Result<Option<FileId>, SourceError> {
         #[cfg(test)]
         super::tests::meanwhile();
         match self.dir.metadata(path) {
-            Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+            Ok(metadata) => Ok(Some(file_id(&metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed("look at", path, error)),
         }
@@ -165,6 +166,13 @@ impl LogRoot {
         }
         failed(action, self.path.join(path), source)
     }
+}
+
+/// Which file a listed one is.
+pub(super) fn file_id(metadata: &cap_std::fs::Metadata) -> FileId {
+    use cap_std::fs::MetadataExt as _;
+    let born = metadata.created().ok().and_then(|time| time.into_std().duration_since(UNIX_EPOCH).ok());
+    FileId::new(metadata.dev(), metadata.ino(), born)
 }
 
 fn failed(action: &'static str, path: PathBuf, source: io::Error) -> SourceError {

@@ -7,12 +7,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::MetadataExt;
 use jiff::{Timestamp, tz};
 use serde::{Deserialize, Serialize};
 
 use super::error::SourceError;
-use super::root::{LogRoot, OpenFile};
+use super::position::FileId;
+use super::root::{LogRoot, OpenFile, file_id};
 
 /// The time in a rotated file's name, `2026-11-24T05-52-29.123`; later ones are greater.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,14 +54,7 @@ pub(super) struct Rotated {
     pub(super) is_compressed: bool,
     /// In bytes, of which a compressed file has fewer than were written.
     pub(super) size: u64,
-    device: u64,
-    inode: u64,
-}
-
-impl Rotated {
-    pub(super) fn is(&self, device: u64, inode: u64) -> bool {
-        self.device == device && self.inode == inode
-    }
+    pub(super) id: FileId,
 }
 
 /// The files of a log at one instant.
@@ -78,6 +71,17 @@ impl Look {
     pub(super) fn newer_than(&self, stamp: Option<&Stamp>) -> &[Rotated] {
         let from = self.rotated.partition_point(|file| Some(&file.stamp) <= stamp);
         &self.rotated[from..]
+    }
+
+    /// Whether the file of that rotation is there.
+    pub(super) fn has(&self, stamp: &Stamp) -> bool {
+        self.rotated.binary_search_by(|file| file.stamp.cmp(stamp)).is_ok()
+    }
+
+    /// The first file after that rotation: a rotated one, or the live one.
+    pub(super) fn first_after(&self, stamp: Option<&Stamp>) -> Option<FileId> {
+        let live = || self.live.as_ref().map(|open| open.id);
+        self.newer_than(stamp).first().map(|file| file.id).or_else(live)
     }
 
     /// The newest rotation.
@@ -121,15 +125,15 @@ impl LogFiles {
         SourceError::NotFound { path: self.path(), source: io::ErrorKind::NotFound.into() }
     }
 
-    /// Device and inode of the live file.
-    pub(super) fn stat_live(&self) -> Result<Option<(u64, u64)>, SourceError> {
+    /// The live file.
+    pub(super) fn stat_live(&self) -> Result<Option<FileId>, SourceError> {
         self.root.stat(&self.live)
     }
 
     /// Opens a rotated file. `None` when it is not that one any more: deleted or compressed since the look.
     pub(super) fn open(&self, rotated: &Rotated) -> Result<Option<OpenFile>, SourceError> {
         match self.root.open_file(&self.path_of(rotated)) {
-            Ok(open) if !rotated.is(open.device, open.inode) => Ok(None),
+            Ok(open) if !open.is_at(Some(rotated.id)) => Ok(None),
             Ok(open) if rotated.is_compressed => Ok(Some(open.decompressed())),
             Ok(open) => Ok(Some(open)),
             Err(SourceError::NotFound { .. }) => Ok(None),
@@ -172,8 +176,8 @@ impl LogFiles {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let (device, inode, size) = (metadata.dev(), metadata.ino(), metadata.len());
-            Ok(metadata.is_file().then_some(Rotated { stamp, is_compressed, size, device, inode }))
+            let (id, size) = (file_id(&metadata), metadata.len());
+            Ok(metadata.is_file().then_some(Rotated { stamp, is_compressed, size, id }))
         });
         let listed = match listed {
             Err(SourceError::NotFound { .. }) => Vec::new(),
@@ -267,7 +271,8 @@ mod tests {
             assert_eq!(files.stamp_of(&rotated), Some((stamp.clone(), false)), "{path}");
             assert_eq!(files.stamp_of(&format!("{rotated}.gz")), Some((stamp.clone(), true)), "{path}");
             for (is_compressed, name) in [(false, rotated.clone()), (true, format!("{rotated}.gz"))] {
-                let seen = Rotated { stamp: stamp.clone(), is_compressed, size: 0, device: 0, inode: 0 };
+                let id = FileId { device: 0, inode: 0, born: None };
+                let seen = Rotated { stamp: stamp.clone(), is_compressed, size: 0, id };
                 assert_eq!(files.path_of(&seen).file_name().unwrap().to_str(), Some(name.as_str()));
             }
         }

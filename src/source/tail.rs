@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::contents::{Contents, is_damage};
 use super::error::SourceError;
 use super::lines::{Filled, Limits, LineBuffer};
-use super::position::{Fingerprint, StreamId};
+use super::position::{FileId, Fingerprint, StreamId};
 use super::root::OpenFile;
 use super::rotation::{LogFiles, Look, Stamp};
 
@@ -18,6 +18,8 @@ pub(super) struct Place {
     pub(super) stream: StreamId,
     pub(super) base: u64,
     pub(super) after: Option<Stamp>,
+    /// The file, where it was seen: another one comes later.
+    pub(super) file: Option<FileId>,
 }
 
 /// The file that is read.
@@ -31,6 +33,16 @@ pub(super) struct Tail {
     /// The end was reached: before reading on, what was read last must still be there.
     paused: bool,
     complete: bool,
+    /// What was seen of it when it was last found among the rotated files.
+    rotated: Option<Seen>,
+}
+
+/// Where a rotated file stood.
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    /// The file after it.
+    next: Option<FileId>,
 }
 
 /// What one turn came to.
@@ -61,7 +73,7 @@ impl Tail {
     ) -> Result<Self, SourceError> {
         let lines =
             LineBuffer::at(&open.contents, offset, limits).map_err(|source| files.failed("read", source))?;
-        Ok(Self { place, open, first_record: None, lines, paused: false, complete: false })
+        Ok(Self { place, open, first_record: None, lines, paused: false, complete: false, rotated: None })
     }
 
     pub(super) fn turn(&mut self, files: &LogFiles) -> Result<TailTurn, SourceError> {
@@ -110,13 +122,40 @@ impl Tail {
         Ok(self.first_record.is_some())
     }
 
-    /// The file's own rotation, if it was rotated.
-    pub(super) fn own_stamp<'a>(&self, look: &'a Look) -> Option<&'a Stamp> {
-        let by_inode = look.rotated.iter().find(|file| file.is(self.open.device, self.open.inode));
-        // The oldest file after the place is this one, so if that was compressed, it is this one that was.
-        let compressed =
-            || look.newer_than(self.place.after.as_ref()).first().filter(|file| file.is_compressed);
-        by_inode.or_else(compressed).map(|file| &file.stamp)
+    /// Notes where the file stands among the rotated ones, if it does.
+    pub(super) fn note(&mut self, look: &Look) {
+        if let Some(own) = look.rotated.iter().find(|file| file.id == self.open.id) {
+            let next = look.first_after(Some(&own.stamp));
+            self.rotated = Some(Seen { stamp: own.stamp.clone(), next });
+        }
+    }
+
+    /// The file's own rotation, if it was rotated and is still there.
+    pub(super) fn own_stamp(&self, files: &LogFiles, look: &Look) -> Result<Option<Stamp>, SourceError> {
+        let by_inode = look.rotated.iter().find(|file| file.id == self.open.id);
+        // Once compressed it is another file, of the same name but for its ending.
+        let by_stamp = || {
+            let seen = self.rotated.as_ref()?;
+            look.rotated.iter().find(|file| file.stamp == seen.stamp)
+        };
+        if let Some(found) = by_inode.or_else(by_stamp) {
+            return Ok(Some(found.stamp.clone()));
+        }
+        // Rotated and compressed since the last look, it is the oldest after the place; if it was deleted, another is.
+        let oldest = look.newer_than(self.place.after.as_ref()).first().filter(|file| file.is_compressed);
+        let (Some(oldest), None) = (oldest, &self.rotated) else { return Ok(None) };
+        // kube-apiserver deletes the oldest files first: none is missing after one that is there.
+        if self.place.after.as_ref().is_some_and(|after| look.has(after)) {
+            return Ok(Some(oldest.stamp.clone()));
+        }
+        // One without a record is like any other without.
+        let Some(first_record) = &self.first_record else { return Ok(None) };
+        let Some(open) = files.open(oldest)? else { return Ok(None) };
+        match open.begins_with(first_record, self.lines.max_line()) {
+            Ok(is_it) => Ok(is_it.then(|| oldest.stamp.clone())),
+            Err(error) if is_damage(&error) => Ok(None),
+            Err(error) => Err(files.failed("read", error)),
+        }
     }
 
     fn is_unchanged(&self) -> io::Result<bool> {
@@ -132,36 +171,44 @@ impl Tail {
     }
 
     /// Whether there is a file after this one.
-    fn has_successor(&self, files: &LogFiles) -> Result<bool, SourceError> {
+    fn has_successor(&mut self, files: &LogFiles) -> Result<bool, SourceError> {
         if self.open.is_at(files.stat_live()?) {
             return Ok(false);
         }
         let Some(look) = files.settled_look()? else {
             return Ok(false);
         };
+        self.note(&look);
         // The live path may name this file again by now, or nothing: between renaming and creation.
-        let live = look.live.as_ref().is_some_and(|live| !self.open.is_at(Some((live.device, live.inode))));
-        let own = self.own_stamp(&look).or(self.place.after.as_ref());
-        Ok(live || !look.newer_than(own).is_empty())
+        let live = look.live.as_ref().is_some_and(|live| !self.open.is_at(Some(live.id)));
+        let own = self.own_stamp(files, &look)?;
+        Ok(live || !look.newer_than(own.as_ref().or(self.place.after.as_ref())).is_empty())
     }
 
     /// Leaves a compressed file that cannot be read on.
     fn give_up(&self, files: &LogFiles) -> Result<TailTurn, SourceError> {
-        Ok(match files.settled_look()? {
-            None => TailTurn::Idle,
-            Some(look) => TailTurn::Damaged(self.own_stamp(&look).or(self.place.after.as_ref()).cloned()),
-        })
+        let Some(look) = files.settled_look()? else {
+            return Ok(TailTurn::Idle);
+        };
+        Ok(TailTurn::Damaged(self.own_stamp(files, &look)?.or_else(|| self.place.after.clone())))
     }
 
     fn leave(&self, files: &LogFiles) -> Result<TailTurn, SourceError> {
         let Some(look) = files.settled_look()? else {
             return Ok(TailTurn::Idle);
         };
-        let Some(own) = self.own_stamp(&look) else {
+        // Deleted after it was seen, it may be followed still by the file that was seen to come next.
+        let followed = |seen: &&Seen| seen.next.is_some() && look.first_after(Some(&seen.stamp)) == seen.next;
+        let own = match self.own_stamp(files, &look)? {
+            None => self.rotated.as_ref().filter(followed).map(|seen| seen.stamp.clone()),
+            own => own,
+        };
+        let Some(own) = own else {
             return Ok(TailTurn::Deleted);
         };
+        let file = look.first_after(Some(&own));
         let base = self.place.base + self.lines.read();
-        Ok(TailTurn::Left(Place { stream: self.place.stream, base, after: Some(own.clone()) }))
+        Ok(TailTurn::Left(Place { stream: self.place.stream, base, after: Some(own), file }))
     }
 }
 

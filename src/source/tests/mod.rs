@@ -1,5 +1,6 @@
 //! A log on disk that is written, rotated and followed, also while the source is in the middle of a look.
 mod follow;
+mod losses;
 mod model;
 mod resume;
 

@@ -19,6 +19,10 @@ enum Write {
     Rename,
     Create,
     Rotate,
+    /// Writes the compressed form of the oldest rotated file that has none.
+    BeginToCompress,
+    /// Removes the oldest rotated file that has a compressed form.
+    Compress,
 }
 
 /// What a process that follows the log does.
@@ -39,6 +43,8 @@ fn write() -> impl Strategy<Value = Write> {
         1 => Just(Write::Rename),
         1 => Just(Write::Create),
         3 => Just(Write::Rotate),
+        1 => Just(Write::BeginToCompress),
+        1 => Just(Write::Compress),
     ]
 }
 
@@ -100,6 +106,19 @@ impl Writer {
             Write::Rotate => {
                 self.log.rotate();
                 self.files.push(String::new());
+            }
+            Write::BeginToCompress | Write::Compress => {
+                let begins = matches!(action, Write::BeginToCompress);
+                let is_next = |number: &u32| {
+                    let (plain, compressed) = (self.log.rotated(*number), self.log.compressed(*number));
+                    plain.exists() && compressed.exists() != begins
+                };
+                // Of the very first file nothing shows that it is the one whose record was not whole yet.
+                match (1..self.log.rotations).find(is_next) {
+                    Some(number) if begins => self.log.begin_to_compress(number),
+                    Some(number) => fs::remove_file(self.log.rotated(number)).unwrap(),
+                    None => {}
+                }
             }
         }
     }

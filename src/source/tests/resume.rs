@@ -43,7 +43,7 @@ fn an_inode_that_names_another_file_does_not_mislead() {
     log.write("another\n");
     let mut other = log.started();
     drain(&mut other);
-    position.file.as_mut().unwrap().inode = other.position().unwrap().file.unwrap().inode;
+    position.file.as_mut().unwrap().id = other.position().unwrap().file.unwrap().id;
     assert_eq!(drain(&mut log.resumed(&position)).texts(), ["two", "another"]);
 }
 
