@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use serde_json::json;
 use support::operator::{Operator, alerts, install, rule, source};
 use support::sessions::{PODS, Sessions, opened_in};
 use support::{ControlPlane, Options, wait_for};
@@ -21,10 +22,45 @@ fn setting(name: &str, default: u64) -> u64 {
 fn kills_under_load_neither_lose_nor_double_a_match() -> Result<()> {
     // Small files, so that the log is rotated while the operator is down.
     let options = Options { audit_log_max_size: 1, ..Options::default() };
-    ControlPlane::with(options, |plane| kills_under_load(plane))
+    ControlPlane::with(options, |plane| kills_under_load(plane, |_| Ok(())))
 }
 
-fn kills_under_load(plane: &ControlPlane) -> Result<()> {
+#[test]
+fn nor_do_they_where_the_log_is_compressed_while_the_operator_is_down() -> Result<()> {
+    let options = Options { audit_log_max_size: 1, audit_log_compress: true, ..Options::default() };
+    ControlPlane::with(options, |plane| kills_under_load(plane, rotate_and_compress))
+}
+
+/// Fills the log until the file that is live now is compressed, and a later one too.
+fn rotate_and_compress(plane: &ControlPlane) -> Result<()> {
+    let before = compressed(plane)?;
+    let patch_file = plane.folder().join("patch.json");
+    let mut filler = 0;
+    while compressed(plane)? < before + 2 {
+        // Logged with request and response, some 300 KB.
+        filler += 1;
+        ensure!(filler < 100, "nothing is compressed");
+        let patch = json!({"metadata": {"annotations": {"filler": filler.to_string().repeat(100_000)}}});
+        std::fs::write(&patch_file, patch.to_string())?;
+        let file = format!("--patch-file={}", patch_file.display());
+        plane.run("admin", &["patch", "pod", "web-0", "--namespace=shop", "--type=merge", &file])?;
+    }
+    Ok(())
+}
+
+/// How many files of the log are there only compressed.
+fn compressed(plane: &ControlPlane) -> Result<usize> {
+    let mut count = 0;
+    for file in std::fs::read_dir(plane.folder().join("audit"))? {
+        let path = file?.path();
+        let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
+        count += usize::from(is_compressed && !path.with_extension("").exists());
+    }
+    Ok(count)
+}
+
+/// `meanwhile` happens each time while the operator is down.
+fn kills_under_load(plane: &ControlPlane, meanwhile: impl Fn(&ControlPlane) -> Result<()>) -> Result<()> {
     let (execs, kills) = (setting("TRIPLINE_CRASH_EXECS", EXECS), setting("TRIPLINE_CRASH_KILLS", KILLS));
     let account = install(plane)?;
     plane.make_pod("shop", "web-0")?;
@@ -41,6 +77,7 @@ fn kills_under_load(plane: &ControlPlane) -> Result<()> {
         // Spread over the whole run; what the operator does at that instant is as random as the machine.
         sessions.wait_for(execs * kill / (kills + 1))?;
         operator.kill();
+        meanwhile(plane)?;
         operator = Operator::start(plane, &account)?;
     }
     sessions.finish()?;
@@ -55,6 +92,9 @@ fn kills_under_load(plane: &ControlPlane) -> Result<()> {
         );
         (last.0 >= expected && last.1 >= expected).then_some(())
     })?;
+    let source =
+        plane.run("admin", &["get", "auditsource", "log", "--output=jsonpath={.status.agents[0].gaps}"])?;
+    ensure!(source == "0", "{source} gaps");
     // Whatever was still on its way has arrived once the operator ended in order.
     operator.terminate()?;
     let found = alerts(plane)?;
