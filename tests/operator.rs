@@ -52,7 +52,7 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     operator.wait_for_page("/readyz", 503, "auditsources.tripline.dev is missing")?;
     operator.wait_for_page("/livez", 200, "ok")?;
     let older = printed_kinds()?
-        .replace("tripline.dev/schema-revision: \"1\"", "tripline.dev/schema-revision: \"0\"");
+        .replace("tripline.dev/schema-revision: \"2\"", "tripline.dev/schema-revision: \"1\"");
     plane.apply("admin", &older)?;
     operator.wait_for_page("/readyz", 503, "is older than this program")?;
     install_kinds(plane)?;
@@ -345,6 +345,28 @@ fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
     ] {
         operator.wait_for_page("/metrics", 200, line)?;
     }
+
+    // What was read is taken away: that is said on the source, in its row, and by one Event.
+    std::fs::write(&later, "no json\n")?;
+    let message = wait_for_condition(plane, "auditsource", "later", "GapDetected", "True")?;
+    assert!(message.contains("was truncated or overwritten"), "{message}");
+    operator.wait_for_page("/metrics", 200, "tripline_source_gaps_total{source=\"later\"} 1")?;
+    let row = plane.run("admin", &["get", "auditsource", "later"])?;
+    let cells: Vec<Vec<_>> = row.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(cells[0].join(" "), "NAME READING RECEIVING LAG EVENTS LAST EVENT GAP AGE");
+    assert_eq!((&cells[1][..2], cells[1][3], cells[1][4]), (&["later", "True"][..], "0", "2"), "{row}");
+    assert_eq!(cells[1][cells[1].len() - 2], "True", "{row}");
+    let arguments = ["get", "events.events.k8s.io", "--namespace=kube-system", "--output=json"];
+    let events: Value = serde_json::from_str(&plane.run("admin", &arguments)?)?;
+    let gaps: Vec<_> = events["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|event| event["reason"] == "GapDetected")
+        .collect();
+    assert_eq!(gaps.len(), 1, "{gaps:#?}");
+    assert_eq!(gaps[0]["regarding"]["name"], "later");
+    assert!(gaps[0]["note"].as_str().unwrap_or_default().contains("may be lost"), "{:#}", gaps[0]);
     Ok(())
 }
 

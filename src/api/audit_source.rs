@@ -21,10 +21,12 @@ use super::{Condition, schema};
     derive = "PartialEq",
     doc = "An AuditSource says where an API server's audit log is read from; its status says whether it arrives.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("`metadata.name` must be at most 63 characters"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reading", type_ = "string", json_path = ".status.conditions[?(@.type==\"Reading\")].status"),
     printcolumn(name = "Receiving", type_ = "string", json_path = ".status.conditions[?(@.type==\"Receiving\")].status"),
+    printcolumn(name = "Lag", type_ = "integer", json_path = ".status.lagSeconds", description = "Seconds by which judging is behind the log"),
     printcolumn(name = "Events", type_ = "integer", json_path = ".status.events"),
     printcolumn(name = "Last Event", type_ = "date", json_path = ".status.lastEventTime"),
+    printcolumn(name = "Gap", type_ = "string", json_path = ".status.conditions[?(@.type==\"GapDetected\")].status", description = "Whether a part of the log could not be read in the last day"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.file.path", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
@@ -119,6 +121,10 @@ pub struct AuditSourceStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub events: i64,
+    /// Seconds by which judging is behind the log: the most of `agents`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub lag_seconds: i64,
     /// The newest event's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<MicroTime>,

@@ -2,6 +2,7 @@
 
 mod client;
 pub mod compile;
+mod gap_event;
 mod judge;
 mod lease;
 mod loaded_rules;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::Report;
 use super::readers::{Readers, SourceEntry};
-use super::{make_room, status_failure};
+use super::{gap_event, make_room, status_failure};
 use crate::alert::{call, text, write_params};
 use crate::api::{
     AuditSource, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
@@ -90,6 +90,15 @@ impl SourceStatuses {
             if !(is_news(&wanted, &present) || due || last) {
                 continue;
             }
+            // Before the status, which is how another process would know that it was told.
+            if let Some(agent) = self.new_gap(&wanted, &present)
+                && let Err(error) = gap_event::publish(&self.client, &entry.object, agent).await
+            {
+                status_failure::note(&self.metrics, "source", &name, &error);
+                if error.concerns_all() {
+                    return;
+                }
+            }
             written.insert(name.clone(), Written { at: Instant::now(), others });
             let mut object = entry.object;
             object.status = Some(wanted);
@@ -105,6 +114,20 @@ impl SourceStatuses {
                 }
             }
         }
+    }
+
+    /// This process' entry, if it has more gaps than before.
+    fn new_gap<'s>(
+        &self,
+        wanted: &'s AuditSourceStatus,
+        present: &AuditSourceStatus,
+    ) -> Option<&'s SourceAgent> {
+        let own = |status: &'_ AuditSourceStatus| {
+            let node = self.node.as_ref()?;
+            status.agents.iter().position(|agent| agent.name == *node)
+        };
+        let before = own(present).map_or(0, |at| present.agents[at].gaps);
+        own(wanted).map(|at| &wanted.agents[at]).filter(|agent| agent.gaps > before)
     }
 
     fn wanted(&self, entry: &SourceEntry, report: &Report, now: Timestamp) -> AuditSourceStatus {
@@ -126,6 +149,7 @@ impl SourceStatuses {
             }
         }
         status.events = status.agents.iter().map(|a| a.events).sum();
+        status.lag_seconds = status.agents.iter().map(|a| a.lag_seconds).max().unwrap_or_default();
         status.last_event_time =
             status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
         if *self.leads.borrow() {
