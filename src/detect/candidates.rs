@@ -45,6 +45,8 @@ pub(super) struct Candidates {
     may_be_early: bool,
     /// Slots that were taken for empty without reading the line to its end.
     missed: Slots,
+    /// Late slots without a value in their place, where the line was not read to its end.
+    unsure: Slots,
     /// A value could not be read: the line is no event.
     is_broken: bool,
     /// What the late conjuncts came to on the event of this number.
@@ -81,6 +83,7 @@ impl Candidates {
             is_whole: false,
             may_be_early: false,
             missed: Slots::NONE,
+            unsure: Slots::NONE,
             is_broken: false,
             decided: vec![(0, false); index.late.len()],
             event: 0,
@@ -99,6 +102,7 @@ impl Candidates {
         self.is_whole = is_whole;
         self.may_be_early = false;
         self.missed = Slots::NONE;
+        self.unsure = Slots::NONE;
         self.is_broken = false;
         self.event += 1;
     }
@@ -198,6 +202,9 @@ impl Candidates {
         if !self.iter().any(is_asked) {
             return;
         }
+        if self.unsure.has(slot) {
+            self.missed = self.missed.with(slot.into());
+        }
         let (mut text, mut tape) = (std::mem::take(&mut self.text), std::mem::take(&mut self.tape));
         let mut decided = std::mem::take(&mut self.decided);
         let number_of_event = self.event;
@@ -288,6 +295,9 @@ impl Visit for Candidates {
 
     #[inline]
     fn miss(&mut self, slot: Slot, is_certain: bool) -> ControlFlow<()> {
+        if !is_certain && LATE.contains(&slot) {
+            self.unsure = self.unsure.with(slot.into());
+        }
         let is_unlogged =
             matches!(slot, Slot::Status | Slot::Annotations | Slot::ImpersonatedUser) && self.may_be_early;
         if is_unlogged || self.asked(slot).is_none() {

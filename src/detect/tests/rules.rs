@@ -279,3 +279,47 @@ fn a_missing_body_leaves_what_holds_without_it() {
         assert_eq!(!matcher.judge(line.as_bytes(), Reading::Enough).unwrap().is_empty(), matches, "{query}");
     }
 }
+
+#[test]
+fn a_key_that_stands_elsewhere_is_found_also_where_reading_stops_early() {
+    let members = [
+        (r#""impersonatedUser":{"username":"bob"}"#, "impersonatedUser.username:bob"),
+        (r#""sourceIPs":["10.0.0.5"]"#, "sourceIPs:10.0.0.0/8"),
+        (r#""userAgent":"curl/8""#, "userAgent:curl*"),
+        (r#""objectRef":{"resource":"pods","name":"web-0"}"#, "objectRef.resource:pods"),
+        (r#""objectRef":{"resource":"pods","name":"web-0"}"#, "objectRef.name:web-0 and verb:get"),
+        (r#""responseStatus":{"metadata":{},"code":403}"#, "responseStatus.code:403"),
+        (r#""annotations":{"authorization.k8s.io/decision":"allow"}"#, "event.outcome:success"),
+    ];
+    let parts = [
+        r#""sourceIPs":["::1"]"#,
+        r#""userAgent":"kubectl""#,
+        r#""objectRef":{"resource":"secrets","name":"x"}"#,
+        r#""responseStatus":{"metadata":{},"code":200}"#,
+        r#""requestObject":{"a":1}"#,
+        r#""requestReceivedTimestamp":"2026-03-01T10:00:00.000001Z","stageTimestamp":"2026-03-01T10:00:00.000002Z""#,
+        r#""annotations":{"a":"b"}"#,
+    ];
+    for (member, query) in members {
+        let key = member.split(':').next().unwrap();
+        let set = Arc::new(RuleSet::new(vec![Arc::new(rule(query))]));
+        // After each of the others, the member itself left out of its place; and not there at all.
+        let others: Vec<_> = parts.into_iter().filter(|part| !part.starts_with(key)).collect();
+        for place in 0..=others.len() + 1 {
+            let mut line = vec![
+                r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/","verb":"get","user":{"username":"alice"}"#,
+            ];
+            line.extend(&others);
+            let is_there = place <= others.len();
+            if is_there {
+                line.insert(place + 1, member);
+            }
+            let line = line.join(",") + "}";
+            for reading in [Reading::Enough, Reading::Whole] {
+                let mut matcher = Matcher::new(Arc::clone(&set), &Context::default());
+                let is_found = !matcher.judge(line.as_bytes(), reading).unwrap().is_empty();
+                assert_eq!(is_found, is_there, "{query} {reading:?}: {line}");
+            }
+        }
+    }
+}
