@@ -109,6 +109,8 @@ pub mod reason {
     pub const OUTSIDE_LOG_ROOT: &str = "OutsideLogRoot";
     /// The log cannot be read for another reason.
     pub const UNREADABLE: &str = "Unreadable";
+    /// No checkpoint can be written, so reading waits.
+    pub const STATE_UNWRITABLE: &str = "StateUnwritable";
     /// No process reads this source: its node selector fits none.
     pub const NOT_SELECTED: &str = "NotSelected";
     /// Events arrive.

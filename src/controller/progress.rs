@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Chain, Parcel};
 use crate::api::reason;
-use crate::source::SourceError;
+use crate::source::{CheckpointError, SourceError};
 
 /// What a source's checkpoint holds beside the position.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -92,6 +92,15 @@ impl Trouble {
     /// What a source's status says of an error, with what a person can do about it.
     pub(super) fn of(error: &SourceError) -> Self {
         Self { reason: reason_of(error), message: format!("{}; {}", Chain(error), remedy(error)) }
+    }
+
+    /// That no checkpoint can be written.
+    pub(super) fn of_state(error: &CheckpointError) -> Self {
+        let message = format!(
+            "{}; make room in the state folder or mend it: reading goes on as soon as a checkpoint is written",
+            Chain(error)
+        );
+        Self { reason: reason::STATE_UNWRITABLE, message }
     }
 
     /// Trouble that has no reason of its own.

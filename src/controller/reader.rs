@@ -106,6 +106,10 @@ impl Reader {
             if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL) {
                 self.save();
             }
+            // Writing happens on a thread of its own: what failed there since the last time is noticed here.
+            if self.checkpoints.failures() > self.failures {
+                self.wait_for_state();
+            }
         }
         self
     }
@@ -115,7 +119,9 @@ impl Reader {
         if !self.abandoned {
             self.save();
         }
-        self.make_durable();
+        if let Err(error) = self.checkpoints.flush() {
+            self.failed(&error);
+        }
     }
 
     /// Reads and judges what is there now.
@@ -150,7 +156,7 @@ impl Reader {
             // No record of a file may be judged before a checkpoint names the file: after a crash its positions could
             // not be told from those of another.
             self.save();
-            self.make_durable();
+            self.wait_for_state();
         }
         Ok(match (idle, unfinished) {
             (true, _) => Turn::Idle,
@@ -192,15 +198,23 @@ impl Reader {
     }
 
     fn report_trouble(&self, error: &SourceError) {
-        let category = error.category();
-        let trouble = Trouble::of(error);
-        let mut report = self.report.lock();
-        // It is tried again several times a second; what counts is that it began.
-        if report.trouble.as_ref() != Some(&trouble) {
+        if self.say(Trouble::of(error)) {
+            let category = error.category();
             self.around.metrics.source_read_errors.get_or_create(&CategoryLabels { category }).inc();
-            warn!(source = self.settings.name, category, message = trouble.message, "the log cannot be read");
+        }
+    }
+
+    /// Says why the log is not read. It is tried again several times a second; what counts is that it began: then the
+    /// answer is yes.
+    fn say(&self, trouble: Trouble) -> bool {
+        let mut report = self.report.lock();
+        let is_new = report.trouble.as_ref() != Some(&trouble);
+        if is_new {
+            let (reason, message) = (trouble.reason, &trouble.message);
+            warn!(source = self.settings.name, reason, message, "the log is not read");
             report.trouble = Some(trouble);
         }
+        is_new
     }
 
     /// Hands the present state to the thread that writes checkpoints.
@@ -223,27 +237,39 @@ impl Reader {
             Ok(snapshot) => self.checkpoints.submit(snapshot),
             Err(error) => self.failed(&error),
         }
-        // Writing happens on a thread of its own: what failed there since the last time is noticed here.
-        let failures = self.checkpoints.failures();
-        if failures > self.failures {
-            self.around.metrics.checkpoint_errors.inc_by(failures - self.failures);
-            self.failures = failures;
-            warn!(
-                source = self.settings.name,
-                failures,
-                "checkpoints could not be written; after a crash the log is judged from an older one"
-            );
-        }
     }
 
-    /// Waits until what was handed over is on disk.
-    fn make_durable(&mut self) {
-        if let Err(error) = self.checkpoints.flush() {
+    /// Waits until what was handed over is on disk, however often that takes writing it again. Reading goes no further
+    /// meanwhile: the log is the queue.
+    fn wait_for_state(&mut self) {
+        while let Err(error) = self.checkpoints.flush() {
             self.failed(&error);
+            self.failures = self.checkpoints.failures();
+            self.say(Trouble::of_state(&error));
+            while self.saved_at.is_some_and(|at| at.elapsed() < CHECKPOINT_INTERVAL) {
+                if self.stop.load(Ordering::Acquire) {
+                    return;
+                }
+                self.wakeup.wait(Wakeup::SAFETY_POLL);
+            }
+            if matches!(error, CheckpointError::WriterGone { .. }) {
+                self.restart_writer();
+            }
+            self.save();
+        }
+        self.failures = self.checkpoints.failures();
+    }
+
+    /// Another thread to write checkpoints, where the one there was has panicked.
+    fn restart_writer(&mut self) {
+        let state = Arc::clone(&self.around.state);
+        match CheckpointWriter::start(state, &self.settings.name, &self.settings.path) {
+            Ok(writer) => self.checkpoints = writer,
+            Err(error) => self.failed(&error),
         }
     }
 
-    fn failed(&mut self, error: &(dyn std::error::Error + 'static)) {
+    fn failed(&mut self, error: &CheckpointError) {
         self.around.metrics.checkpoint_errors.inc();
         self.unsaved = true;
         error!(source = self.settings.name, error = %Chain(error), "a checkpoint could not be written");

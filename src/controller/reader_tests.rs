@@ -1,13 +1,16 @@
 //! A reading thread from a log on disk to the ledger and the counts, without an API server.
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::compile::compile;
 use super::progress::{Report, SharedReport};
@@ -50,47 +53,76 @@ fn rules() -> LoadedRules {
     std::iter::once(LoadedRule { rule: Arc::new(compiled.rule), facts, mode: Mode::Alert }).collect()
 }
 
+/// A log in a folder of its own, and what reads it.
+struct Following {
+    folder: TempDir,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    report: SharedReport,
+    stop: Arc<AtomicBool>,
+    reader: JoinHandle<Reader>,
+}
+
+impl Following {
+    /// Follows a log, of which the first part was rotated.
+    fn start(rotated: &str, log: &str, start_at: StartAt) -> Following {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("audit-2026-01-01T00-30-00.000.log"), rotated).unwrap();
+        fs::write(folder.path().join("audit.log"), log).unwrap();
+        let (ledger, metrics) = (Arc::new(Ledger::new("node")), Arc::new(Metrics::new()));
+        let own_accounts = vec![OWN.to_owned()];
+        let around = Surroundings {
+            rules: Arc::new(ArcSwap::from_pointee(rules())),
+            ledger: Arc::clone(&ledger),
+            ignored: Arc::new(IgnoredUsers { own_accounts, users: vec!["quiet".to_owned()] }),
+            metrics: Arc::clone(&metrics),
+            state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
+        };
+        let settings = SourceSettings {
+            name: "log".to_owned(),
+            path: "audit.log".to_owned(),
+            cluster: None,
+            omitted_stages: Vec::new(),
+        };
+        let root = LogRoot::open(folder.path()).unwrap();
+        let wakeup = Wakeup::new(folder.path()).unwrap();
+        let now = "2026-01-01T01:00:00Z".parse().unwrap();
+        let file = FileSource::new(root, "audit.log", start_at, now, None);
+        let (stop, report) = (Arc::new(AtomicBool::new(false)), SharedReport::default());
+        let reader = Reader::new(settings, around, file, wakeup, Arc::clone(&stop), report.clone()).unwrap();
+        let reader = std::thread::spawn(|| reader.run());
+        Following { folder, ledger, metrics, report, stop, reader }
+    }
+
+    fn wait_for(&self, what: impl Fn(&Report) -> bool) {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while !what(&self.report.lock()) {
+            assert!(Instant::now() < limit, "{:?}", self.report.lock());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn append(&self, lines: &str) {
+        let mut log = OpenOptions::new().append(true).open(self.folder.path().join("audit.log")).unwrap();
+        log.write_all(lines.as_bytes()).unwrap();
+    }
+
+    fn end(self) -> Came {
+        self.stop.store(true, Ordering::Release);
+        self.reader.join().unwrap().finish();
+        let mut text = String::new();
+        encode(&mut text, &self.metrics.registry()).unwrap();
+        let report = self.report.lock().clone();
+        Came { report, parcels: self.ledger.take_all(), metrics: text }
+    }
+}
+
 /// Reads a log to its end, of which the first part was rotated.
 fn follow(rotated: &str, log: &str, start_at: StartAt) -> Came {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("audit-2026-01-01T00-30-00.000.log"), rotated).unwrap();
-    fs::write(folder.path().join("audit.log"), log).unwrap();
-    let ledger = Arc::new(Ledger::new("node"));
-    let metrics = Arc::new(Metrics::new());
-    let around = Surroundings {
-        rules: Arc::new(ArcSwap::from_pointee(rules())),
-        ledger: Arc::clone(&ledger),
-        ignored: Arc::new(IgnoredUsers {
-            own_accounts: vec![OWN.to_owned()],
-            users: vec!["quiet".to_owned()],
-        }),
-        metrics: Arc::clone(&metrics),
-        state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
-    };
-    let settings = SourceSettings {
-        name: "log".to_owned(),
-        path: "audit.log".to_owned(),
-        cluster: None,
-        omitted_stages: Vec::new(),
-    };
-    let root = LogRoot::open(folder.path()).unwrap();
-    let wakeup = Wakeup::new(folder.path()).unwrap();
-    let now = "2026-01-01T01:00:00Z".parse().unwrap();
-    let file = FileSource::new(root, "audit.log", start_at, now, None);
-    let (stop, shared) = (Arc::new(AtomicBool::new(false)), SharedReport::default());
-    let reader = Reader::new(settings, around, file, wakeup, Arc::clone(&stop), shared.clone()).unwrap();
-    let reader = std::thread::spawn(|| reader.run());
-    let limit = Instant::now() + Duration::from_secs(30);
-    while shared.lock().offset < i64::try_from(rotated.len() + log.len()).unwrap() {
-        assert!(Instant::now() < limit, "{:?}", shared.lock());
-        std::thread::yield_now();
-    }
-    stop.store(true, Ordering::Release);
-    reader.join().unwrap().finish();
-    let mut text = String::new();
-    encode(&mut text, &metrics.registry()).unwrap();
-    let report = shared.lock().clone();
-    Came { report, parcels: ledger.take_all(), metrics: text }
+    let following = Following::start(rotated, log, start_at);
+    let length = i64::try_from(rotated.len() + log.len()).unwrap();
+    following.wait_for(|report| report.offset >= length);
+    following.end()
 }
 
 fn record(user: &str, minute: u32, more: &Value) -> String {
@@ -175,4 +207,27 @@ fn what_is_older_than_wanted_is_neither_counted_nor_judged() {
     assert_eq!(users, ["bob", "carol"]);
     let last = came.report.counts.last_event_time;
     assert_eq!(last, Some("2026-01-01T00:50:00Z".parse::<Timestamp>().unwrap()));
+}
+
+#[test]
+fn reading_waits_for_a_state_folder_that_cannot_be_written() {
+    let line = |user: &str| record(user, 0, &json!({})) + "\n";
+    let following = Following::start("", &line("alice"), StartAt::Start);
+    following.wait_for(|report| report.counts.events == 1);
+    let (state, away) = (following.folder.path().join("state"), following.folder.path().join("away"));
+    fs::rename(&state, &away).unwrap();
+    following.append(&line("bob"));
+    following.wait_for(|report| {
+        report.trouble.as_ref().is_some_and(|trouble| trouble.reason == "StateUnwritable")
+    });
+    following.append(&line("carol"));
+    let events = following.report.lock().counts.events;
+    std::thread::sleep(Wakeup::SAFETY_POLL * 8);
+    assert_eq!(following.report.lock().counts.events, events, "it was read on");
+    fs::rename(&away, &state).unwrap();
+    following.wait_for(|report| report.counts.events == 3 && report.trouble.is_none());
+    let came = following.end();
+    let mut users = came.users();
+    users.sort();
+    assert_eq!(users, ["alice", "bob", "carol"]);
 }
