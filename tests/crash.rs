@@ -2,9 +2,10 @@
 //! undisturbed run would have.
 mod support;
 
+use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use support::operator::{Operator, alerts, install, rule, source};
 use support::sessions::{PODS, Sessions, opened_in};
@@ -112,4 +113,46 @@ fn kills_under_load(plane: &ControlPlane, meanwhile: impl Fn(&ControlPlane) -> R
         }
     }
     Ok(())
+}
+
+#[test]
+fn an_api_server_killed_in_the_middle_of_a_record_hides_no_other() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.apply(
+            "admin",
+            &rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string(),
+        )?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = Operator::start(plane, &account)?;
+        plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
+        Sessions::start(&plane.kubeconfig("alice"), 50, Duration::ZERO)?.finish()?;
+
+        // The beginning of a record without its end, as a killed server leaves it. The next one appends to it.
+        plane.stop_api_server();
+        let log = std::fs::read_to_string(plane.audit_log())?;
+        let record = log.lines().last().context("nothing is logged")?;
+        let beginning = &record[..record.len() / 2];
+        std::fs::OpenOptions::new().append(true).open(plane.audit_log())?.write_all(beginning.as_bytes())?;
+        plane.restart_api_server()?;
+        Sessions::start(&plane.kubeconfig("alice"), 50, Duration::ZERO)?.finish()?;
+
+        wait_for("every session to be counted", Duration::from_mins(1), || {
+            let alerts = alerts(plane).ok()?;
+            (support::operator::counted(&alerts, "sessions") == 100).then_some(())
+        })?;
+        let log = std::fs::read_to_string(plane.audit_log())?;
+        let glued = log.lines().find(|line| line.matches("{\"kind\":\"Event\"").count() == 2);
+        ensure!(
+            glued.is_some_and(|line| line.starts_with(beginning)),
+            "no record was appended to the beginning"
+        );
+        operator.wait_for_page("/metrics", 200, "tripline_salvaged_records_total{source=\"log\"} 1")?;
+        operator.wait_for_page(
+            "/metrics",
+            200,
+            "tripline_malformed_lines_total{source=\"log\",reason=\"not_json\"} 1",
+        )?;
+        operator.terminate()
+    })
 }
