@@ -17,8 +17,8 @@ use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
-use crate::event::{DecodeError, Event, NotPlain, Outline, Slot, Stage, Tape, glued_record};
-use crate::source::Position;
+use crate::event::{DecodeError, Event, NotPlain, Outline, Slot, Stage, Tape, glued_record, without_bodies};
+use crate::source::{LongLine, Position};
 use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};
 
 /// How many malformed lines of a source are shown in the log.
@@ -96,8 +96,42 @@ impl Judge<'_> {
         line: &[u8],
         position: Position,
     ) -> Result<(), Stopped> {
-        // No record may end the thread: what one record does to the judge, an attacker could do on purpose.
-        match catch_unwind(AssertUnwindSafe(|| self.judge(work, line, position))) {
+        self.guarded(work, position, |judge, work| judge.judge(work, line, position))
+    }
+
+    /// Judges by its ends a line that is too long to be read.
+    pub(super) fn long_line(
+        &mut self,
+        work: &mut Workspace,
+        long: &LongLine,
+        position: Position,
+    ) -> Result<(), Stopped> {
+        self.guarded(work, position, |judge, work| {
+            let record = if long.is_one_record { without_bodies(&long.head, &long.tail) } else { None };
+            if let Some(record) = record
+                && let Ok(()) = judge.record(work, &record, position)?
+            {
+                judge.metrics().oversized_records.get_or_create(judge.labels).inc();
+                return Ok(());
+            }
+            warn!(
+                source = judge.settings.name,
+                offset = position.offset,
+                "a record over 16 MiB cannot be judged"
+            );
+            judge.count_malformed("too_long", 1);
+            Ok(())
+        })
+    }
+
+    /// No record may end the thread: what one record does to the judge, an attacker could do on purpose.
+    fn guarded(
+        &mut self,
+        work: &mut Workspace,
+        position: Position,
+        judge: impl FnOnce(&mut Self, &mut Workspace) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        match catch_unwind(AssertUnwindSafe(|| judge(self, work))) {
             Ok(outcome) => outcome,
             Err(_) => {
                 error!(
@@ -109,14 +143,6 @@ impl Judge<'_> {
                 self.count_malformed("panic", 1);
                 Ok(())
             }
-        }
-    }
-
-    /// Counts lines that were too long to be read.
-    pub(super) fn long_lines(&mut self, skipped: u64) {
-        if skipped > 0 {
-            warn!(source = self.settings.name, skipped, "records longer than 16 MiB were passed over");
-            self.count_malformed("too_long", skipped);
         }
     }
 

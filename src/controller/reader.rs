@@ -140,12 +140,16 @@ impl Reader {
             tally: Tally::default(),
             events: &self.events,
         };
+        for (long, position) in batch.long_lines() {
+            if let Err(Stopped) = judge.long_line(&mut self.work, long, *position) {
+                return Ok(Turn::Stopped);
+            }
+        }
         for (line, position) in batch.lines() {
             if let Err(Stopped) = judge.line(&mut self.work, line, position) {
                 return Ok(Turn::Stopped);
             }
         }
-        judge.long_lines(batch.skipped_long_lines());
         let tally = judge.tally;
         let (new_file, unfinished) = (batch.identified_new_file(), batch.unfinished());
         let idle = batch.is_idle();

@@ -17,7 +17,7 @@ use super::progress::{Report, SharedReport};
 use super::*;
 use crate::alert::{Ledger, Parcel, RuleFacts};
 use crate::api::{DetectionRule, Mode};
-use crate::source::{FileSource, LogRoot, StartAt, StateFolder, Wakeup};
+use crate::source::{FileSource, LogRoot, MAX_LINE, StartAt, StateFolder, Wakeup};
 use crate::telemetry::Metrics;
 
 const OWN: &str = "system:serviceaccount:tripline-system:tripline";
@@ -230,4 +230,33 @@ fn reading_waits_for_a_state_folder_that_cannot_be_written() {
     let mut users = came.users();
     users.sort();
     assert_eq!(users, ["alice", "bob", "carol"]);
+}
+
+#[test]
+fn a_record_too_long_to_be_read_is_judged_by_its_ends() {
+    let long = |user: &str, body: &str| {
+        let event = record(user, 0, &json!({}));
+        let (head, time) = event.split_once(",\"stageTimestamp\"").unwrap();
+        let received = r#""requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z""#;
+        format!("{head},\"responseObject\":{{\"items\":[\"{body}\"]}},{received},\"stageTimestamp\"{time}\n")
+    };
+    let body = "x".repeat(MAX_LINE);
+    let planted = format!("{body}\",{},\"{body}", record("carol", 0, &json!({})));
+    let lines = [
+        record("alice", 0, &json!({})) + "\n",
+        long("bob", &body),
+        long("dave", &planted),
+        record("eve", 0, &json!({})) + "\n",
+    ];
+    let came = follow("", &lines.concat(), StartAt::Start);
+    assert_eq!((came.report.counts.events, came.report.counts.malformed_lines), (3, 1));
+    assert!(came.has("tripline_oversized_records_total{source=\"log\"} 1"), "{}", came.metrics);
+    assert!(
+        came.has("tripline_malformed_lines_total{source=\"log\",reason=\"too_long\"} 1"),
+        "{}",
+        came.metrics
+    );
+    let mut users = came.users();
+    users.sort();
+    assert_eq!(users, ["alice", "bob", "eve"]);
 }

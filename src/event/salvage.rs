@@ -6,7 +6,7 @@ use super::json::Tape;
 use super::skip::value_end;
 
 /// How every record begins that an API server writes.
-const START: &[u8] = b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1";
+pub const RECORD_START: &[u8] = b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1";
 
 /// How many places of a line are tried.
 const TRIES: usize = 16;
@@ -18,7 +18,7 @@ const TRIES: usize = 16;
 /// record, and only the line's own end shows that it is not such a one. Of several the leftmost counts, since the others
 /// are inside of it.
 pub fn glued_record<'l>(line: &'l [u8], tape: &mut Tape) -> Option<(usize, &'l [u8])> {
-    let starts = memmem::find_iter(line, START).filter(|start| *start > 0).take(TRIES);
+    let starts = memmem::find_iter(line, RECORD_START).filter(|start| *start > 0).take(TRIES);
     starts.map(|start| (start, &line[start..])).find(|(_, record)| {
         let is_whole = value_end(record, 0, 0, &mut false).is_ok_and(|end| end == record.len());
         is_whole && Event::decode(record, tape).is_ok()

@@ -15,6 +15,7 @@ use super::contents::is_damage;
 use super::error::SourceError;
 use super::gap::{Gap, GapReason};
 use super::lines::{Batch, Limits};
+use super::long_line::LongLine;
 use super::position::{FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
 use super::root::LogRoot;
 use super::rotation::{LogFiles, Rotated, Stamp};
@@ -30,8 +31,8 @@ pub struct FileSource {
     not_before: Option<Timestamp>,
     state: State,
     limits: Limits,
-    /// Lines that were skipped and that no batch has told of.
-    skipped: u64,
+    /// Long lines that no batch has told of.
+    long_lines: Vec<(LongLine, Position)>,
 }
 
 #[derive(Debug)]
@@ -80,7 +81,15 @@ impl FileSource {
             Some(position) => State::Resuming(Box::new(position)),
             None => State::Starting(start_at),
         };
-        Self { root, path: path.into(), files: None, not_before, state, limits: Limits::DEFAULT, skipped: 0 }
+        Self {
+            root,
+            path: path.into(),
+            files: None,
+            not_before,
+            state,
+            limits: Limits::DEFAULT,
+            long_lines: Vec::new(),
+        }
     }
 
     /// With other limits.
@@ -112,13 +121,16 @@ impl FileSource {
             }
         };
         let mut batch = Batch::empty();
-        batch.skipped_long_lines = mem::take(&mut self.skipped);
+        // None may be judged before a checkpoint names the file.
+        if !matches!(turn, Turn::Identified | Turn::Gap(_)) {
+            batch.long_lines = mem::take(&mut self.long_lines);
+        }
         if let State::Reading(tail) = &self.state {
             let is_at_end = tail.lines.is_at_end() && !tail.lines.has_lines();
             batch.unfinished = is_at_end.then(|| tail.lines.read() - tail.lines.done());
         }
         match turn {
-            Turn::Idle | Turn::Again => batch.idle = batch.skipped_long_lines == 0,
+            Turn::Idle | Turn::Again => batch.idle = batch.long_lines.is_empty(),
             Turn::Identified => batch.identified_new_file = true,
             Turn::Gap(gap) => {
                 batch.identified_new_file = true;
@@ -206,8 +218,9 @@ impl FileSource {
             }
             State::Reading(tail) => {
                 let turn = tail.turn(files)?;
-                self.skipped += tail.lines.take_skipped();
                 let at = |offset| Position { stream: tail.place.stream, offset: tail.place.base + offset };
+                let passed = tail.lines.take_passed();
+                self.long_lines.extend(passed.into_iter().map(|(long, end)| (long, at(end))));
                 let past = tail.place.after.clone();
                 match turn {
                     TailTurn::Idle => Ok(Turn::Idle),

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::contents::Contents;
 use super::gap::Gap;
+use super::long_line::LongLine;
 use super::position::{BEFORE, Fingerprint, Position, StreamId};
 
-/// The longest line that is handed out. A longer one is skipped whole, in bounded memory, and counted.
+/// The longest line that is handed out whole. Of a longer one both ends are kept (see [`LongLine`]), in bounded memory.
 pub const MAX_LINE: usize = 16 << 20;
 
 /// How much is read at once, and what the buffer shrinks back to after a long line.
@@ -26,8 +27,8 @@ impl Limits {
 /// A buffer over one file: reads on where it stopped, and knows which whole lines are there.
 ///
 /// In the file, `done` is the byte after the last line that was handed out and `read` the byte after the last that
-/// was read. `bytes[start..end]` is what lies between, except while a line that is too long is skipped: then none of
-/// it is kept.
+/// was read. `bytes[start..end]` is what lies between, except while a line that is too long passes: then none of it is
+/// there.
 #[derive(Debug)]
 pub(super) struct LineBuffer {
     bytes: Vec<u8>,
@@ -43,8 +44,9 @@ pub(super) struct LineBuffer {
     at_end: bool,
     /// The bytes before `done`.
     before: Vec<u8>,
-    skipping: bool,
-    skipped: u64,
+    passing: Option<LongLine>,
+    /// Lines that have passed, and where they end in the file.
+    passed: Vec<(LongLine, u64)>,
     chunk: usize,
     max_line: usize,
 }
@@ -78,8 +80,8 @@ impl LineBuffer {
             read: offset,
             at_end: false,
             before,
-            skipping: false,
-            skipped: 0,
+            passing: None,
+            passed: Vec::new(),
             chunk,
             max_line,
         })
@@ -124,8 +126,8 @@ impl LineBuffer {
             let new = self.end..self.end + count;
             self.read += count as u64;
             self.end = new.end;
-            if self.skipping {
-                self.skip(new);
+            if self.passing.is_some() {
+                self.pass(new);
             } else if let Some(newline) = memchr::memrchr(b'\n', &self.bytes[new.clone()]) {
                 self.ready = new.start + newline + 1 - self.start;
             }
@@ -136,9 +138,8 @@ impl LineBuffer {
     /// Makes the rest of the file a line although it has no newline: none will come.
     pub(super) fn close_last_line(&mut self) {
         self.forget();
-        if self.skipping {
-            self.skipping = false;
-            self.skipped += 1;
+        if let Some(long) = self.passing.take() {
+            self.passed.push((LongLine { is_one_record: false, ..long }, self.read));
             self.done = self.read;
             self.before.clear();
         } else {
@@ -168,9 +169,9 @@ impl LineBuffer {
         &self.bytes
     }
 
-    /// How many lines were skipped since the last call.
-    pub(super) fn take_skipped(&mut self) -> u64 {
-        std::mem::take(&mut self.skipped)
+    /// The long lines that have passed since the last call, and where they end in the file.
+    pub(super) fn take_passed(&mut self) -> Vec<(LongLine, u64)> {
+        std::mem::take(&mut self.passed)
     }
 
     fn forget(&mut self) {
@@ -200,23 +201,26 @@ impl LineBuffer {
             let larger = (self.bytes.len() * 2).min(self.max_line + 1);
             self.bytes.resize(larger, 0);
         } else {
-            self.skipping = true;
+            self.passing = Some(LongLine::begin(&self.bytes[..self.end]));
             self.end = 0;
             self.bytes.truncate(self.chunk);
             self.bytes.shrink_to_fit();
         }
     }
 
-    fn skip(&mut self, new: Range<usize>) {
-        let Some(newline) = memchr::memchr(b'\n', &self.bytes[new.clone()]) else {
+    fn pass(&mut self, new: Range<usize>) {
+        let Some(mut long) = self.passing.take() else { return };
+        let newline = memchr::memchr(b'\n', &self.bytes[new.clone()]);
+        long.pass(&self.bytes[new.start..newline.map_or(new.end, |newline| new.start + newline)]);
+        let Some(newline) = newline else {
+            self.passing = Some(long);
             self.end = self.start;
             return;
         };
-        self.skipping = false;
-        self.skipped += 1;
         self.start = new.start + newline + 1;
         self.done = self.read - (new.end - self.start) as u64;
-        // What lies before `done` now is the end of the skipped line, as far as this chunk has it. Fewer bytes are
+        self.passed.push((long, self.done));
+        // What lies before `done` now is the end of that line, as far as this chunk has it. Fewer bytes are
         // remembered than could be, which a fingerprint with a length of its own allows.
         let from = new.start.max(self.start.saturating_sub(BEFORE));
         self.before = self.bytes[from..self.start].to_vec();
@@ -232,7 +236,7 @@ pub struct Batch<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) start: Position,
     pub(super) identified_new_file: bool,
-    pub(super) skipped_long_lines: u64,
+    pub(super) long_lines: Vec<(LongLine, Position)>,
     pub(super) gap: Option<Gap>,
     pub(super) idle: bool,
     pub(super) unfinished: Option<u64>,
@@ -244,7 +248,7 @@ impl<'a> Batch<'a> {
             bytes: &[],
             start: Position { stream: StreamId::from_bytes([0; 16]), offset: 0 },
             identified_new_file: false,
-            skipped_long_lines: 0,
+            long_lines: Vec::new(),
             gap: None,
             idle: false,
             unfinished: None,
@@ -289,9 +293,9 @@ impl<'a> Batch<'a> {
         self.identified_new_file
     }
 
-    /// How many lines longer than [`MAX_LINE`] were skipped.
-    pub fn skipped_long_lines(&self) -> u64 {
-        self.skipped_long_lines
+    /// Lines longer than [`MAX_LINE`], each with its position. They stood before the others.
+    pub fn long_lines(&self) -> &[(LongLine, Position)] {
+        &self.long_lines
     }
 
     /// What could not be read, when the stream could not be continued. The batch then has no lines, and

@@ -8,13 +8,14 @@
 //! - A position is (stream, offset) and only grows. The same bytes give the same positions however often they are
 //!   read again, and from whichever checkpoint.
 //! - Nothing is passed over silently. What cannot be continued is a [`Gap`] and a new stream.
-//! - Memory is bounded: a line longer than [`MAX_LINE`] is skipped and counted.
+//! - Memory is bounded: of a line longer than [`MAX_LINE`] only its ends are kept.
 mod checkpoint;
 mod contents;
 mod error;
 mod file;
 mod gap;
 mod lines;
+mod long_line;
 mod position;
 mod root;
 mod rotation;
@@ -29,6 +30,7 @@ pub use error::{CheckpointError, SourceError};
 pub use file::FileSource;
 pub use gap::{Gap, GapReason};
 pub use lines::{Batch, Lines, MAX_LINE};
+pub use long_line::LongLine;
 pub use position::{FileId, FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
 pub use root::LogRoot;
 pub use rotation::Stamp;

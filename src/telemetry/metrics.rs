@@ -65,6 +65,7 @@ pub struct Metrics {
     pub events: Family<SourceLabels, Counter>,
     pub malformed_lines: Family<MalformedLabels, Counter>,
     pub salvaged_records: Family<SourceLabels, Counter>,
+    pub oversized_records: Family<SourceLabels, Counter>,
     pub ignored_events: Family<IgnoredLabels, Counter>,
     pub matches: Family<RuleLabels, Counter>,
     pub suppressed: Family<RuleLabels, Counter>,
@@ -108,6 +109,7 @@ impl Metrics {
             drop(self.malformed_lines.get_or_create(&MalformedLabels { source: source.to_owned(), reason }));
         }
         drop(self.salvaged_records.get_or_create(&labels));
+        drop(self.oversized_records.get_or_create(&labels));
         for reason in ["own", "user"] {
             drop(self.ignored_events.get_or_create(&IgnoredLabels { source: source.to_owned(), reason }));
         }
@@ -145,6 +147,11 @@ impl Metrics {
             "salvaged_records",
             "Records found in a line behind the beginning of another",
             self.salvaged_records.clone(),
+        );
+        r.register(
+            "oversized_records",
+            "Records over 16 MiB, judged without their bodies",
+            self.oversized_records.clone(),
         );
         r.register("ignored_events", "Audit events that no rule is asked about", self.ignored_events.clone());
         r.register("matches", "Requests that matched, before exceptions", self.matches.clone());

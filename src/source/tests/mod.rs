@@ -111,7 +111,7 @@ impl Log {
 struct Seen {
     lines: Vec<(String, Position)>,
     new_files: usize,
-    skipped: u64,
+    skipped: usize,
     gaps: Vec<Gap>,
 }
 
@@ -139,7 +139,7 @@ fn try_drain(source: &mut FileSource) -> Result<Seen, SourceError> {
         let batch = source.read()?;
         seen.lines.extend(batch.lines().map(|(line, at)| (String::from_utf8(line.to_vec()).unwrap(), at)));
         seen.new_files += usize::from(batch.identified_new_file());
-        seen.skipped += batch.skipped_long_lines();
+        seen.skipped += batch.long_lines().len();
         seen.gaps.extend(batch.gap().cloned());
         assert!(!batch.identified_new_file() || batch.is_empty());
         if batch.is_idle() {
