@@ -18,6 +18,7 @@ pub(crate) mod kubectl;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod release;
 mod servers;
 pub(crate) mod sessions;
