@@ -42,28 +42,20 @@ impl Contents {
         }
     }
 
-    /// Reads what stands at `offset`; less than there is room for only at the end. Of a compressed file it is cheap
-    /// only where the last read stopped, or after that: everything before a place has to be decompressed.
+    /// Reads what stands at `offset`; less than there is room for only at the end, or before damage. Of a compressed file
+    /// it is cheap only where the last read stopped, or after that: everything before a place has to be decompressed.
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         #[cfg(test)]
         super::tests::meanwhile();
-        let mut read = 0;
-        while read < buffer.len() {
-            let at = offset + read as u64;
-            let found = match self {
-                Self::Plain(file) => file.read_at(&mut buffer[read..], at),
-                Self::Gzip(gzip) => gzip.borrow_mut().read_at(&mut buffer[read..], at),
-            };
-            match found {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What came before is good; the next read fails.
-                Err(_) if read > 0 => break,
-                Err(error) => return Err(error),
-            }
+        match self {
+            Self::Plain(file) => loop {
+                match file.read_at(buffer, offset) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
+            },
+            Self::Gzip(gzip) => gzip.borrow_mut().read_at(buffer, offset),
         }
-        Ok(read)
     }
 }
 
@@ -83,20 +75,28 @@ impl Gzip {
         if let Some(damage) = self.damage {
             return Err(damage.into());
         }
-        let read = self.read_on(buffer, offset);
-        self.damage = read.as_ref().err().filter(|error| is_damage(error)).map(io::Error::kind);
-        read
+        self.read_on(buffer, offset)
+            .inspect_err(|error| self.damage = is_damage(error).then_some(error.kind()))
     }
 
     fn read_on(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let decoder = self.decoder.as_mut().ok_or_else(|| io::Error::other("it could not be rewound"))?;
         self.at += io::copy(&mut decoder.take(offset - self.at), &mut io::sink())?;
-        if self.at < offset {
-            return Ok(0);
+        let mut read = 0;
+        while self.at == offset + read as u64 && read < buffer.len() {
+            match decoder.read(&mut buffer[read..]) {
+                Ok(0) => break,
+                // What came before is good; the next read fails.
+                Err(error) if read > 0 => {
+                    self.damage = is_damage(&error).then_some(error.kind());
+                    break;
+                }
+                Err(error) => return Err(error),
+                Ok(count) => read += count,
+            }
+            self.at = offset + read as u64;
         }
-        let count = decoder.read(buffer)?;
-        self.at += count as u64;
-        Ok(count)
+        Ok(read)
     }
 }
 
