@@ -126,8 +126,7 @@ impl FileSource {
             batch.long_lines = mem::take(&mut self.long_lines);
         }
         if let State::Reading(tail) = &self.state {
-            let is_at_end = tail.lines.is_at_end() && !tail.lines.has_lines();
-            batch.unfinished = is_at_end.then(|| tail.lines.read() - tail.lines.done());
+            batch.unfinished = tail.unfinished();
         }
         match turn {
             Turn::Idle | Turn::Again => batch.idle = batch.long_lines.is_empty(),

@@ -281,8 +281,8 @@ impl<'a> Batch<'a> {
         self.idle
     }
 
-    /// The bytes after the last whole line, if the file ended with them when it was read. Whether another one follows
-    /// is for the next read to find out, which is worth a short wait.
+    /// The bytes after the last whole line, if the log ended with them when it was read. Whether it was rotated since is
+    /// for the next read to find out, which is worth a short wait.
     pub fn unfinished(&self) -> Option<u64> {
         self.unfinished
     }

@@ -33,6 +33,8 @@ pub(super) struct Tail {
     /// The end was reached: before reading on, what was read last must still be there.
     paused: bool,
     complete: bool,
+    /// It was the last file when its end was reached.
+    was_last: bool,
     /// What was seen of it when it was last found among the rotated files.
     rotated: Option<Seen>,
 }
@@ -73,7 +75,16 @@ impl Tail {
     ) -> Result<Self, SourceError> {
         let lines =
             LineBuffer::at(&open.contents, offset, limits).map_err(|source| files.failed("read", source))?;
-        Ok(Self { place, open, first_record: None, lines, paused: false, complete: false, rotated: None })
+        Ok(Self {
+            place,
+            open,
+            first_record: None,
+            lines,
+            paused: false,
+            complete: false,
+            was_last: false,
+            rotated: None,
+        })
     }
 
     pub(super) fn turn(&mut self, files: &LogFiles) -> Result<TailTurn, SourceError> {
@@ -91,6 +102,7 @@ impl Tail {
             if filled == Filled::End && !self.complete {
                 self.paused = true;
                 self.complete = self.has_successor(files)?;
+                self.was_last = !self.complete;
                 if !self.complete {
                     return Ok(TailTurn::Idle);
                 }
@@ -109,6 +121,12 @@ impl Tail {
         }
         let (lines, offset) = self.lines.hand_out();
         Ok(TailTurn::Lines(lines, offset))
+    }
+
+    /// The bytes after the last whole line, where the file was read to its end and is the last one as far as is known.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        let is_caught_up = self.was_last && self.lines.is_at_end() && !self.lines.has_lines();
+        is_caught_up.then(|| self.lines.read() - self.lines.done())
     }
 
     /// Learns the first record where it is not known yet. True when it was learnt now.
