@@ -137,7 +137,7 @@ impl Matcher {
                 return Ok(&self.outcomes);
             }
         }
-        let event = Event::decode(line, &mut self.tape)?;
+        let event = Event::decode_wanted(line, &mut self.tape, self.rules.wanted())?;
         let context = Context { cluster: self.cluster.as_deref(), omitted_stages: &self.omitted_stages };
         self.rules.judge(&event, &context, &mut self.outcomes);
         Ok(&self.outcomes)
@@ -166,7 +166,7 @@ impl Matcher {
                 self.outcomes.push(Outcome { rule, what });
             }
         } else {
-            let event = Event::decode(line, &mut self.tape)?;
+            let event = Event::decode_wanted(line, &mut self.tape, self.rules.wanted())?;
             let context = Context { cluster: self.cluster.as_deref(), omitted_stages: &self.omitted_stages };
             let evaluator = Evaluator::new(&event, &context);
             let decisive = decisive.unwrap_or_else(|| is_decisive(&event, &context));

@@ -7,7 +7,7 @@ use super::index::Index;
 use super::rule::Rule;
 use super::stage::is_decisive;
 use super::{Context, Verdict};
-use crate::event::Event;
+use crate::event::{Event, Wanted};
 
 /// What a rule makes of an event that it has something to say on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,18 @@ pub struct Outcome {
 pub struct RuleSet {
     rules: Vec<Arc<Rule>>,
     index: Arc<Index>,
+    wanted: Arc<Wanted>,
 }
 
 impl RuleSet {
     /// A set of these rules, in this order.
     pub fn new(rules: Vec<Arc<Rule>>) -> RuleSet {
         let index = Arc::new(Index::new(&rules));
-        RuleSet { rules, index }
+        let mut wanted = Wanted::default();
+        for rule in &rules {
+            rule.add_wanted(&mut wanted);
+        }
+        RuleSet { rules, index, wanted: Arc::new(wanted) }
     }
 
     /// The rules in their order.
@@ -55,6 +60,11 @@ impl RuleSet {
 
     pub(super) fn index(&self) -> &Arc<Index> {
         &self.index
+    }
+
+    /// What of the bodies any rule or exception reads.
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Replaces `outcomes` by what the rules make of the event: in their order, without those that do not match, and
@@ -79,6 +89,13 @@ impl RuleSet {
 }
 
 impl Rule {
+    fn add_wanted(&self, wanted: &mut Wanted) {
+        let queries = self.exceptions.iter().map(|exception| &exception.query);
+        for query in queries.chain([&self.query]) {
+            query.fields(&mut |field| field.add_wanted(wanted));
+        }
+    }
+
     pub(super) fn evaluate(&self, evaluator: &Evaluator<'_>) -> Verdict {
         evaluator.verdict(&self.query, &evaluator.look(), self.missing_body)
     }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::json::{JsonError, Kind, Tape};
 use super::value::Value;
+use super::wanted::Wanted;
 
 /// Why a line is no event.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -78,9 +79,22 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// Reads a line of the log: an object of kind `Event` in `audit.k8s.io/v1` or `v1beta1`.
     pub fn decode(line: &'a [u8], tape: &'a mut Tape) -> Result<Event<'a>, DecodeError> {
-        let text =
-            std::str::from_utf8(line).map_err(|error| DecodeError::NotUtf8 { valid: error.valid_up_to() })?;
-        let event = Event::from_object(text, tape)?;
+        let root = tape.read(utf8(line)?)?;
+        Event::of(root)
+    }
+
+    /// Reads a line as [`decode`](Self::decode) does, and keeps of the bodies only what is wanted.
+    pub fn decode_wanted(
+        line: &'a [u8],
+        tape: &'a mut Tape,
+        wanted: &Wanted,
+    ) -> Result<Event<'a>, DecodeError> {
+        let root = tape.read_wanted(utf8(line)?, wanted)?;
+        Event::of(root)
+    }
+
+    fn of(root: Value<'a>) -> Result<Event<'a>, DecodeError> {
+        let event = Event::of_object(root)?;
         if event.string("kind").as_deref() != Some("Event") {
             return Err(DecodeError::NotAnEvent("its kind is not Event"));
         }
@@ -94,7 +108,10 @@ impl<'a> Event<'a> {
 
     /// Reads any JSON object as an event, as a rule's tests and `explain` write it.
     pub fn from_object(text: &'a str, tape: &'a mut Tape) -> Result<Event<'a>, DecodeError> {
-        let root = tape.read(text)?;
+        Event::of_object(tape.read(text)?)
+    }
+
+    fn of_object(root: Value<'a>) -> Result<Event<'a>, DecodeError> {
         if root.kind() == Kind::Object {
             Ok(Event { root })
         } else {
@@ -198,6 +215,10 @@ impl<'a> Event<'a> {
 /// when the session ends.
 pub fn is_long_running(verb: Option<&str>, subresource: Option<&str>) -> bool {
     verb == Some("watch") || matches!(subresource, Some("exec" | "attach" | "portforward" | "proxy" | "log"))
+}
+
+fn utf8(line: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(line).map_err(|error| DecodeError::NotUtf8 { valid: error.valid_up_to() })
 }
 
 fn strings(value: Option<Value<'_>>) -> impl Iterator<Item = Cow<'_, str>> {

@@ -6,6 +6,7 @@ use super::audit::Event;
 use super::glob::Glob;
 use super::value::Value;
 use super::walk::{Scope, leaves, reach};
+use super::wanted::Wanted;
 
 /// What `podSpec.allContainers` stands for.
 const ALL_CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -64,6 +65,13 @@ impl PodPath {
             workload: under(&["spec.template.spec", "spec.jobTemplate.spec.template.spec"]),
             template: under(&["template.spec"]),
         }
+    }
+
+    /// Adds what of the bodies it may be read from.
+    pub(super) fn add_wanted(&self, wanted: &mut Wanted) {
+        [&self.pod, &self.workload, &self.template].into_iter().flatten().for_each(|path| wanted.add(path));
+        // Which of them it is, see `Carrier`.
+        wanted.add("requestObject.kind");
     }
 
     fn paths(&self, event: &Event<'_>) -> &[String] {

@@ -13,6 +13,7 @@ use super::scalar::{Scalar, Type};
 use super::slot::{Slot, Slots};
 use super::value::Value;
 use super::walk::{self, Scope, leaves, reach};
+use super::wanted::Wanted;
 
 const VIEW: &str = "kubernetes.audit";
 
@@ -204,6 +205,29 @@ impl Field {
                 let with_ecs = fitting.fold(own, |all, (_, field)| all.with(field.slots()));
                 if *derived { Slots::ALL } else { with_ecs }
             }
+        }
+    }
+
+    /// Adds what of the bodies it is read from.
+    pub fn add_wanted(&self, wanted: &mut Wanted) {
+        match &self.reader {
+            Reader::Path(_, Some(path)) => wanted.add(path),
+            Reader::Ecs(field) => field.own_path().into_iter().for_each(|path| wanted.add(path)),
+            Reader::AboveEcs => ecs::TABLE
+                .iter()
+                .filter(|(name, _)| below(name, &self.name).is_some())
+                .filter_map(|(_, field)| field.own_path())
+                .for_each(|path| wanted.add(path)),
+            Reader::PodSpec(path) => path.add_wanted(wanted),
+            Reader::Path(_, None) | Reader::Any => wanted.add_all(),
+            Reader::Pattern { .. } if self.parts.meets(Parts::BODIES) => wanted.add_all(),
+            // What is derived of the URI; and what the group around is read from holds all that is inside of it.
+            Reader::DryRun
+            | Reader::ExecCommand
+            | Reader::ExecArgv
+            | Reader::Pattern { .. }
+            | Reader::Inner(_)
+            | Reader::InnerPattern { .. } => {}
         }
     }
 

@@ -7,7 +7,9 @@
 use thiserror::Error;
 
 use super::scan::{StringEnd, number_end, string_end, word_end};
+use super::skip::value_end;
 use super::value::{Value, node_text, raw};
+use super::wanted::{At, Wanted};
 
 /// Nesting that is accepted: Go's decoder stops a body at 10,000, and an event wraps a body in two levels.
 pub const MAX_DEPTH: usize = 10_100;
@@ -84,6 +86,8 @@ struct Open {
     container: u32,
     /// Where its keys begin in [`Tape::keys`]; `None` for an array.
     keys: Option<usize>,
+    /// Where it stands among what is wanted.
+    at: At,
 }
 
 /// Reusable memory for reading one text after another.
@@ -106,6 +110,19 @@ impl Tape {
 
     /// Reads `text` as one JSON value with white space around it.
     pub fn read<'a>(&'a mut self, text: &'a str) -> Result<Value<'a>, JsonError> {
+        self.read_parts(text, None)
+    }
+
+    /// Reads an event as [`read`](Self::read) does, and keeps of its bodies only what is wanted. The text has no newline.
+    pub(super) fn read_wanted<'a>(
+        &'a mut self,
+        text: &'a str,
+        wanted: &Wanted,
+    ) -> Result<Value<'a>, JsonError> {
+        self.read_parts(text, Some(wanted))
+    }
+
+    fn read_parts<'a>(&'a mut self, text: &'a str, wanted: Option<&Wanted>) -> Result<Value<'a>, JsonError> {
         // One huge event shall not keep its memory from then on.
         if self.nodes.capacity() > MOST_KEPT && self.nodes.len() < MOST_KEPT / 4 {
             self.nodes.shrink_to(MOST_KEPT / 4);
@@ -116,26 +133,29 @@ impl Tape {
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError::TooLong);
         }
-        self.fill(text)?;
+        self.fill(text, wanted)?;
         Ok(Value::root(text, &self.nodes))
     }
 
-    fn fill(&mut self, text: &str) -> Result<(), JsonError> {
+    fn fill(&mut self, text: &str, wanted: Option<&Wanted>) -> Result<(), JsonError> {
         let bytes = text.as_bytes();
         let mut at = skip_space(bytes, 0);
+        // Of the next value.
+        let mut place = if wanted.is_some() { At::Event } else { At::All };
         loop {
             at = match bytes.get(at) {
+                _ if place == At::Nothing => value_end(bytes, at, self.open.len(), &mut false)?,
                 Some(b'{') => {
-                    self.open_container(Kind::Object, at)?;
+                    self.open_container(Kind::Object, at, place)?;
                     let inside = skip_space(bytes, at + 1);
                     if bytes.get(inside) != Some(&b'}') {
-                        at = self.key(bytes, inside)?;
+                        (at, place) = self.key(text, inside, wanted)?;
                         continue;
                     }
                     inside
                 }
                 Some(b'[') => {
-                    self.open_container(Kind::Array, at)?;
+                    self.open_container(Kind::Array, at, place)?;
                     let inside = skip_space(bytes, at + 1);
                     if bytes.get(inside) != Some(&b']') {
                         at = inside;
@@ -161,18 +181,19 @@ impl Tape {
                     return if at == bytes.len() { Ok(()) } else { Err(syntax(at, "the end of the text")) };
                 };
                 match (bytes.get(at), open.keys) {
-                    (Some(b','), Some(_)) => {
-                        self.end_member();
-                        at = self.key(bytes, skip_space(bytes, at + 1))?;
+                    (Some(b','), Some(keys)) => {
+                        self.end_member(keys);
+                        (at, place) = self.key(text, skip_space(bytes, at + 1), wanted)?;
                         break;
                     }
                     (Some(b','), None) => {
                         at = skip_space(bytes, at + 1);
+                        place = open.at;
                         break;
                     }
                     (Some(b'}'), Some(keys)) => {
                         if self.keys.len() > keys {
-                            self.end_member();
+                            self.end_member(keys);
                             self.shadow_repeated(text, keys);
                             self.keys.truncate(keys);
                         }
@@ -201,12 +222,12 @@ impl Tape {
         });
     }
 
-    fn open_container(&mut self, kind: Kind, at: usize) -> Result<(), JsonError> {
+    fn open_container(&mut self, kind: Kind, at: usize, place: At) -> Result<(), JsonError> {
         if self.open.len() >= MAX_DEPTH {
             return Err(JsonError::TooDeep { offset: at });
         }
         let keys = (kind == Kind::Object).then_some(self.keys.len());
-        self.open.push(Open { container: narrow(self.nodes.len()), keys });
+        self.open.push(Open { container: narrow(self.nodes.len()), keys, at: place });
         self.push(kind, at, at);
         Ok(())
     }
@@ -219,22 +240,35 @@ impl Tape {
         self.open.pop();
     }
 
-    /// Reads a key and its colon; answers where the value begins.
-    fn key(&mut self, bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    /// Reads a key and its colon; answers where the value begins, and where it stands among what is wanted. Of what is
+    /// not, no key is kept.
+    fn key(&mut self, text: &str, at: usize, wanted: Option<&Wanted>) -> Result<(usize, At), JsonError> {
+        let bytes = text.as_bytes();
         if bytes.get(at) != Some(&b'"') {
             return Err(syntax(at, "a key in quotes"));
         }
-        self.keys.push(narrow(self.nodes.len()));
+        let key = self.nodes.len();
         let colon = skip_space(bytes, self.string(bytes, at)?);
         if bytes.get(colon) != Some(&b':') {
             return Err(syntax(colon, "`:`"));
         }
-        Ok(skip_space(bytes, colon + 1))
+        let around = self.open.last().map_or(At::All, |open| open.at);
+        let place = match (wanted, around) {
+            (None, _) | (_, At::All) => At::All,
+            (Some(wanted), around) => wanted.step(around, &node_text(text, &self.nodes[key])),
+        };
+        if place == At::Nothing {
+            self.nodes.truncate(key);
+        } else {
+            self.keys.push(narrow(key));
+        }
+        Ok((skip_space(bytes, colon + 1), place))
     }
 
-    fn end_member(&mut self) {
+    /// Ends the last member of the object whose keys begin there.
+    fn end_member(&mut self, keys: usize) {
         let next = narrow(self.nodes.len());
-        if let Some(&key) = self.keys.last() {
+        if let Some(&key) = self.keys[keys..].last() {
             self.nodes[key as usize].next = next;
         }
     }

@@ -25,6 +25,7 @@ mod skip;
 mod slot;
 mod value;
 mod walk;
+mod wanted;
 
 pub use audit::{DecodeError, Event, ObjectRef, Stage, User, is_long_running};
 pub use canonical::{Reached, Visit, read_canonical};
@@ -40,6 +41,7 @@ pub use schema::{is_known, is_numeric, nearest};
 pub use slot::{Slot, Slots};
 pub use value::{Key, Value};
 pub use walk::Scope;
+pub use wanted::Wanted;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use super::{Event, JsonError, Kind, MAX_DEPTH, Stage, Tape, Value};
+use super::{Event, JsonError, Kind, MAX_DEPTH, Stage, Tape, Value, Wanted};
 
 /// The value as serde_json has it, without recursing deeper than the tests' texts.
 fn to_json(value: Value<'_>) -> Json {
@@ -265,4 +265,51 @@ fn null_and_wrong_types_read_as_missing() {
     assert!(event.object_ref().is_none() && event.source_ips().next().is_none() && event.verb().is_none());
     assert!(event.response_code().is_none() && event.stage_time().is_none() && event.decision().is_none());
     assert!(event.impersonated_user().is_none() && !event.is_long_running());
+}
+
+#[test]
+fn what_no_field_asks_for_is_passed_over_as_strictly_as_it_is_read() {
+    let mut wanted = Wanted::default();
+    for path in ["requestObject.spec.a", "requestObject.list.b", "responseObject.x.y"] {
+        wanted.add(path);
+    }
+    let read = |text: &str| Tape::new().read_wanted(text, &wanted).map(to_json);
+    for (text, kept) in [
+        (
+            r#"{"requestObject":{"spec":{"a":{"z":[1,{"q":2}]},"b":2},"other":{"a":1}},"k":{"spec":1}}"#,
+            r#"{"requestObject":{"spec":{"a":{"z":[1,{"q":2}]}}},"k":{"spec":1}}"#,
+        ),
+        (
+            r#"{"requestObject":{"spec.a.c":1,"spec.b":2,"spec":{"\u0061":3,"a":4}},"requestObject.spec":{"b":1}}"#,
+            r#"{"requestObject":{"spec.a.c":1,"spec":{"a":4}},"requestObject.spec":{"b":1}}"#,
+        ),
+        (
+            r#"{"requestObject":{"list":[{"b":1,"c":2},[{"c":1,"b":2}],3]},"responseObject":{"y":1,"x":[]}}"#,
+            r#"{"requestObject":{"list":[{"b":1},[{"b":2}],3]},"responseObject":{"x":[]}}"#,
+        ),
+        (
+            r#"{"requestObject":{"z":1},"responseObject":null}"#,
+            r#"{"requestObject":{},"responseObject":null}"#,
+        ),
+        (
+            r#"{"requestObject":[{"spec":{"a":1,"b":2}}],"responseObject":"x"}"#,
+            r#"{"requestObject":[{"spec":{"a":1}}],"responseObject":"x"}"#,
+        ),
+    ] {
+        assert_eq!(read(text), Ok(serde_json::from_str(kept).unwrap()), "{text}");
+        // Wherever it is cut, or spoilt, the same is wrong with it.
+        for at in 0..text.len() {
+            for spoilt in [
+                text[..at].to_owned(),
+                format!("{},{}", &text[..at], &text[at..]),
+                format!("{}\u{1}{}", &text[..at], &text[at..]),
+            ] {
+                assert_eq!(read(&spoilt).map(drop), Tape::new().read(&spoilt).map(drop), "{spoilt}");
+            }
+        }
+    }
+    let deep =
+        |levels| format!("{{\"requestObject\":{{\"q\":{}{}}}}}", "[".repeat(levels), "]".repeat(levels));
+    assert!(read(&deep(MAX_DEPTH - 2)).is_ok());
+    assert_eq!(read(&deep(MAX_DEPTH - 1)).map(drop), Tape::new().read(&deep(MAX_DEPTH - 1)).map(drop));
 }
