@@ -111,7 +111,8 @@ fn follow(inputs: &Inputs) -> Result<Followed> {
 
     let matches = append(inputs, &mut log)?;
 
-    let (tail, ()) = measure::of_children(|| tail.end())?;
+    let taken_by_tail = measure::of_other(tail.0.id())?;
+    tail.end()?;
     // The reader ends when its input does.
     drop(reader.0.stdin.take());
     let (mut delays, mut taken) = (Vec::new(), None);
@@ -126,7 +127,11 @@ fn follow(inputs: &Inputs) -> Result<Followed> {
     delays.sort_by(f64::total_cmp);
     let seconds = f64::from(EVENTS) / f64::from(EVENTS_A_SECOND);
     let reader = taken.context("the reader did not say what it took")?;
-    Ok(Followed { delays, reader: reader / seconds * 100.0, tail: tail.as_secs_f64() / seconds * 100.0 })
+    Ok(Followed {
+        delays,
+        reader: reader / seconds * 100.0,
+        tail: taken_by_tail.as_secs_f64() / seconds * 100.0,
+    })
 }
 
 /// Appends records of the log, each at its time and with that time as its stage timestamp. Answers how many match.

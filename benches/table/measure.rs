@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+use nix::time::ClockId;
 
 /// A row that has taken this long begins no further round.
 const LONGEST_ROW: Duration = Duration::from_secs(20);
@@ -39,16 +40,24 @@ fn median(times: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// The CPU time that `work` takes of this thread.
+/// The CPU time that `work` takes of this thread. Not by `getrusage`, which on some kernels counts ticks of four
+/// milliseconds.
 pub(crate) fn of_thread<T>(work: impl FnOnce() -> T) -> Result<(Duration, T)> {
-    let before = cpu(UsageWho::RUSAGE_THREAD)?;
+    let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
+    let before = clock.now()?;
     let result = work();
-    Ok((cpu(UsageWho::RUSAGE_THREAD)?.saturating_sub(before), result))
+    Ok((Duration::from(clock.now()? - before), result))
 }
 
 /// The CPU time that this process has had, user and system.
 pub(crate) fn of_process() -> Result<Duration> {
-    cpu(UsageWho::RUSAGE_SELF)
+    Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID.now()?.into())
+}
+
+/// The CPU time that the main thread of another process has had.
+pub(crate) fn of_other(process: u32) -> Result<Duration> {
+    let spent = std::fs::read_to_string(format!("/proc/{process}/schedstat"))?;
+    Ok(Duration::from_nanos(spent.split(' ').next().unwrap_or_default().parse()?))
 }
 
 /// The CPU time, user and system, of the child processes that `work` starts and waits for.

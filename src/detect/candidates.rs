@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
-use super::evaluate::Evaluator;
-use super::index::{Index, LATE, Place, REMEMBERED};
+use super::evaluate::{Evaluator, MissingBody};
+use super::index::{Index, Place};
 use super::literal::may_hide_text;
-use super::memo::Memo;
-use super::rule::MissingBody;
+use super::memo::{LATE, Memo, REMEMBERED};
 use super::{Context, Verdict};
 use crate::event::{Event, Outline, Slot, Slots, Tape, Visit};
 

@@ -3,11 +3,10 @@
 //! `a and b and not (c or d)` holds where `a`, `b`, `not c` and `not d` do. Each of these is decided on its own, most
 //! of them from one slot of the event, and one that does not hold ends the rule for this event. What is the same on
 //! every event (`event.kind:event`) is decided here, so that no slot has to know of it.
-use super::evaluate::Evaluator;
-use super::index::is_told_apart;
+use super::evaluate::{Evaluator, MissingBody};
 use super::literal::Clause;
+use super::memo::is_told_apart;
 use super::plan::Plan;
-use super::rule::MissingBody;
 use super::{Context, Verdict};
 use crate::event::{Event, Slot, Slots, Tape};
 

@@ -6,9 +6,18 @@ use jiff::Timestamp;
 
 use super::compare::Test;
 use super::plan::{Leaf, Plan};
-use super::rule::MissingBody;
 use super::{Context, Verdict};
 use crate::event::{Event, Field, Look, Parts, Type};
+
+/// What a body that was never logged counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingBody {
+    /// Neither there nor missing.
+    #[default]
+    Unknown,
+    /// Missing, as Elasticsearch reads it.
+    Absent,
+}
 
 /// One event, and what is read from it at most once however many leaves ask.
 pub(super) struct Evaluator<'e> {

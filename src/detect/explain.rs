@@ -2,9 +2,9 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::ControlFlow;
 
-use super::evaluate::Evaluator;
+use super::evaluate::{Evaluator, MissingBody};
 use super::plan::{Leaf, Plan};
-use super::rule::{MissingBody, Rule};
+use super::rule::Rule;
 use super::{Context, Verdict};
 use crate::event::{Event, Look};
 use crate::query::shown;

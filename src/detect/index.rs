@@ -5,36 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::evaluate::MissingBody;
 use super::literal::Clause;
+use super::memo::{LATE, REMEMBERED};
 use super::plan::Plan;
-use super::rule::{MissingBody, Rule};
+use super::rule::Rule;
 use super::slot_tests::SlotTests;
 use crate::event::{Slot, Slots};
-
-/// Slots whose values come back so often that what they came to is worth remembering.
-pub(super) const REMEMBERED: [Slot; 13] = [
-    Slot::Level,
-    Slot::Stage,
-    Slot::Verb,
-    Slot::User,
-    Slot::ImpersonatedUser,
-    Slot::SourceIps,
-    Slot::UserAgent,
-    Slot::Resource,
-    Slot::Namespace,
-    Slot::ApiGroup,
-    Slot::Subresource,
-    Slot::Status,
-    Slot::Annotations,
-];
-
-/// Slots whose values hardly ever come back: they are looked at for rules that nothing else has ended.
-pub(super) const LATE: [Slot; 2] = [Slot::RequestUri, Slot::Name];
-
-/// Whether a condition on this slot alone is decided before the event is read whole.
-pub(super) fn is_told_apart(slot: Slot) -> bool {
-    REMEMBERED.contains(&slot) || LATE.contains(&slot)
-}
 
 /// A conjunct that is not decided by a remembered slot, once for all rules that have it.
 #[derive(Debug)]

@@ -7,6 +7,33 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 
+use crate::event::Slot;
+
+/// Slots whose values come back so often that what they came to is worth remembering.
+pub(super) const REMEMBERED: [Slot; 13] = [
+    Slot::Level,
+    Slot::Stage,
+    Slot::Verb,
+    Slot::User,
+    Slot::ImpersonatedUser,
+    Slot::SourceIps,
+    Slot::UserAgent,
+    Slot::Resource,
+    Slot::Namespace,
+    Slot::ApiGroup,
+    Slot::Subresource,
+    Slot::Status,
+    Slot::Annotations,
+];
+
+/// Slots whose values hardly ever come back: they are looked at for rules that nothing else has ended.
+pub(super) const LATE: [Slot; 2] = [Slot::RequestUri, Slot::Name];
+
+/// Whether a condition on this slot alone is decided before the event is read whole.
+pub(super) fn is_told_apart(slot: Slot) -> bool {
+    REMEMBERED.contains(&slot) || LATE.contains(&slot)
+}
+
 /// Values that share a hash's places.
 const WAYS: usize = 4;
 

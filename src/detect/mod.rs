@@ -22,9 +22,10 @@ mod set;
 mod slot_tests;
 mod stage;
 
+pub use evaluate::MissingBody;
 pub use explain::{Explanation, explain};
 pub use matcher::{Matcher, Reading};
-pub use rule::{ExceptionSource, Finding, GroupValue, MissingBody, Part, Rule, RuleSource};
+pub use rule::{ExceptionSource, Finding, GroupValue, Part, Rule, RuleSource};
 pub use set::{Judgement, Outcome, RuleSet};
 pub use stage::is_decisive;
 

@@ -3,20 +3,11 @@ use jiff::Timestamp;
 
 use super::Context;
 use super::conjunct::Conjunct;
+use super::evaluate::MissingBody;
 use super::lint;
 use super::plan::Plan;
 use crate::event::{Event, Field, Look, Slots};
 use crate::query::{Diagnostic, Severity, parse, shown};
-
-/// What a body that was never logged counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MissingBody {
-    /// Neither there nor missing.
-    #[default]
-    Unknown,
-    /// Missing, as Elasticsearch reads it.
-    Absent,
-}
 
 /// A rule as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

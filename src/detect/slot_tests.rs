@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use super::compare::Test;
 use super::conjunct::write_key;
-use super::evaluate::Evaluator;
+use super::evaluate::{Evaluator, MissingBody};
 use super::plan::{Leaf, Plan};
-use super::rule::MissingBody;
 use super::{Context, Verdict};
 use crate::event::{Event, Field, Look, Scalar, Slot, Slots, Type};
 

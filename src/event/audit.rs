@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::json::{JsonError, Kind, Tape};
+use super::json::{Kind, Tape};
+use super::json_error::JsonError;
 use super::value::Value;
 use super::wanted::Wanted;
 

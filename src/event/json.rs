@@ -4,47 +4,14 @@
 //! 10,000, reads a lone surrogate as U+FFFD and lets the last of several equal keys win; a reader that refuses the first
 //! or keeps another of the keys would not see what the API server acted on. Numbers keep their text, so that they
 //! compare exactly. Nothing here recurses, and the tape keeps its memory from event to event.
-use thiserror::Error;
-
+use super::json_error::{JsonError, MAX_DEPTH, syntax};
 use super::scan::{StringEnd, number_end, string_end, word_end};
 use super::skip::value_end;
 use super::value::{Value, node_text, raw};
 use super::wanted::{At, Wanted};
 
-/// Nesting that is accepted: Go's decoder stops a body at 10,000, and an event wraps a body in two levels.
-pub const MAX_DEPTH: usize = 10_100;
-
 /// Below this many members every pair of keys is compared; above, the keys are sorted.
 const FEW_MEMBERS: usize = 8;
-
-/// Why a text is not JSON. Offsets are in bytes from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum JsonError {
-    /// The text breaks the grammar.
-    #[error("expected {expected} at byte {offset}")]
-    Syntax {
-        /// Where.
-        offset: usize,
-        /// What would have been right.
-        expected: &'static str,
-    },
-    /// Nested deeper than [`MAX_DEPTH`].
-    #[error("nested deeper than {MAX_DEPTH} levels at byte {offset}")]
-    TooDeep {
-        /// Where the level too many begins.
-        offset: usize,
-    },
-    /// Longer than the tape's offsets reach (4 GiB).
-    #[error("longer than 4 GiB")]
-    TooLong,
-}
-
-impl JsonError {
-    /// A fixed word for metrics.
-    pub fn category(&self) -> &'static str {
-        "not_json"
-    }
-}
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,10 +290,6 @@ fn same_key(text: &str, nodes: &[Node], a: u32, b: u32) -> bool {
 #[allow(clippy::cast_possible_truncation)]
 fn narrow(n: usize) -> u32 {
     n as u32
-}
-
-pub(super) fn syntax(offset: usize, expected: &'static str) -> JsonError {
-    JsonError::Syntax { offset, expected }
 }
 
 #[inline]

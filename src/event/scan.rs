@@ -1,7 +1,7 @@
 //! Where the scalars of a JSON text end, and what a string with escapes says.
 use wide::u8x16;
 
-use super::json::{JsonError, syntax};
+use super::json_error::{JsonError, syntax};
 
 /// A string's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Passing over a JSON value of a line: as strict as reading it, without keeping anything.
-use super::json::{JsonError, MAX_DEPTH, syntax};
+use super::json_error::{JsonError, MAX_DEPTH, syntax};
 use super::scan::{number_end, string_end, word_end};
 
 /// Index after the value that begins at `at`, `depth` levels down. A newline is no white space here: a line has none,

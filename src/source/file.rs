@@ -16,9 +16,9 @@ use super::error::SourceError;
 use super::gap::{Gap, GapReason};
 use super::lines::{Batch, Limits};
 use super::long_line::LongLine;
-use super::position::{FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
+use super::position::{FileIdentity, FilePosition, Fingerprint, Position, Stamp, StartAt, StreamId};
 use super::root::LogRoot;
-use super::rotation::{LogFiles, Rotated, Stamp};
+use super::rotation::{LogFiles, Rotated};
 use super::tail::{Place, Tail, TailTurn, after_last_newline};
 
 /// An audit log that is followed. It is pulled: nothing happens but in [`read`](Self::read).

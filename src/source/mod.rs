@@ -31,8 +31,8 @@ pub use file::FileSource;
 pub use gap::{Gap, GapReason};
 pub use lines::{Batch, Lines, MAX_LINE};
 pub use long_line::LongLine;
-pub use position::{FileId, FileIdentity, FilePosition, Fingerprint, Position, StartAt, StreamId};
+pub use position::{FileId, FileIdentity, FilePosition, Fingerprint, Position, Stamp, StartAt, StreamId};
 pub use root::LogRoot;
-pub use rotation::Stamp;
+
 pub use wakeup::{Waker, Wakeup};
 pub use writer::CheckpointWriter;

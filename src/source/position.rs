@@ -5,12 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
 use super::contents::Contents;
-use super::rotation::Stamp;
 
 /// How many bytes before a position are remembered to know the place again.
 pub(super) const BEFORE: usize = 256;
@@ -161,6 +160,35 @@ fn scan(file: &Contents, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]
         left -= count as u64;
     }
     Ok(())
+}
+
+/// The time in a rotated file's name, `2026-11-24T05-52-29.123`; later ones are greater.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp(String);
+
+impl Stamp {
+    /// The stamp of a file rotated at this time.
+    pub fn at(time: Timestamp) -> Self {
+        Self(tz::TimeZone::UTC.to_datetime(time).strftime("%Y-%m-%dT%H-%M-%S.%3f").to_string())
+    }
+
+    /// Whatever else lies beside a log and begins like it (another log, a copy made by hand) has no such name.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
+        let fits = text.len() == SHAPE.len()
+            && text.bytes().zip(SHAPE).all(
+                |(byte, &shape)| {
+                    if shape == b'0' { byte.is_ascii_digit() } else { byte == shape }
+                },
+            );
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Which file it is, for as long as it exists.

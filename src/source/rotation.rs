@@ -3,45 +3,12 @@
 //! kube-apiserver rotates by closing the log, renaming it to `<prefix>-<time><ext>` in the same folder and creating
 //! a new one; later, in the background, it may compress a rotated file to `<name>.gz` and delete old ones. So a
 //! rotated file is complete, and the times in the names put them in order.
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::{Timestamp, tz};
-use serde::{Deserialize, Serialize};
-
 use super::error::SourceError;
-use super::position::FileId;
+use super::position::{FileId, Stamp};
 use super::root::{LogRoot, OpenFile, file_id};
-
-/// The time in a rotated file's name, `2026-11-24T05-52-29.123`; later ones are greater.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Stamp(String);
-
-impl Stamp {
-    /// The stamp of a file rotated at this time.
-    pub fn at(time: Timestamp) -> Self {
-        Self(tz::TimeZone::UTC.to_datetime(time).strftime("%Y-%m-%dT%H-%M-%S.%3f").to_string())
-    }
-
-    /// Whatever else lies beside a log and begins like it (another log, a copy made by hand) has no such name.
-    fn parse(text: &str) -> Option<Self> {
-        const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
-        let fits = text.len() == SHAPE.len()
-            && text.bytes().zip(SHAPE).all(
-                |(byte, &shape)| {
-                    if shape == b'0' { byte.is_ascii_digit() } else { byte == shape }
-                },
-            );
-        fits.then(|| Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// How often a look is taken again at once because a rotation came in between.
 const LOOKS: usize = 8;
@@ -251,9 +218,10 @@ mod tests {
         let look = files(folder.path(), "audit.log").look().unwrap().unwrap();
         assert!(look.live.is_some());
         let found: Vec<_> =
-            look.rotated.iter().map(|file| (file.stamp.0.as_str(), !file.is_compressed)).collect();
+            look.rotated.iter().map(|file| (file.stamp.to_string(), !file.is_compressed)).collect();
+        let found: Vec<_> = found.iter().map(|(stamp, is_plain)| (&**stamp, *is_plain)).collect();
         assert_eq!(found, [("2026-11-24T05-52-28.999", false), (FIRST, true), (SECOND, true)]);
-        assert_eq!(look.newest().unwrap().0, SECOND);
+        assert_eq!(look.newest().unwrap().to_string(), SECOND);
         assert_eq!(look.newer_than(Stamp::parse(FIRST).as_ref()).len(), 1);
         assert_eq!(look.newer_than(None).len(), 3);
     }

@@ -8,9 +8,9 @@ use std::ops::Range;
 use super::contents::{Contents, is_damage};
 use super::error::SourceError;
 use super::lines::{Filled, Limits, LineBuffer};
-use super::position::{FileId, Fingerprint, StreamId};
+use super::position::{FileId, Fingerprint, Stamp, StreamId};
 use super::root::OpenFile;
-use super::rotation::{LogFiles, Look, Stamp};
+use super::rotation::{LogFiles, Look};
 
 /// Where in the stream a file begins, and which one that is: the first rotated after `after`, else the live one.
 #[derive(Debug, Clone)]
