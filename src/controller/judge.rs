@@ -61,7 +61,6 @@ impl Tally {
 /// What a thread keeps between batches: room to work in, used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
-    tape: Tape,
     /// For the rules that it was made of; what it has learnt is worth nothing for others.
     matcher: Option<Box<(Arc<RuleSet>, Matcher)>>,
     malformed_shown: u32,
@@ -158,7 +157,7 @@ impl Judge<'_> {
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
         let Err(why) = self.record(work, line, position)? else { return Ok(()) };
-        let glued = if self.unended == Some(position) { None } else { glued_record(line, &mut work.tape) };
+        let glued = if self.unended == Some(position) { None } else { glued_record(line, &mut Tape::new()) };
         let Some((start, record)) = glued else {
             self.malformed(work, line.len(), position, &why);
             return Ok(());
@@ -189,11 +188,11 @@ impl Judge<'_> {
         line: &[u8],
         position: Position,
     ) -> Result<Result<(), DecodeError>, Stopped> {
-        let Workspace { tape, matcher, .. } = work;
         let context = Context {
             cluster: self.settings.cluster.as_deref(),
             omitted_stages: &self.settings.omitted_stages,
         };
+        let matcher = &mut work.matcher;
         let is_current = matcher.as_ref().is_some_and(|known| Arc::ptr_eq(&known.0, &self.rules.set));
         if !is_current {
             *matcher = None;
@@ -218,7 +217,7 @@ impl Judge<'_> {
             }
             return Ok(Ok(()));
         }
-        let event = match Event::decode(line, tape) {
+        let event = match matcher.read(line) {
             Ok(event) => event,
             Err(why) => return Ok(Err(why)),
         };

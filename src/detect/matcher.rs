@@ -70,12 +70,6 @@ impl Matcher {
         self.judge_next(line, 0, reading).1
     }
 
-    /// Where the values stand in the line that was judged last, if it was read to its end; `None` also for one that is
-    /// an event in an unusual way.
-    pub fn outline(&self) -> Option<&Outline> {
-        self.has_outline.then_some(&self.outline)
-    }
-
     /// The same for the line that begins at `from` in a text of many lines; answers also where the next one begins.
     pub fn judge_next(
         &mut self,
@@ -103,6 +97,17 @@ impl Matcher {
                 (next(end), self.judge_any_order(&text[..end]))
             }
         }
+    }
+
+    /// Where the values stand in the line that was judged last, if it was read to its end; `None` also for one that is
+    /// an event in an unusual way.
+    pub fn outline(&self) -> Option<&Outline> {
+        self.has_outline.then_some(&self.outline)
+    }
+
+    /// Reads a line that was judged, all of it, in the memory that judging takes: a long one must not take it twice.
+    pub fn read<'a>(&'a mut self, line: &'a [u8]) -> Result<Event<'a>, DecodeError> {
+        Event::decode(line, &mut self.tape)
     }
 
     /// Reads a line as the API server writes it, until no rule is left.
