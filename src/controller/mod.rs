@@ -28,7 +28,7 @@ pub use lease::{Candidate, LeaseName};
 pub use loaded_rules::{LoadedRule, LoadedRules};
 pub use own_requests::{Ignored, IgnoredUsers};
 pub use preflight::wait_until_ready;
-pub use progress::{Progress, RuleCounts, SharedReport, SourceCounts};
+pub use progress::{Progress, Report, RuleCounts, SharedReport, SourceCounts, Trouble};
 pub use reader::Reader;
 pub use readers::Readers;
 pub use reading::Reading;
