@@ -220,7 +220,14 @@ fn a_line_of_64_mib_is_not_kept_in_memory() {
 
 #[test]
 fn a_record_behind_the_beginning_of_another_is_judged() {
-    let (whole, other) = (event(json!({})), event(json!({"auditID": "other"})));
+    // In the API server's order.
+    let first = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#;
+    let ordered = |event: String| {
+        let rest =
+            event.replacen(r#""kind":"Event","#, "", 1).replacen(r#""apiVersion":"audit.k8s.io/v1","#, "", 1);
+        format!("{first}{}", &rest[1..])
+    };
+    let [whole, other] = ["one", "other"].map(|id| ordered(event(json!({"auditID": id}))));
     let glued = [format!("{}{other}", &whole[..whole.len() / 2]), format!("{whole}{other}")];
     let [cut, both] = glued.each_ref().map(String::as_bytes);
     let (matched, run) = between("verb: create", &[cut, both]);

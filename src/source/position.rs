@@ -207,6 +207,12 @@ impl FileId {
     pub(super) fn new(device: u64, inode: u64, born: Option<Duration>) -> Self {
         Self { device, inode, born: born.and_then(|born| u64::try_from(born.as_nanos()).ok()) }
     }
+
+    /// Whether both are the same file. Where one does not know when it was made, the number alone has to tell.
+    pub(super) fn is(self, other: FileId) -> bool {
+        let is_born_then = self.born.zip(other.born).is_none_or(|(this, that)| this == that);
+        self.device == other.device && self.inode == other.inode && is_born_then
+    }
 }
 
 /// What tells one file of a log from another.

@@ -1,12 +1,14 @@
 //! The folder beneath which logs may be read.
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::contents::Contents;
 use super::error::SourceError;
@@ -33,7 +35,7 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// Whether a look at some path found this file there.
     pub(super) fn is_at(&self, found: Option<FileId>) -> bool {
-        found == Some(self.id)
+        found.is_some_and(|found| found.is(self.id))
     }
 
     /// Whether the file has these bytes at `offset`.
@@ -121,8 +123,7 @@ impl LogRoot {
         if !metadata.is_file() {
             return Err(SourceError::NotAFile { path: self.path.join(path) });
         }
-        let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let id = FileId::new(metadata.dev(), metadata.ino(), born);
+        let id = FileId::new(metadata.dev(), metadata.ino(), born(&file));
         Ok(OpenFile { id, contents: Contents::Plain(file) })
     }
 
@@ -166,6 +167,15 @@ impl LogRoot {
         }
         failed(action, self.path.join(path), source)
     }
+}
+
+/// When an open file was made, since 1970. The standard library knows it with glibc only, and the operator's image has
+/// another C library; a listed file's comes from statx, as this does.
+fn born(file: &File) -> Option<Duration> {
+    let status = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok()?;
+    let is_known = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::BTIME);
+    let (seconds, nanos) = (status.stx_btime.tv_sec, status.stx_btime.tv_nsec);
+    is_known.then(|| Some(Duration::new(u64::try_from(seconds).ok()?, nanos)))?
 }
 
 /// Which file a listed one is.
@@ -229,6 +239,20 @@ mod tests {
             assert_eq!(category(root.stat(Path::new(outside))), "outside_log_root", "{outside}");
         }
         assert_eq!(category(root.list(Path::new("folder/x"), |_, _| Ok(Some(())))), "outside_log_root");
+    }
+
+    #[test]
+    fn a_file_is_the_same_however_it_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Path::new("audit.log");
+        fs::write(folder.path().join(path), "x").unwrap();
+        let root = LogRoot::open(folder.path()).unwrap();
+        let open = root.open_file(path).unwrap().id;
+        let listed = root.list(path, |_, entry| Ok(Some(file_id(&entry.metadata()?)))).unwrap();
+        assert_eq!((listed, root.stat(path).unwrap()), (vec![open], Some(open)));
+        fs::remove_file(folder.path().join(path)).unwrap();
+        fs::write(folder.path().join(path), "x").unwrap();
+        assert!(open.born.is_none() || !root.open_file(path).unwrap().id.is(open));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Tail {
 
     /// Notes where the file stands among the rotated ones, if it does.
     pub(super) fn note(&mut self, look: &Look) {
-        if let Some(own) = look.rotated.iter().find(|file| file.id == self.open.id) {
+        if let Some(own) = look.rotated.iter().find(|file| file.id.is(self.open.id)) {
             let next = look.first_after(Some(&own.stamp));
             self.rotated = Some(Seen { stamp: own.stamp.clone(), next });
         }
@@ -150,7 +150,7 @@ impl Tail {
 
     /// The file's own rotation, if it was rotated and is still there.
     pub(super) fn own_stamp(&self, files: &LogFiles, look: &Look) -> Result<Option<Stamp>, SourceError> {
-        let by_inode = look.rotated.iter().find(|file| file.id == self.open.id);
+        let by_inode = look.rotated.iter().find(|file| file.id.is(self.open.id));
         // Once compressed it is another file, of the same name but for its ending.
         let by_stamp = || {
             let seen = self.rotated.as_ref()?;
@@ -216,7 +216,10 @@ impl Tail {
             return Ok(TailTurn::Idle);
         };
         // Deleted after it was seen, it may be followed still by the file that was seen to come next.
-        let followed = |seen: &&Seen| seen.next.is_some() && look.first_after(Some(&seen.stamp)) == seen.next;
+        let followed = |seen: &&Seen| {
+            let next = look.first_after(Some(&seen.stamp));
+            next.zip(seen.next).is_some_and(|(next, seen)| next.is(seen))
+        };
         let own = match self.own_stamp(files, &look)? {
             None => self.rotated.as_ref().filter(followed).map(|seen| seen.stamp.clone()),
             own => own,
