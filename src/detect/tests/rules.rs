@@ -323,3 +323,33 @@ fn a_key_that_stands_elsewhere_is_found_also_where_reading_stops_early() {
         }
     }
 }
+
+#[test]
+fn what_a_rule_reads_of_a_body_is_kept_for_it() {
+    let deployment = r#""requestObject":{"kind":"Deployment","spec":{"template":{"spec":{"hostPID":true}}}}"#;
+    let pod = r#""requestObject":{"a":{"b.c":[{"d":"needle"}]},"spec":{"containers":[{"name":"x","image":"evil"}]}}"#;
+    for (query, body) in [
+        // Without a resource it is the kind that says where the pod spec is.
+        ("verb:create and podSpec.hostPID:true", deployment),
+        ("verb:create and container.image.name:evil", pod),
+        ("verb:create and container.image*:evil", pod),
+        ("verb:create and requestObj*.d:needle", pod),
+        ("verb:create and requestObject.a.b.c:{ d:needle }", pod),
+        ("verb:create and kubernetes.audit.requestObject.a.b.c:{ need* }", pod),
+        ("verb:create and kubernetes.audit:{ requestObject.a.b.c.d:needle }", pod),
+        ("verb:create and needle", pod),
+        ("verb:create and requestObject.a:*", pod),
+        ("verb:create and not requestObject.a.b:{ c.d:other }", pod),
+    ] {
+        let line = format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Request","auditID":"a","stage":"ResponseComplete","requestURI":"/","verb":"create","user":{{"username":"alice"}},{body},"requestReceivedTimestamp":"2026-03-01T10:00:00.000001Z","stageTimestamp":"2026-03-01T10:00:00.000002Z"}}"#
+        );
+        let set = Arc::new(RuleSet::new(vec![Arc::new(rule(query))]));
+        let mut matcher = Matcher::new(Arc::clone(&set), &Context::default());
+        let found = matcher.judge(line.as_bytes(), Reading::Whole).unwrap().to_vec();
+        assert_eq!(found.len(), 1, "{query}");
+        let (mut tape, mut plain) = (Tape::new(), Vec::new());
+        set.judge(&Event::decode(line.as_bytes(), &mut tape).unwrap(), &Context::default(), &mut plain);
+        assert_eq!(found, plain, "{query}");
+    }
+}

@@ -227,6 +227,21 @@ fn files_compressed_before_they_were_opened_are_read() {
 }
 
 #[test]
+fn a_deleted_file_is_not_taken_for_a_compressed_one() {
+    let mut log = Log::with("one\n");
+    let mut source = log.started();
+    drain(&mut source);
+    let first = log.rotate();
+    log.write("two\n");
+    log.rotate();
+    log.write("three\n");
+    log.compress(1);
+    fs::remove_file(first).unwrap();
+    let seen = drain(&mut source);
+    assert_eq!((seen.texts(), seen.reasons()), (vec!["two", "three"], vec![GapReason::Deleted]));
+}
+
+#[test]
 fn a_damaged_compressed_file_is_a_gap_from_its_last_whole_line_on() {
     let mut log = Log::with("zero\n");
     let mut source = log.started();

@@ -112,6 +112,29 @@ fn a_file_compressed_while_down_is_read_on_in_the_middle() {
 }
 
 #[test]
+fn a_later_file_is_not_taken_for_the_empty_one_that_was_read_last() {
+    for rotations in 1..6 {
+        let mut log = Log::with("one\n");
+        let mut source = log.started();
+        drain(&mut source);
+        log.rotate();
+        drain(&mut source);
+        let position = source.position().unwrap();
+        assert_eq!(position.file, None);
+        // Each file gets the number of the one before, on most file systems.
+        for number in 0..rotations {
+            log.write(&format!("lost {number}\n"));
+            fs::remove_file(log.rotated(number)).unwrap();
+            log.rotate();
+        }
+        fs::remove_file(log.rotated(rotations)).unwrap();
+        log.write("kept\n");
+        let seen = drain(&mut log.resumed(&position));
+        assert_eq!((seen.texts(), seen.reasons()), (vec!["kept"], vec![GapReason::Deleted]), "{rotations}");
+    }
+}
+
+#[test]
 fn a_file_damaged_while_down_is_a_gap_and_not_read_again() {
     let mut log = Log::with("one\ntwo\n");
     let mut source = log.started();
