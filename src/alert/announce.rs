@@ -17,9 +17,9 @@ use super::text;
 use crate::api::{CONTROLLER, SecurityAlert};
 
 /// The most bytes of a note, by the API server's own validation.
-const NOTE_MAX: usize = 1024;
+pub const NOTE_MAX: usize = 1024;
 /// Where an Event on a cluster-scoped object has to live.
-const CLUSTER_NAMESPACE: &str = "kube-system";
+pub const CLUSTER_NAMESPACE: &str = "kube-system";
 
 /// On which object the Event stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -130,8 +130,16 @@ async fn create(
         reporting_instance: Some(text::short(instance, 128)),
         ..Event::default()
     };
-    let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-    match call("the Event", api.create(&write_params(), &event)).await {
+    write_once(client, &namespace, &event).await
+}
+
+/// Writes an Event whose name follows from what it tells of. Says whether this call wrote it, or an earlier one had.
+///
+/// # Errors
+/// When the API server does not take it.
+pub async fn write_once(client: &Client, namespace: &str, event: &Event) -> Result<bool, WriteError> {
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    match call("the Event", api.create(&write_params(), event)).await {
         Ok(_) => Ok(true),
         Err(WriteError::Refused { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_already_exists()) => {
             Ok(false)

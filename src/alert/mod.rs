@@ -20,7 +20,7 @@ mod rejected;
 pub mod text;
 mod writer;
 
-pub use announce::{Announcement, EventTarget};
+pub use announce::{Announcement, CLUSTER_NAMESPACE, EventTarget, NOTE_MAX, write_once};
 pub use build::{alert_object, counted};
 pub use call::{call, write_params};
 pub use error::{Chain, WriteError};

@@ -4,16 +4,11 @@ use data_encoding::HEXLOWER;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::alert::{WriteError, call, text, write_params};
+use crate::alert::{CLUSTER_NAMESPACE, NOTE_MAX, WriteError, text, write_once};
 use crate::api::{AuditSource, CONTROLLER, SourceAgent, condition_type};
-
-/// Where an Event on a cluster-scoped object has to live.
-const NAMESPACE: &str = "kube-system";
-/// The most bytes of a note, by the API server's own validation.
-const NOTE_MAX: usize = 1024;
 
 /// Writes the Event of the newest gap of `agent`, once however often it is tried.
 ///
@@ -24,13 +19,7 @@ pub(super) async fn publish(
     source: &AuditSource,
     agent: &SourceAgent,
 ) -> Result<(), WriteError> {
-    let api: Api<Event> = Api::namespaced(client.clone(), NAMESPACE);
-    match call("the Event of a gap", api.create(&write_params(), &event(source, agent))).await {
-        Err(WriteError::Refused { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_already_exists()) => {
-            Ok(())
-        }
-        done => done.map(drop),
-    }
+    write_once(client, CLUSTER_NAMESPACE, &event(source, agent)).await.map(drop)
 }
 
 fn event(source: &AuditSource, agent: &SourceAgent) -> Event {
@@ -41,7 +30,7 @@ fn event(source: &AuditSource, agent: &SourceAgent) -> Event {
     Event {
         metadata: ObjectMeta {
             name: Some(format!("{}.{hash}", name.trim_end_matches(['.', '-']))),
-            namespace: Some(NAMESPACE.to_owned()),
+            namespace: Some(CLUSTER_NAMESPACE.to_owned()),
             ..ObjectMeta::default()
         },
         event_time: Some(agent.last_gap_time.clone().unwrap_or_else(|| MicroTime(jiff::Timestamp::now()))),

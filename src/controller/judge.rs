@@ -118,7 +118,7 @@ impl Judge<'_> {
                 offset = position.offset,
                 "a record over 16 MiB cannot be judged"
             );
-            judge.count_malformed("too_long", 1);
+            judge.count_malformed("too_long");
             Ok(())
         })
     }
@@ -139,7 +139,7 @@ impl Judge<'_> {
                     "judging a record panicked; it is passed over"
                 );
                 *work = Workspace::default();
-                self.count_malformed("panic", 1);
+                self.count_malformed("panic");
                 Ok(())
             }
         }
@@ -149,10 +149,10 @@ impl Judge<'_> {
         &self.around.metrics
     }
 
-    fn count_malformed(&mut self, reason: &'static str, lines: u64) {
-        self.tally.malformed += i64::try_from(lines).unwrap_or(i64::MAX);
+    fn count_malformed(&mut self, reason: &'static str) {
+        self.tally.malformed += 1;
         let labels = MalformedLabels { source: self.settings.name.clone(), reason };
-        self.metrics().malformed_lines.get_or_create(&labels).inc_by(lines);
+        self.metrics().malformed_lines.get_or_create(&labels).inc();
     }
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
@@ -178,7 +178,7 @@ impl Judge<'_> {
             let (source, offset) = (&self.settings.name, position.offset);
             warn!(source, offset, length, %why, "a line is no audit event");
         }
-        self.count_malformed(why.category(), 1);
+        self.count_malformed(why.category());
     }
 
     /// Judges what is one record, or says why it is none.

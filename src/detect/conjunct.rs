@@ -42,9 +42,7 @@ impl Conjunct {
         let clauses = if reads_body { Clause::all_of(&plan) } else { Vec::new() };
         Conjunct { plan, slots, key, clauses }
     }
-}
 
-impl Conjunct {
     /// Whether it is told before the event is read whole, on most events that it does not hold on: from one place that
     /// is looked at anyhow, from the absence of a text, or without looking.
     pub(super) fn is_told_early(&self) -> bool {

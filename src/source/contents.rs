@@ -34,6 +34,11 @@ impl Contents {
         matches!(self, Self::Gzip(_))
     }
 
+    /// Whether reading it failed because of what it holds, which does not pass. Only a compressed file can be so.
+    pub(super) fn is_damaged(&self, error: &io::Error) -> bool {
+        self.is_gzip() && is_damage(error)
+    }
+
     /// How long it is. `None` of a compressed one, which does not say.
     pub(super) fn size(&self) -> io::Result<Option<u64>> {
         match self {
@@ -100,8 +105,8 @@ impl Gzip {
     }
 }
 
-/// Whether reading a compressed file failed because of what it holds, which does not pass.
-pub(super) fn is_damage(error: &io::Error) -> bool {
+/// Whether decompressing failed because of what there is to decompress.
+fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }

@@ -3,7 +3,6 @@
 //! A file is left only when it is complete (see [`Tail`]). The next one is the oldest that was rotated later, else
 //! the live one; it continues the stream at base + size of the one before. Where that cannot be shown, the stream
 //! ends with a [`Gap`] and a new one begins.
-use std::io;
 use std::iter;
 use std::mem;
 use std::ops::Range;
@@ -11,7 +10,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::contents::is_damage;
 use super::error::SourceError;
 use super::gap::{Gap, GapReason};
 use super::lines::{Batch, Limits};
@@ -300,19 +298,18 @@ impl FileSource {
                 },
             };
             let Some(open) = open else { continue };
-            let is_damaged = |error: &io::Error| open.contents.is_gzip() && is_damage(error);
             match open.begins_with(&identity.first_record, self.limits.max_line) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 // Whichever file it is.
-                Err(error) if is_damaged(&error) => continue,
+                Err(error) if open.contents.is_damaged(&error) => continue,
                 Err(error) => return Err(files.failed("read", error)),
             }
             let found = match open.has(&position.before, done.saturating_sub(position.before.length)) {
                 Ok(found) => {
                     found && !open.is_shorter_than(done).map_err(|source| files.failed("look at", source))?
                 }
-                Err(error) if is_damaged(&error) => {
+                Err(error) if open.contents.is_damaged(&error) => {
                     (reason, past) = (GapReason::Damaged, candidate.map(|rotated| rotated.stamp.clone()));
                     continue;
                 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::contents::{Contents, is_damage};
+use super::contents::Contents;
 use super::error::SourceError;
 use super::lines::{Filled, Limits, LineBuffer};
 use super::position::{FileId, Fingerprint, Stamp, StreamId};
@@ -94,7 +94,7 @@ impl Tail {
                 return Ok(TailTurn::Truncated);
             }
             let mut filled = match self.lines.fill(&self.open.contents) {
-                Err(error) if self.open.contents.is_gzip() && is_damage(&error) => {
+                Err(error) if self.open.contents.is_damaged(&error) => {
                     return self.give_up(files);
                 }
                 filled => filled.map_err(failed)?,
@@ -171,7 +171,7 @@ impl Tail {
         let Some(open) = files.open(oldest)? else { return Ok(None) };
         match open.begins_with(first_record, self.lines.max_line()) {
             Ok(is_it) => Ok(is_it.then(|| oldest.stamp.clone())),
-            Err(error) if is_damage(&error) => Ok(None),
+            Err(error) if open.contents.is_damaged(&error) => Ok(None),
             Err(error) => Err(files.failed("read", error)),
         }
     }

@@ -94,7 +94,6 @@ pub(super) struct Found {
 pub(super) struct Judged<'a> {
     order: &'a Order<'a>,
     matcher: Matcher,
-    tape: Tape,
     /// The lines.
     pub(super) chunk: Chunk,
     /// Their numbers.
@@ -110,7 +109,6 @@ impl<'a> Judged<'a> {
         Self {
             order,
             matcher: Matcher::new(Arc::clone(&order.rules.set), &order.context),
-            tape: Tape::new(),
             chunk: Chunk::default(),
             totals: Totals::default(),
             malformed: Vec::new(),
@@ -139,7 +137,7 @@ impl<'a> Judged<'a> {
             let (next, judged) = self.matcher.judge_next(text, from, self.order.reading);
             let judged = judged.map(<[Outcome]>::to_vec);
             // Without a newline it is what a record begins with, and whatever that holds is part of it.
-            let glued = || glued_record(text[from..next].strip_suffix(b"\n")?, &mut self.tape);
+            let glued = || glued_record(text[from..next].strip_suffix(b"\n")?, &mut Tape::new());
             match judged.is_err().then(glued).flatten() {
                 None => self.count(line, from..next, judged),
                 Some((start, record)) => {
