@@ -32,12 +32,16 @@ use super::{Condition, schema};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[x_kube(validation = Rule::new("has(self.lastSeconds) == (self.startAt == 'LastSeconds')").message("`lastSeconds` must be set exactly when `startAt` is 'LastSeconds'"))]
-#[x_kube(validation = Rule::new("has(self.file)").message("`spec.file` must be set: it is the one kind of source there is"))]
+#[x_kube(validation = Rule::new("has(self.file) != has(self.webhook)").message("set one of `spec.file` and `spec.webhook`, not both"))]
+#[x_kube(validation = Rule::new("!has(self.webhook) || self.startAt == 'End'").message("leave `startAt` out: a webhook has no past to start at"))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditSourceSpec {
     /// A log file that kube-apiserver writes (`--audit-log-path`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileLog>,
+    /// An endpoint that kube-apiserver sends its log to (`--audit-webhook-config-file`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
     /// Labels of the nodes whose processes read this source; none means every one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16, "additionalProperties" = {"type": "string", "maxLength": 63}))]
@@ -69,6 +73,50 @@ pub struct FileLog {
     /// The file's path, beneath the process's `--log-root`.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
+}
+
+/// An endpoint that kube-apiserver sends its log to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// The IP address of the node or pod to listen on; another one than 127.0.0.1 can be reached by others.
+    #[serde(default = "loopback")]
+    #[schemars(length(min = 2, max = 45))]
+    pub address: String,
+    /// The port to listen on.
+    #[serde(default = "webhook_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// How a sender proves that it is the API server.
+    #[serde(default)]
+    pub authentication: WebhookAuthentication,
+    /// How much of each node's disk may hold what was received and not yet judged. What comes when it is full is
+    /// answered 429, and the API server sends it again for some minutes.
+    #[serde(default = "spool_mebibytes")]
+    #[schemars(range(min = 64, max = 1_048_576))]
+    pub spool_mebibytes: i64,
+}
+
+fn loopback() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn webhook_port() -> i32 {
+    9443
+}
+
+fn spool_mebibytes() -> i64 {
+    1024
+}
+
+/// How a sender proves that it is the API server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WebhookAuthentication {
+    /// By a certificate of Tripline's own authority.
+    #[default]
+    ClientCertificate,
+    /// By a token in the header of each request.
+    BearerToken,
 }
 
 /// Where reading begins the very first time.
@@ -113,7 +161,7 @@ pub struct AuditSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// Ready, Reading, Receiving, GapDetected: over all processes.
+    /// Ready, Reading, Receiving, GapDetected, and of a webhook SpoolFull and CredentialExpiring: over all processes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -141,7 +189,7 @@ pub struct SourceAgent {
     /// The node the process runs on.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The log's path.
+    /// The log's path; `webhook` of one.
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub path: String,
@@ -188,6 +236,12 @@ pub struct SourceAgent {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     pub stages: Vec<String>,
+    /// When the certificate ends by which the API server proved itself last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_expire_time: Option<MicroTime>,
+    /// When a batch was last refused because the spool was full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spool_full_time: Option<MicroTime>,
     /// Why the log is not read; empty while it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]

@@ -34,7 +34,7 @@ pub const CONTROLLER: &str = "tripline.dev/tripline";
 pub const SCHEMA_REVISION_ANNOTATION: &str = "tripline.dev/schema-revision";
 
 /// The revision of the schemas in this program, see [`SCHEMA_REVISION_ANNOTATION`].
-pub const SCHEMA_REVISION: u32 = 2;
+pub const SCHEMA_REVISION: u32 = 3;
 
 /// The most entries of `status.agents`, of a rule as of a source.
 pub const MOST_AGENTS: usize = 64;
@@ -67,6 +67,10 @@ pub mod condition_type {
     pub const RECEIVING: &str = "Receiving";
     /// Source: a part of the log could not be read.
     pub const GAP_DETECTED: &str = "GapDetected";
+    /// Source: batches are refused for want of room.
+    pub const SPOOL_FULL: &str = "SpoolFull";
+    /// Source: the API server's certificate ends soon.
+    pub const CREDENTIAL_EXPIRING: &str = "CredentialExpiring";
 }
 
 /// Condition reasons, one word for one-line output.
@@ -109,6 +113,18 @@ pub mod reason {
     pub const OUTSIDE_LOG_ROOT: &str = "OutsideLogRoot";
     /// The log cannot be read for another reason.
     pub const UNREADABLE: &str = "Unreadable";
+    /// No batch can be received.
+    pub const NOT_LISTENING: &str = "NotListening";
+    /// There is nothing to prove by who is who.
+    pub const NO_CREDENTIALS: &str = "NoCredentials";
+    /// There is room in the spool.
+    pub const ROOM: &str = "Room";
+    /// The spool is full.
+    pub const FULL: &str = "Full";
+    /// The certificate lasts.
+    pub const VALID: &str = "Valid";
+    /// The certificate ends soon.
+    pub const RENEW: &str = "Renew";
     /// No checkpoint can be written, so reading waits.
     pub const STATE_UNWRITABLE: &str = "StateUnwritable";
     /// No process reads this source: its node selector fits none.

@@ -196,6 +196,8 @@ fn agent(node: &str, path: &str, report: &Report) -> SourceAgent {
         last_event_time: counts.last_event_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
+        credential_expire_time: None,
+        spool_full_time: None,
         reason: report.trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
         message: report.trouble.as_ref().map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
     }
