@@ -2,8 +2,9 @@
 //!
 //! A reader does all of this but conclude; a controller concludes and reads nothing.
 //!
-//! Start: state folder, health endpoint, cluster checked, existing alerts read, rules compiled, sources opened. Reading
-//! begins last, so that no record is judged by less than all the rules. Stop: reading, then the writes on their way,
+//! Start: state folder, health endpoint, cluster checked, webhooks opened, existing alerts read, rules compiled, logs
+//! opened. What is sent is stored from early on; reading begins last, so that no record is judged by less than all the
+//! rules. Stop: receiving, reading, then the writes on their way,
 //! then a last checkpoint that holds what was not written.
 
 use std::net::SocketAddr;
@@ -20,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::alert::{Announcement, Chain, Ledger, Rejected, Writer};
+use crate::alert::{Announcement, Ledger, Rejected, Writer};
 use crate::controller::{
-    Candidate, IgnoredUsers, LeaseName, Reader, Readers, Reading, Role, RuleStatuses, Rules, SourceStatuses,
-    Surroundings, connect, wait_until_ready,
+    Candidate, IgnoredUsers, NamespacedName, Reader, Readers, Reading, Role, RuleStatuses, Rules,
+    SourceStatuses, Surroundings, connect, keep_webhook_secret, wait_until_ready,
 };
 use crate::source::{CheckpointError, StateFolder};
-use crate::telemetry::{Health, Metrics, serve};
+use crate::telemetry::{Chain, Health, Metrics, serve};
 
 /// How long the last writes may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -42,7 +43,9 @@ pub struct Options {
     /// What this process does.
     pub role: Role,
     /// The lease of the one that concludes for all; without it, this process does.
-    pub lease: Option<LeaseName>,
+    pub lease: Option<NamespacedName>,
+    /// The Secret of the webhooks, which this process keeps while it concludes for all; none where somebody else does.
+    pub webhook_secret: Option<NamespacedName>,
     /// The accounts of Tripline's other roles.
     pub own_accounts: Vec<String>,
     /// The name of the host or pod.
@@ -53,6 +56,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The folder no log is read outside of.
     pub log_root: PathBuf,
+    /// The folder of what webhooks are served with.
+    pub webhook_credentials: PathBuf,
     /// The node this process reads for.
     pub node: String,
     /// The cluster's name.
@@ -128,17 +133,22 @@ impl Operator {
         };
         let ledger = Arc::new(Ledger::new(&self.options.node));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
+        let rules = Arc::new(Rules::default());
+        let reading = state.map(|state| self.reading(state, account, &rules, &ledger));
+        let readers = Arc::new(Readers::new(reading));
+        let (judges, may_judge) = watch::channel(false);
+        let following = Arc::clone(&readers).follow(self.client.clone(), may_judge, self.stop.child_token());
+        let followed = tokio::spawn(following);
         if let Some(writer) = &writer
             && !learn_alerts(writer, &self.health, &self.stop).await
         {
+            followed.await.context("following the sources failed")?;
             return Ok(());
         }
         let tasks = TaskTracker::new();
-        let rules = self.follow_rules(&tasks).await;
+        self.follow_rules(&rules, &tasks).await;
         let leading = CancellationToken::new();
         let (leads, led) = self.lead(leading.clone())?;
-        let reading = state.map(|state| self.reading(state, account, &rules, &ledger));
-        let readers = Arc::new(Readers::new(reading));
         let writing = CancellationToken::new();
         let written = tokio::spawn({
             let writing = writing.clone();
@@ -150,7 +160,8 @@ impl Operator {
         });
         self.write_statuses(&tasks, leads, rules, &readers, ledger);
 
-        let stopped_readers = readers.follow(self.client.clone(), self.stop.child_token()).await;
+        judges.send_replace(true);
+        let stopped_readers = followed.await.context("following the sources failed")?;
         info!("stopping");
         writing.cancel();
         tasks.close();
@@ -182,16 +193,14 @@ impl Operator {
     }
 
     /// Follows the rules, and returns once all of them are compiled.
-    async fn follow_rules(&self, tasks: &TaskTracker) -> Arc<Rules> {
-        let rules = Arc::new(Rules::default());
+    async fn follow_rules(&self, rules: &Arc<Rules>, tasks: &TaskTracker) {
         let (listed, mut is_listed) = watch::channel(false);
         let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
-        tasks.spawn(Arc::clone(&rules).follow(client, metrics, listed, self.stop.child_token()));
+        tasks.spawn(Arc::clone(rules).follow(client, metrics, listed, self.stop.child_token()));
         tokio::select! {
             () = self.stop.cancelled() => {}
             _ = is_listed.wait_for(|listed| *listed) => self.health.ready("rules"),
         }
-        rules
     }
 
     /// Whether this process concludes for all, and the task that keeps its lease until `stop`.
@@ -223,7 +232,8 @@ impl Operator {
             metrics: Arc::clone(&self.metrics),
             state: Arc::new(state),
         };
-        Reading::new(around, self.options.log_root.clone(), self.options.cluster.clone())
+        let Options { log_root, cluster, webhook_credentials, .. } = &self.options;
+        Reading::new(around, log_root.clone(), cluster.clone(), webhook_credentials.clone())
     }
 
     fn write_statuses(
@@ -246,11 +256,14 @@ impl Operator {
         let of_sources = SourceStatuses {
             client: self.client.clone(),
             node: self.options.role.reads().then(|| self.options.node.clone()),
-            leads,
+            leads: leads.clone(),
             readers: Arc::clone(readers),
             metrics: Arc::clone(&self.metrics),
         };
         tasks.spawn(of_sources.run(self.stop.child_token()));
+        if let Some(secret) = self.options.webhook_secret.clone() {
+            tasks.spawn(keep_webhook_secret(self.client.clone(), secret, leads, self.stop.child_token()));
+        }
     }
 }
 

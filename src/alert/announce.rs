@@ -12,9 +12,10 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use tracing::warn;
 
 use super::call::{call, write_params};
-use super::error::{Chain, WriteError};
+use super::error::WriteError;
 use super::text;
 use crate::api::{CONTROLLER, SecurityAlert};
+use crate::telemetry::Chain;
 
 /// The most bytes of a note, by the API server's own validation.
 pub const NOTE_MAX: usize = 1024;

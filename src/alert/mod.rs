@@ -23,7 +23,7 @@ mod writer;
 pub use announce::{Announcement, CLUSTER_NAMESPACE, EventTarget, NOTE_MAX, write_once};
 pub use build::{alert_object, counted};
 pub use call::{call, write_params};
-pub use error::{Chain, WriteError};
+pub use error::WriteError;
 pub use evidence::{Match, RuleFacts};
 pub use known::Destination;
 pub use ledger::{Delivery, Ledger};

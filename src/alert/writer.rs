@@ -13,13 +13,13 @@ use tracing::{info, warn};
 use super::announce::Announcement;
 use super::build::{alert_object, counted};
 use super::call::{call, write_params};
-use super::error::{Chain, WriteError};
+use super::error::WriteError;
 use super::known::Destination;
 use super::ledger::{Delivery, Ledger};
 use super::name::short_hash;
 use super::rejected::Rejected;
 use crate::api::{SecurityAlert, label};
-use crate::telemetry::{AlertLabels, CategoryLabels, Metrics};
+use crate::telemetry::{AlertLabels, CategoryLabels, Chain, Metrics};
 
 /// How many writes are on their way at once.
 const CONCURRENCY: usize = 8;

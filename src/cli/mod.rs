@@ -21,6 +21,7 @@ mod scalar;
 mod schema;
 mod terminal;
 pub mod test;
+pub mod webhook_config;
 
 use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Command {
     Explain(explain::Args),
     /// Make a request that a rule waits for, and wait for its alert
     Canary(canary::Args),
+    /// Print what kube-apiserver needs to send its audit log to a webhook
+    WebhookConfig(webhook_config::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print a completion script for a shell
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Canary(args) => canary::run(&args),
+        Command::WebhookConfig(args) => webhook_config::run(&args, &mut out),
         Command::Crds(args) => crds::run(&args, &mut out),
         Command::Completion(args) => Ok(completion::run(&args, &mut out)),
     };

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use crate::alert::{Announcement, EventTarget};
 use crate::app;
-use crate::controller::{LeaseName, Role};
+use crate::controller::{NamespacedName, Role};
 use crate::telemetry::{LogFormat, init_logging};
 
 /// Options of `tripline run`.
@@ -29,7 +29,10 @@ pub struct Args {
     role: Role,
     /// Lease to hold while concluding for all; without it, this process takes it that it is the only one
     #[arg(long, value_name = "NAMESPACE/NAME", env = "TRIPLINE_LEASE")]
-    lease: Option<LeaseName>,
+    lease: Option<NamespacedName>,
+    /// Secret of the webhooks, to be filled and renewed by the one that concludes for all
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "TRIPLINE_WEBHOOK_SECRET")]
+    webhook_secret: Option<NamespacedName>,
     /// Account of Tripline's other role, whose own requests no rule is asked about either
     #[arg(long = "own-account", value_name = "USER", env = "TRIPLINE_OWN_ACCOUNT", value_delimiter = ',')]
     own_accounts: Vec<String>,
@@ -42,6 +45,14 @@ pub struct Args {
     /// Folder that no log is read outside of
     #[arg(long, value_name = "DIR", default_value = "/var/log", env = "TRIPLINE_LOG_ROOT")]
     log_root: PathBuf,
+    /// Folder with tls.crt, tls.key and ca.crt or token, which webhooks are served with
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/etc/tripline/webhook",
+        env = "TRIPLINE_WEBHOOK_CREDENTIALS"
+    )]
+    webhook_credentials: PathBuf,
     /// Name of the node this process reads for; the host's name if not given
     #[arg(long, value_name = "NAME", env = "TRIPLINE_NODE")]
     node: Option<String>,
@@ -75,10 +86,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     let options = app::Options {
         role: args.role,
         lease: args.lease,
+        webhook_secret: args.webhook_secret,
         own_accounts: args.own_accounts,
         kubeconfig: args.kubeconfig,
         state_dir: args.state_dir,
         log_root: args.log_root,
+        webhook_credentials: args.webhook_credentials,
         node: args.node.unwrap_or_else(|| host.clone()),
         host,
         cluster: args.cluster,

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::alert::{Chain, WriteError, call, write_params};
-use crate::telemetry::Metrics;
+use super::namespaced_name::NamespacedName;
+use crate::alert::{WriteError, call, write_params};
+use crate::telemetry::{Chain, Metrics};
 
 /// How long a lease lasts that nobody renews.
 const DURATION: Duration = Duration::from_secs(15);
@@ -25,33 +26,6 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a holder renews, and another looks.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// A Lease, by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::str::FromStr for LeaseName {
-    type Err = String;
-
-    /// Reads `NAMESPACE/NAME`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = |part: &str| {
-            let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-            !part.is_empty() && part.len() <= 253 && part.chars().all(is_label)
-        };
-        match text.split_once('/') {
-            Some((namespace, name)) if named(namespace) && named(name) => {
-                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
-            }
-            _ => Err("it must be NAMESPACE/NAME, such as tripline-system/tripline-controller".to_owned()),
-        }
-    }
-}
 
 /// What a candidate does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +74,7 @@ impl Candidate {
     /// When the system has no random numbers.
     pub fn new(
         client: Client,
-        lease: LeaseName,
+        lease: NamespacedName,
         host: &str,
         metrics: Arc<Metrics>,
     ) -> Result<Self, getrandom::Error> {
@@ -256,14 +230,5 @@ mod tests {
         assert_eq!(step(Some(&spec("other", 15)), "me", waited(15)), Step::Take);
         // Its own name from an earlier life is somebody else's.
         assert_eq!(step(Some(&spec("host_00000000", 15)), "host_11111111", waited(3)), Step::Wait);
-    }
-
-    #[test]
-    fn a_lease_is_named_with_its_namespace() {
-        let name: LeaseName = "tripline-system/tripline".parse().unwrap();
-        assert_eq!((name.namespace.as_str(), name.name.as_str()), ("tripline-system", "tripline"));
-        for wrong in ["", "tripline", "/x", "x/", "a/b/c", "A/b", "a/b c"] {
-            assert!(wrong.parse::<LeaseName>().unwrap_err().contains("NAMESPACE/NAME"), "{wrong}");
-        }
     }
 }

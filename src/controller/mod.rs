@@ -6,6 +6,7 @@ mod gap_event;
 mod judge;
 mod lease;
 mod loaded_rules;
+mod namespaced_name;
 mod own_requests;
 mod preflight;
 mod progress;
@@ -22,10 +23,12 @@ mod source_status;
 mod status_agents;
 mod status_failure;
 mod surroundings;
+mod webhook_secret;
 
 pub use client::{ConnectError, connect};
-pub use lease::{Candidate, LeaseName};
+pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};
+pub use namespaced_name::NamespacedName;
 pub use own_requests::{Ignored, IgnoredUsers};
 pub use preflight::wait_until_ready;
 pub use progress::{Progress, Report, RuleCounts, SharedReport, SourceCounts, Trouble};
@@ -37,5 +40,6 @@ pub use rule_status::RuleStatuses;
 pub use rules::Rules;
 pub use source_status::SourceStatuses;
 pub use surroundings::{SourceSettings, Surroundings};
+pub use webhook_secret::{AUTHORITY_KEY, keep_webhook_secret};
 
 use status_agents::make_room;

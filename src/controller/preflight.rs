@@ -10,9 +10,9 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::alert::{Chain, WriteError, call};
+use crate::alert::{WriteError, call};
 use crate::api::{GROUP, SCHEMA_REVISION, SCHEMA_REVISION_ANNOTATION, VERSION, crds};
-use crate::telemetry::Health;
+use crate::telemetry::{Chain, Health};
 
 /// How long to wait before looking again.
 const RETRY: Duration = Duration::from_secs(2);

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Chain, Parcel};
+use crate::alert::Parcel;
 use crate::api::reason;
-use crate::source::{CheckpointError, SourceError};
+use crate::source::{CheckpointError, SourceError, WebhookError};
+use crate::telemetry::Chain;
 
 /// What a source's checkpoint holds beside the position.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -101,6 +102,22 @@ impl Trouble {
             Chain(error)
         );
         Self { reason: reason::STATE_UNWRITABLE, message }
+    }
+
+    /// That nothing can be received.
+    pub(super) fn of_webhook(error: &WebhookError) -> Self {
+        let (reason, remedy) = match error {
+            WebhookError::Credentials(_) => (
+                reason::NO_CREDENTIALS,
+                "look at the Secret that is mounted at --webhook-credentials; it is read again every second",
+            ),
+            WebhookError::Listen { .. } => (
+                reason::NOT_LISTENING,
+                "`spec.webhook.address` must be one of the node's or pod's and `spec.webhook.port` free; it is tried again",
+            ),
+            _ => (reason::NOT_LISTENING, "make room in the state folder or mend it; it is tried again"),
+        };
+        Self { reason, message: format!("{}; {remedy}", Chain(error)) }
     }
 
     /// Trouble that has no reason of its own.

@@ -12,9 +12,8 @@ use tracing::{error, info, warn};
 use super::judge::{Judge, Stopped, Tally, Workspace};
 use super::progress::{Progress, SharedReport, Trouble};
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::Chain;
 use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
-use crate::telemetry::{CategoryLabels, SourceLabels};
+use crate::telemetry::{CategoryLabels, Chain, SourceLabels};
 
 /// How often a checkpoint is written at most.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use tracing::error;
 use super::progress::{SharedReport, Trouble};
 use super::reader::Reader;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::Chain;
 use crate::source::{FileSource, Waker, Wakeup};
+use crate::telemetry::Chain;
 
 /// A thread that reads one source.
 pub(super) struct ReaderThread {

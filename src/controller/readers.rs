@@ -9,7 +9,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -17,8 +17,9 @@ use super::progress::{SharedReport, Trouble};
 use super::reader::Reader;
 use super::reader_thread::ReaderThread;
 use super::reading::Reading;
-use crate::alert::Chain;
 use crate::api::AuditSource;
+use crate::source::{SharedIntake, WebhookReceiver};
+use crate::telemetry::Chain;
 
 /// How often the threads are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub struct SourceEntry {
     pub selected: bool,
     /// What its thread reports.
     pub report: SharedReport,
+    /// How receiving goes, where this process receives.
+    pub intake: Option<SharedIntake>,
 }
 
 struct Source {
@@ -38,6 +41,7 @@ struct Source {
     selected: bool,
     report: SharedReport,
     thread: Option<ReaderThread>,
+    receiver: Option<WebhookReceiver>,
 }
 
 /// The sources of the cluster and their reading threads.
@@ -65,6 +69,7 @@ impl Readers {
             object: s.object.clone(),
             selected: s.selected,
             report: s.report.clone(),
+            intake: s.receiver.as_ref().map(WebhookReceiver::intake),
         };
         self.lock().values().map(entry).collect()
     }
@@ -90,18 +95,29 @@ impl Readers {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the sources until `stop`, then stops the threads and returns their readers.
-    pub async fn follow(self: Arc<Self>, client: Client, stop: CancellationToken) -> Vec<Reader> {
+    /// Follows the sources until `stop`, then stops the threads and returns their readers. What is sent is received at
+    /// once; logs are read only when `judges` says that all rules are there.
+    pub async fn follow(
+        self: Arc<Self>,
+        client: Client,
+        mut judges: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) -> Vec<Reader> {
         let api: Api<DeserializeGuard<AuditSource>> = Api::all(client.clone());
         let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
         let mut relisted: HashSet<String> = HashSet::new();
         let mut look = tokio::time::interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let judging = *judges.borrow();
             let event = tokio::select! {
                 () = stop.cancelled() => break,
                 _ = look.tick() => {
-                    self.look_after(&client).await;
+                    self.look_after(&client, judging).await;
+                    continue;
+                }
+                Ok(()) = judges.changed() => {
+                    look.reset_immediately();
                     continue;
                 }
                 event = stream.next() => event,
@@ -111,7 +127,7 @@ impl Readers {
                 Some(Ok(Event::Init)) => relisted.clear(),
                 Some(Ok(Event::InitApply(source))) => {
                     relisted.insert(source.name_any());
-                    self.take(&client, source).await;
+                    self.take(&client, source, judging).await;
                 }
                 Some(Ok(Event::InitDone)) => {
                     let gone: Vec<_> =
@@ -120,7 +136,7 @@ impl Readers {
                         self.remove(&name).await;
                     }
                 }
-                Some(Ok(Event::Apply(source))) => self.take(&client, source).await,
+                Some(Ok(Event::Apply(source))) => self.take(&client, source, judging).await,
                 Some(Ok(Event::Delete(source))) => self.remove(&source.name_any()).await,
                 Some(Err(watcher::Error::WatchError(status))) if status.code == 410 => {
                     debug!("the watch of sources expired");
@@ -128,6 +144,9 @@ impl Readers {
                 Some(Err(error)) => warn!(%error, "the sources cannot be watched and are tried again"),
             }
         }
+        let receivers: Vec<_> =
+            self.lock().values_mut().filter_map(|source| source.receiver.take()).collect();
+        futures::future::join_all(receivers.into_iter().map(WebhookReceiver::stop)).await;
         let threads: Vec<_> = self.lock().values_mut().filter_map(|source| source.thread.take()).collect();
         let mut readers = Vec::new();
         for thread in threads {
@@ -136,7 +155,7 @@ impl Readers {
         readers
     }
 
-    async fn take(&self, client: &Client, object: DeserializeGuard<AuditSource>) {
+    async fn take(&self, client: &Client, object: DeserializeGuard<AuditSource>, judges: bool) {
         let name = object.name_any();
         let mut object = match object.0 {
             Ok(object) => object,
@@ -151,13 +170,14 @@ impl Readers {
         };
         object.metadata.managed_fields = None;
         let Some(reading) = &self.reading else {
-            let source = Source { object, selected: false, report: SharedReport::default(), thread: None };
-            self.lock().insert(name, source);
+            let (report, thread, receiver) = (SharedReport::default(), None, None);
+            self.lock().insert(name, Source { object, selected: false, report, thread, receiver });
             self.changed.notify_one();
             return;
         };
         let selection = reading.is_selected(client, &object).await;
         let settings = reading.settings(&object);
+        let received = self.receive(reading, &object, matches!(selection, Ok(true))).await;
         let running = self.lock().get_mut(&name).and_then(|source| {
             let wanted = matches!(selection, Ok(true));
             let keep = source.thread.as_ref().is_some_and(|t| wanted && t.is_for(&settings));
@@ -178,8 +198,8 @@ impl Readers {
         let report = SharedReport::default();
         let selected = !matches!(selection, Ok(false));
         let started = match selection {
-            Ok(true) => reading.start(&object, settings, &report).map(Some),
-            Ok(false) => Ok(None),
+            Ok(true) if judges => received.and_then(|()| reading.start(&object, settings, &report)).map(Some),
+            Ok(_) => received.map(|()| None),
             Err(error) => Err(Trouble::unreadable(format!(
                 "the labels of this node could not be read: {}",
                 Chain(&error)
@@ -195,17 +215,67 @@ impl Readers {
             report.lock().trouble = Some(trouble);
             None
         });
-        self.lock().insert(name, Source { object, selected, report, thread });
+        let mut sources = self.lock();
+        let receiver = sources.get_mut(&name).and_then(|source| source.receiver.take());
+        sources.insert(name, Source { object, selected, report, thread, receiver });
         self.changed.notify_one();
     }
 
+    /// Receives for a source as it says, if it is a webhook and wanted here.
+    async fn receive(&self, reading: &Reading, object: &AuditSource, wanted: bool) -> Result<(), Trouble> {
+        let name = object.name_any();
+        let settings = if wanted { reading.webhook_settings(object) } else { Ok(None) };
+        let before = {
+            let mut sources = self.lock();
+            let receiver = sources.get_mut(&name).and_then(|source| source.receiver.take());
+            let goes_on = |receiver: &WebhookReceiver| {
+                let is_same = matches!(&settings, Ok(Some(settings)) if receiver.is_for(settings));
+                is_same && !receiver.has_ended()
+            };
+            if receiver.as_ref().is_some_and(goes_on) {
+                if let Some(source) = sources.get_mut(&name) {
+                    source.receiver = receiver;
+                }
+                return Ok(());
+            }
+            receiver
+        };
+        if let Some(before) = before {
+            before.stop().await;
+        }
+        let Some(settings) = settings? else { return Ok(()) };
+        let receiver = Some(reading.receive(settings).await?);
+        let mut sources = self.lock();
+        match sources.get_mut(&name) {
+            Some(source) => source.receiver = receiver,
+            None => {
+                let (object, report) = (object.clone(), SharedReport::default());
+                let source = Source { object, selected: true, report, thread: None, receiver };
+                sources.insert(name, source);
+            }
+        }
+        Ok(())
+    }
+
     /// Starts again what ended by itself or could not start.
-    async fn look_after(&self, client: &Client) {
+    async fn look_after(&self, client: &Client, judges: bool) {
         let ended: Vec<_> = {
             let mut sources = self.lock();
             let selected = sources.values_mut().filter(|source| source.selected);
-            let ended = selected.filter(|source| source.thread.as_ref().is_none_or(ReaderThread::has_ended));
-            ended.map(|source| (source.object.clone(), source.thread.take())).collect()
+            let ended = selected.filter(|source| {
+                let has_ended = source.receiver.as_ref().is_some_and(WebhookReceiver::has_ended);
+                has_ended
+                    || match &source.thread {
+                        None => judges || source.receiver.is_none() && source.object.spec.webhook.is_some(),
+                        Some(thread) => thread.has_ended(),
+                    }
+            });
+            ended
+                .map(|source| {
+                    let thread = source.thread.take_if(|thread| thread.has_ended());
+                    (source.object.clone(), thread)
+                })
+                .collect()
         };
         for (object, thread) in ended {
             if let Some(thread) = thread {
@@ -215,13 +285,16 @@ impl Readers {
                 );
                 thread.retire().await;
             }
-            self.take(client, DeserializeGuard(Ok(object))).await;
+            self.take(client, DeserializeGuard(Ok(object)), judges).await;
         }
     }
 
     async fn remove(&self, name: &str) {
-        let removed = self.lock().remove(name);
-        if let Some(thread) = removed.and_then(|source| source.thread) {
+        let Some(removed) = self.lock().remove(name) else { return };
+        if let Some(receiver) = removed.receiver {
+            receiver.stop().await;
+        }
+        if let Some(thread) = removed.thread {
             info!(source = name, "the source is gone; reading ends");
             thread.retire().await;
         }

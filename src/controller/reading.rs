@@ -1,8 +1,9 @@
 //! What it takes to read the logs of this node: starting a source's thread where its checkpoint left off.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -12,24 +13,35 @@ use tracing::{error, info};
 use super::progress::{Progress, SharedReport, Trouble};
 use super::reader_thread::ReaderThread;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::{Chain, WriteError, call};
-use crate::api::{AuditSource, AuditStage, StartAt};
+use crate::alert::{WriteError, call};
+use crate::api::{AuditSource, AuditStage, StartAt, reason};
 use crate::event::Stage;
-use crate::source::{self, FilePosition, FileSource, Loaded, LogRoot, Wakeup};
+use crate::source::{
+    self, FilePosition, FileSource, Loaded, LogRoot, SPOOL_LOG, WEBHOOK_PATH, Wakeup, WebhookReceiver,
+    WebhookSettings,
+};
+use crate::telemetry::Chain;
 
 /// What it takes to read.
 pub struct Reading {
     around: Surroundings,
     log_root: PathBuf,
     cluster: Option<String>,
+    webhook_credentials: PathBuf,
     /// Sources (name and path) whose checkpoint was put back into the ledger since the process began.
     restored: Mutex<HashSet<(String, String)>>,
 }
 
 impl Reading {
-    /// `log_root` is the folder no log is read outside of; `cluster` the name of sources that give none.
-    pub fn new(around: Surroundings, log_root: PathBuf, cluster: Option<String>) -> Self {
-        Self { around, log_root, cluster, restored: Mutex::default() }
+    /// `log_root` is the folder no log is read outside of; `cluster` the name of sources that give none;
+    /// `webhook_credentials` the folder of what webhooks are served with.
+    pub fn new(
+        around: Surroundings,
+        log_root: PathBuf,
+        cluster: Option<String>,
+        webhook_credentials: PathBuf,
+    ) -> Self {
+        Self { around, log_root, cluster, webhook_credentials, restored: Mutex::default() }
     }
 
     /// Whether this node's labels fit the source's selector.
@@ -52,10 +64,41 @@ impl Reading {
         let spec = &object.spec;
         SourceSettings {
             name: object.name_any(),
-            path: spec.file.as_ref().map(|file| file.path.clone()).unwrap_or_default(),
+            path: path_of(object).to_owned(),
             cluster: spec.cluster.clone().or_else(|| self.cluster.clone()),
             omitted_stages: spec.omit_stages.iter().map(|stage| stage_of(*stage)).collect(),
         }
+    }
+
+    /// What the receiver of a source is told, if it is a webhook.
+    pub(super) fn webhook_settings(&self, object: &AuditSource) -> Result<Option<WebhookSettings>, Trouble> {
+        let Some(webhook) = &object.spec.webhook else { return Ok(None) };
+        let (Ok(address), Ok(port)) = (webhook.address.parse::<IpAddr>(), u16::try_from(webhook.port)) else {
+            return Err(Trouble {
+                reason: reason::NOT_LISTENING,
+                message: "`spec.webhook.address` is no IP address; give one of the node's or pod's, such as 127.0.0.1"
+                    .to_owned(),
+            });
+        };
+        Ok(Some(WebhookSettings {
+            source: object.name_any(),
+            address: SocketAddr::new(address, port),
+            authentication: webhook.authentication,
+            spool_limit: webhook.spool_mebibytes.unsigned_abs() << 20,
+            credentials: self.webhook_credentials.clone(),
+        }))
+    }
+
+    /// Begins to receive. What is received is judged by the source's thread.
+    pub(super) async fn receive(&self, settings: WebhookSettings) -> Result<WebhookReceiver, Trouble> {
+        let state = &self.around.state;
+        let folder = state.spool_of(&settings.source);
+        let (state, name) = (Arc::clone(state), settings.source.clone());
+        let durable = move || state.durable_position(&name, WEBHOOK_PATH)?.rotated_after;
+        let metrics = Arc::clone(&self.around.metrics);
+        WebhookReceiver::start(settings, &folder, durable, metrics)
+            .await
+            .map_err(|error| Trouble::of_webhook(&error))
     }
 
     /// Starts a source's thread where its checkpoint left off.
@@ -66,17 +109,22 @@ impl Reading {
         report: &SharedReport,
     ) -> Result<ReaderThread, Trouble> {
         let (name, path) = (settings.name.clone(), settings.path.clone());
-        let root = LogRoot::open(&self.log_root).map_err(|error| Trouble::of(&error))?;
-        let folder = root.folder_of(&path).map_err(|error| Trouble::of(&error))?;
+        // What was received is a log like any other, read from its start.
+        let (root, log, first) = match object.spec.webhook {
+            Some(_) => (self.around.state.spool_of(&name), SPOOL_LOG, StartAt::Start),
+            None => (self.log_root.clone(), path.as_str(), object.spec.start_at),
+        };
+        let root = LogRoot::open(root).map_err(|error| Trouble::of(&error))?;
+        let folder = root.folder_of(log).map_err(|error| Trouble::of(&error))?;
         let resume = self.resume(object, &name, &path, report)?;
-        let start_at = match object.spec.start_at {
+        let start_at = match first {
             StartAt::End => source::StartAt::End,
             StartAt::Start => source::StartAt::Start,
             StartAt::LastSeconds => {
                 source::StartAt::LastSeconds(object.spec.last_seconds.unwrap_or_default().unsigned_abs())
             }
         };
-        let file = FileSource::new(root, path.clone(), start_at, Timestamp::now(), resume);
+        let file = FileSource::new(root, log, start_at, Timestamp::now(), resume);
         let wakeup = Wakeup::new(folder)
             .map_err(|error| Trouble::unreadable(format!("nothing can wake its reader: {error}")))?;
         let thread = ReaderThread::start(settings, self.around.clone(), file, wakeup, report.clone())?;
@@ -128,6 +176,15 @@ impl Reading {
                 Ok(None)
             }
         }
+    }
+}
+
+/// The path of a source's log, or what stands for it.
+pub(super) fn path_of(object: &AuditSource) -> &str {
+    match (&object.spec.file, &object.spec.webhook) {
+        (_, Some(_)) => WEBHOOK_PATH,
+        (Some(file), None) => &file.path,
+        (None, None) => "",
     }
 }
 

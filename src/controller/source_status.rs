@@ -11,14 +11,16 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::progress::Report;
+use super::progress::{Report, Trouble};
 use super::readers::{Readers, SourceEntry};
+use super::reading::path_of;
 use super::{gap_event, make_room, status_failure};
 use crate::alert::{call, text, write_params};
 use crate::api::{
-    AuditSource, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
-    reason,
+    AuditSource, AuditSourceSpec, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent,
+    condition_type, reason,
 };
+use crate::source::Intake;
 use crate::telemetry::Metrics;
 
 /// How often figures alone may make a status be written.
@@ -48,6 +50,10 @@ pub struct SourceStatuses {
 const STAGE_EVENTS: i64 = 1_000;
 /// How long a gap is said in the condition; in the figures it stays.
 const GAP_SECONDS: i64 = 86_400;
+/// How long after the last refusal a spool counts as full.
+const FULL_SECONDS: i64 = 60;
+/// How long before its end a certificate is to be replaced.
+const EXPIRING_SECONDS: i64 = 30 * 86_400;
 
 struct Written {
     at: Instant,
@@ -135,8 +141,8 @@ impl SourceStatuses {
         if let Some(node) = &self.node {
             status.agents.retain(|a| entry.selected || a.name != *node);
             if entry.selected {
-                let path = entry.object.spec.file.as_ref().map(|file| file.path.as_str()).unwrap_or_default();
-                let agent = agent(node, path, report);
+                let intake = entry.intake.as_ref().map(|intake| intake.lock().clone()).unwrap_or_default();
+                let agent = agent(node, path_of(&entry.object), report, &intake);
                 match status.agents.iter_mut().find(|a| a.name == *node) {
                     Some(old) => *old = agent,
                     None => {
@@ -155,7 +161,7 @@ impl SourceStatuses {
         if *self.leads.borrow() {
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(&entry.object.spec.omit_stages, &status, now) {
+            for condition in conditions(&entry.object.spec, &status, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
@@ -179,8 +185,9 @@ fn is_news(wanted: &AuditSourceStatus, present: &AuditSourceStatus) -> bool {
         || state(wanted) != state(present)
 }
 
-fn agent(node: &str, path: &str, report: &Report) -> SourceAgent {
+fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgent {
     let counts = &report.counts;
+    let trouble = report.trouble.clone().or_else(|| intake.trouble.as_deref().map(Trouble::of_webhook));
     SourceAgent {
         name: node.to_owned(),
         path: path.to_owned(),
@@ -196,10 +203,10 @@ fn agent(node: &str, path: &str, report: &Report) -> SourceAgent {
         last_event_time: counts.last_event_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
-        credential_expire_time: None,
-        spool_full_time: None,
-        reason: report.trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
-        message: report.trouble.as_ref().map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
+        credential_expire_time: intake.credential_end.map(MicroTime),
+        spool_full_time: intake.full.map(MicroTime),
+        reason: trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
+        message: trouble.map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
     }
 }
 
@@ -222,7 +229,7 @@ fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static
     }
 }
 
-fn conditions(omitted: &[AuditStage], status: &AuditSourceStatus, now: Timestamp) -> [Condition; 4] {
+fn conditions(spec: &AuditSourceSpec, status: &AuditSourceStatus, now: Timestamp) -> Vec<Condition> {
     let agents = &status.agents;
     let troubled = agents.iter().find(|a| !a.reason.is_empty());
     let started = agents.iter().any(|a| !a.stream.is_empty());
@@ -242,15 +249,20 @@ fn conditions(omitted: &[AuditStage], status: &AuditSourceStatus, now: Timestamp
     let age = status.last_event_time.as_ref().map(|time| now.as_second() - time.0.as_second());
     let receiving = match age {
         Some(age) if age <= RECEIVING_SECONDS => {
-            let message = stage_hint(omitted, agents).unwrap_or("audit events arrive");
+            let message = stage_hint(&spec.omit_stages, agents).unwrap_or("audit events arrive");
             Condition::new(condition_type::RECEIVING, true, reason::EVENTS_ARRIVE, message)
         }
         Some(_) => Condition::new(
             condition_type::RECEIVING,
             false,
             reason::SILENT,
-            "no audit event for five minutes; see whether kube-apiserver still writes to this path and what its audit \
-             policy logs",
+            if spec.webhook.is_some() {
+                "no audit event for five minutes; see what the API server logs about its audit webhook, and what its \
+                 audit policy logs"
+            } else {
+                "no audit event for five minutes; see whether kube-apiserver still writes to this path and what its \
+                 audit policy logs"
+            },
         ),
         None => Condition::new(
             condition_type::RECEIVING,
@@ -274,11 +286,64 @@ fn conditions(omitted: &[AuditStage], status: &AuditSourceStatus, now: Timestamp
             "every byte of the last day has been read",
         ),
     };
-    [state(condition_type::READY), state(condition_type::READING), receiving, gap]
+    let mut conditions = vec![state(condition_type::READY), state(condition_type::READING), receiving, gap];
+    if spec.webhook.is_some() {
+        conditions.extend([room(agents, now), credential(agents, now)]);
+    }
+    conditions
+}
+
+/// Whether what is sent is refused for want of room.
+fn room(agents: &[SourceAgent], now: Timestamp) -> Condition {
+    let is_recent = |a: &&SourceAgent| {
+        a.spool_full_time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() <= FULL_SECONDS)
+    };
+    match agents.iter().find(is_recent) {
+        Some(agent) => {
+            let message = format!(
+                "{}: batches are refused until more of the spool is judged; see what keeps it from being judged (Lag, the \
+                 reader's log), or raise `spec.webhook.spoolMebibytes`. The API server sends them again for some \
+                 minutes, then it drops them and counts that in apiserver_audit_error_total",
+                agent.name
+            );
+            Condition::new(condition_type::SPOOL_FULL, true, reason::FULL, message)
+        }
+        None => {
+            Condition::new(condition_type::SPOOL_FULL, false, reason::ROOM, "there is room for what is sent")
+        }
+    }
+}
+
+/// Whether the API server's certificate ends soon.
+fn credential(agents: &[SourceAgent], now: Timestamp) -> Condition {
+    let end = |a: &SourceAgent| a.credential_expire_time.as_ref().map(|time| time.0);
+    let first = agents.iter().filter_map(|a| Some((end(a)?, &a.name))).min();
+    match first {
+        Some((end, node)) if end.as_second() - now.as_second() <= EXPIRING_SECONDS => {
+            let message = format!(
+                "{node}: the certificate by which the API server proves itself ends at {end}, and then nothing is \
+                 received; make another by `tripline webhook-config`, put it in place of the present file and restart \
+                 kube-apiserver"
+            );
+            Condition::new(condition_type::CREDENTIAL_EXPIRING, true, reason::RENEW, message)
+        }
+        Some((end, _)) => {
+            let message = format!("the certificate by which the API server proves itself lasts until {end}");
+            Condition::new(condition_type::CREDENTIAL_EXPIRING, false, reason::VALID, message)
+        }
+        None => Condition::new(
+            condition_type::CREDENTIAL_EXPIRING,
+            false,
+            reason::VALID,
+            "no certificate that ends has been shown",
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn agent(stages: &[&str], events: i64) -> SourceAgent {
@@ -306,12 +371,13 @@ mod tests {
     #[test]
     fn a_gap_is_said_for_a_day() {
         let now = Timestamp::from_second(1_000_000).unwrap();
+        let spec: AuditSourceSpec = serde_json::from_value(json!({"file": {"path": "audit.log"}})).unwrap();
         let gap = |seconds: i64| {
             let time = Timestamp::from_second(1_000_000 - seconds).unwrap();
             let agent =
                 SourceAgent { gaps: 1, last_gap_time: Some(MicroTime(time)), ..SourceAgent::default() };
             let status = AuditSourceStatus { agents: vec![agent], ..AuditSourceStatus::default() };
-            conditions(&[], &status, now)
+            conditions(&spec, &status, now)
                 .into_iter()
                 .find(|c| c.type_ == condition_type::GAP_DETECTED)
                 .unwrap()

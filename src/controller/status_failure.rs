@@ -2,8 +2,8 @@
 
 use tracing::{debug, warn};
 
-use crate::alert::{Chain, WriteError};
-use crate::telemetry::{CategoryLabels, Metrics};
+use crate::alert::WriteError;
+use crate::telemetry::{CategoryLabels, Chain, Metrics};
 
 /// Counts and logs that the status of `kind` (`rule` or `source`) `name` was not written.
 pub(super) fn note(metrics: &Metrics, kind: &'static str, name: &str, error: &WriteError) {

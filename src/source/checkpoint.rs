@@ -8,12 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::CheckpointError;
 use super::position::FilePosition;
+use super::webhook::WEBHOOK_PATH;
 
 /// The version of the format that this program writes.
 const VERSION: u64 = 1;
@@ -136,19 +137,25 @@ impl StateFolder {
         }
     }
 
+    /// The position that is on disk for this source and path. Looks only: whatever cannot be read is none.
+    pub fn durable_position(&self, source: &str, path: &str) -> Option<FilePosition> {
+        let bytes = fs::read(self.file_of(source, path)).ok()?;
+        Checkpoint::<IgnoredAny>::decode(&bytes, source, path).ok()?.position
+    }
+
+    /// The folder of what was received for this source and is not yet judged.
+    pub fn spool_of(&self, source: &str) -> PathBuf {
+        self.path.join(format!("spool-{}", key_of(source, WEBHOOK_PATH)))
+    }
+
     /// Replaces the checkpoint of `source` and the checkpoint's path; durable on return.
     pub fn save<P: Serialize>(&self, checkpoint: &Checkpoint<P>) -> Result<(), CheckpointError> {
         self.replace(&self.file_of(&checkpoint.source, &checkpoint.path), &checkpoint.encode()?)
     }
 
-    /// The file of a checkpoint. Both names are somebody's text, so only their hash is part of a file name.
+    /// The file of a checkpoint.
     pub(super) fn file_of(&self, source: &str, path: &str) -> PathBuf {
-        let mut hash = Sha256::new();
-        // The length keeps ("a", "bc") and ("ab", "c") apart.
-        hash.update((source.len() as u64).to_be_bytes());
-        hash.update(source);
-        hash.update(path);
-        self.path.join(format!("checkpoint-{}.json", &HEXLOWER.encode(&hash.finalize())[..32]))
+        self.path.join(format!("checkpoint-{}.json", key_of(source, path)))
     }
 
     /// Replaces a file of the folder in one step; durable on return.
@@ -177,6 +184,16 @@ impl StateFolder {
     fn sync(&self) -> Result<(), CheckpointError> {
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(failed("sync", &self.path))
     }
+}
+
+/// What stands for a source and path in a name: both are somebody's text, so only their hash does.
+fn key_of(source: &str, path: &str) -> String {
+    let mut hash = Sha256::new();
+    // The length keeps ("a", "bc") and ("ab", "c") apart.
+    hash.update((source.len() as u64).to_be_bytes());
+    hash.update(source);
+    hash.update(path);
+    HEXLOWER.encode(&hash.finalize())[..32].to_owned()
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {

@@ -23,6 +23,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod wakeup;
+mod webhook;
 mod writer;
 
 pub use checkpoint::{Checkpoint, Loaded, StateFolder};
@@ -35,4 +36,9 @@ pub use position::{FileId, FileIdentity, FilePosition, Fingerprint, Position, St
 pub use root::LogRoot;
 
 pub use wakeup::{Waker, Wakeup};
+pub use webhook::{
+    AUTHORITY, Authority, AuthorityError, CERTIFICATE, CredentialError, Intake, KEY, Pair, SERVER_NAME,
+    SPOOL_LOG, SharedIntake, TOKEN, WEBHOOK_PATH, WebhookError, WebhookReceiver, WebhookSettings,
+    certificate_end,
+};
 pub use writer::CheckpointWriter;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use jiff::civil::DateTime;
 use jiff::{Timestamp, tz};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
@@ -182,6 +183,12 @@ impl Stamp {
                 },
             );
         fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The time it says, if there is such a time.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        let time = DateTime::strptime("%Y-%m-%dT%H-%M-%S.%f", &self.0).ok()?;
+        Some(time.to_zoned(tz::TimeZone::UTC).ok()?.timestamp())
     }
 }
 

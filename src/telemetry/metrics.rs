@@ -7,6 +7,7 @@ use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -51,11 +52,30 @@ pub struct AlertLabels {
     pub severity: &'static str,
 }
 
+/// Labels of `tripline_webhook_requests_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The `AuditSource`.
+    pub source: String,
+    /// What became of the batch.
+    pub outcome: &'static str,
+}
+
 /// Labels of a metric about errors.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct CategoryLabels {
     /// A fixed word for what went wrong.
     pub category: &'static str,
+}
+
+/// A histogram a source, of how long answers take. In blocking mode somebody's request waits for each.
+#[derive(Clone, Debug)]
+pub struct AnswerSeconds(pub Family<SourceLabels, Histogram, fn() -> Histogram>);
+
+impl Default for AnswerSeconds {
+    fn default() -> Self {
+        Self(Family::new_with_constructor(|| Histogram::new(ANSWER_SECONDS)))
+    }
 }
 
 /// All metrics; a field is named as its metric is, without prefix and suffix.
@@ -75,6 +95,11 @@ pub struct Metrics {
     pub source_lag_seconds: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     pub source_gaps: Family<SourceLabels, Counter>,
     pub source_read_errors: Family<CategoryLabels, Counter>,
+    pub webhook_requests: Family<RequestLabels, Counter>,
+    pub webhook_answer_seconds: AnswerSeconds,
+    pub webhook_repeated_records: Family<SourceLabels, Counter>,
+    pub webhook_dropped_connections: Family<SourceLabels, Counter>,
+    pub webhook_spool_bytes: Family<SourceLabels, Gauge>,
     pub write_errors: Family<CategoryLabels, Counter>,
     pub rejected_alerts: Counter,
     pub kubernetes_events: Counter,
@@ -90,6 +115,22 @@ const WRITE_CATEGORIES: [&str; 7] =
     ["conflict", "forbidden", "not_found", "refused", "rejected", "timeout", "unreachable"];
 /// Every reason a line is malformed, see `DecodeError::category`.
 const MALFORMED_REASONS: [&str; 5] = ["not_an_event", "not_json", "not_utf8", "panic", "too_long"];
+
+/// What may become of a batch.
+const REQUEST_OUTCOMES: [&str; 10] = [
+    "accepted",
+    "crowded",
+    "failed",
+    "full",
+    "interrupted",
+    "malformed",
+    "not_found",
+    "slow",
+    "too_large",
+    "unauthenticated",
+];
+/// The buckets of the time that an answer takes.
+const ANSWER_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
 
 impl Metrics {
     /// Metrics at zero. What a label may say is there from the start, so that a first error is an increase to
@@ -115,6 +156,18 @@ impl Metrics {
         }
         drop(self.source_gaps.get_or_create(&labels));
         self.events.get_or_create(&labels).clone()
+    }
+
+    /// Makes the series that only a webhook has.
+    pub fn start_webhook(&self, source: &str) {
+        let labels = SourceLabels { source: source.to_owned() };
+        for outcome in REQUEST_OUTCOMES {
+            drop(self.webhook_requests.get_or_create(&RequestLabels { source: source.to_owned(), outcome }));
+        }
+        drop(self.webhook_answer_seconds.0.get_or_create(&labels));
+        drop(self.webhook_repeated_records.get_or_create(&labels));
+        drop(self.webhook_dropped_connections.get_or_create(&labels));
+        drop(self.webhook_spool_bytes.get_or_create(&labels));
     }
 
     /// Makes the series of a rule.
@@ -177,6 +230,31 @@ impl Metrics {
             "source_read_errors",
             "Times a log could no longer be read",
             self.source_read_errors.clone(),
+        );
+        r.register(
+            "webhook_requests",
+            "Batches that the API server sent, by what became of them",
+            self.webhook_requests.clone(),
+        );
+        r.register(
+            "webhook_answer_seconds",
+            "Time until a batch was durable and answered",
+            self.webhook_answer_seconds.0.clone(),
+        );
+        r.register(
+            "webhook_repeated_records",
+            "Records that the API server sent again",
+            self.webhook_repeated_records.clone(),
+        );
+        r.register(
+            "webhook_dropped_connections",
+            "Connections that made place for others before they showed that they may come in",
+            self.webhook_dropped_connections.clone(),
+        );
+        r.register(
+            "webhook_spool_bytes",
+            "Bytes received and still on disk",
+            self.webhook_spool_bytes.clone(),
         );
         r.register("write_errors", "Failed writes to the API server", self.write_errors.clone());
         r.register("rejected_alerts", "Alert writes refused for good", self.rejected_alerts.clone());

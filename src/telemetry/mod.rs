@@ -5,7 +5,8 @@ mod logging;
 mod metrics;
 
 pub use health::{Health, serve};
-pub use logging::{LogFormat, init_logging};
+pub use logging::{Chain, LogFormat, init_logging};
 pub use metrics::{
-    AlertLabels, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels,
+    AlertLabels, AnswerSeconds, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RequestLabels,
+    RuleLabels, SourceLabels,
 };

@@ -1,0 +1,429 @@
+//! Cutting the records out of a batch, while it arrives.
+//!
+//! A batch is an `EventList`: one JSON object, whose `items` are the records. Whether a record is an audit event is for
+//! whoever reads the spool to say, as with a line of a file: here only quotes and brackets are followed, so that one
+//! bad record costs no other.
+use super::super::lines::MAX_LINE;
+use super::super::long_line::LongLine;
+use crate::event::without_bodies;
+
+/// How deep a batch may be nested around its records: its own members hold next to nothing.
+const MAX_DEPTH: u32 = 64;
+/// How much of a member's name or value is kept.
+const MAX_TEXT: usize = 64;
+
+/// What kube-apiserver begins each line of a log file with, and leaves out in a batch, which says it once for all.
+const TYPE: &[u8] = b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",";
+const VERSION: &[u8] = b"\"audit.k8s.io/v1\"";
+
+/// Why a body is no batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotABatch {
+    /// It is no object with `items`.
+    #[error("the body is no EventList of audit.k8s.io/v1")]
+    NoList,
+    /// It ends in its middle, or something follows it.
+    #[error("the body is no whole JSON document")]
+    Broken,
+}
+
+/// Where in the batch the next byte is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Before the list.
+    Start,
+    /// Before a member's name, or a bracket that ends the list.
+    Name,
+    /// In a member's name.
+    InName,
+    /// Before the colon.
+    Colon,
+    /// In a member's value other than the items, or before it.
+    Value,
+    /// Before the first bracket of the items.
+    Items,
+    /// Before a record.
+    BeforeRecord,
+    /// In a record.
+    Record,
+    /// After the list.
+    End,
+}
+
+/// A batch that is being cut.
+#[derive(Debug)]
+pub(super) struct Batch {
+    at: At,
+    /// Open brackets of what is being passed.
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    /// A member's name, then its value.
+    text: Vec<u8>,
+    name: Vec<u8>,
+    has_items: bool,
+    is_version: bool,
+    record: Vec<u8>,
+    long: Option<LongLine>,
+    max_record: usize,
+}
+
+/// A record as a line of a log, without the newline.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// As it came.
+    Whole(Vec<u8>),
+    /// It was longer than a line may be: what is left of it without its bodies.
+    Oversized(Vec<u8>),
+    /// It was too long, and it is not written as the API server writes one: its beginning.
+    Lost(Vec<u8>),
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self::with_limit(MAX_LINE)
+    }
+
+    fn with_limit(max_record: usize) -> Self {
+        Self {
+            at: At::Start,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            text: Vec::new(),
+            name: Vec::new(),
+            has_items: false,
+            is_version: false,
+            record: Vec::new(),
+            long: None,
+            max_record,
+        }
+    }
+
+    /// How much of an unfinished record is held.
+    pub(super) fn held(&self) -> usize {
+        self.record.len()
+    }
+
+    /// Takes the next bytes of the body, and hands each record that is whole to `take`.
+    pub(super) fn push(&mut self, mut bytes: &[u8], take: &mut impl FnMut(Record)) -> Result<(), NotABatch> {
+        while let Some(&byte) = bytes.first() {
+            if self.at == At::Record {
+                let count = self.pass_record(bytes, take);
+                bytes = &bytes[count..];
+                continue;
+            }
+            bytes = &bytes[1..];
+            self.step(byte)?;
+        }
+        Ok(())
+    }
+
+    /// The body is at its end.
+    pub(super) fn finish(&self) -> Result<(), NotABatch> {
+        match (self.at, self.has_items) {
+            (At::End, true) => Ok(()),
+            (At::End | At::Start, _) => Err(NotABatch::NoList),
+            _ => Err(NotABatch::Broken),
+        }
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), NotABatch> {
+        let is_space = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        match self.at {
+            At::InName => self.name_byte(byte),
+            At::Value => return self.value_byte(byte),
+            _ if is_space => {}
+            At::Start if byte == b'{' => self.at = At::Name,
+            At::Start => return Err(NotABatch::NoList),
+            At::Name => match byte {
+                b'"' => {
+                    self.text.clear();
+                    self.at = At::InName;
+                }
+                b'}' => self.at = At::End,
+                b',' => {}
+                _ => return Err(NotABatch::Broken),
+            },
+            At::Colon if byte == b':' => {
+                self.at = if self.name == b"items" { At::Items } else { At::Value };
+                self.text.clear();
+            }
+            At::Items if byte == b'[' => (self.at, self.has_items) = (At::BeforeRecord, true),
+            // `null`, as Go writes a list of nothing.
+            At::Items if byte == b'n' => {
+                (self.at, self.has_items) = (At::Value, true);
+            }
+            At::Items => return Err(NotABatch::NoList),
+            At::BeforeRecord => match byte {
+                b']' => self.at = At::Name,
+                b',' => {}
+                _ => {
+                    self.record.push(byte);
+                    (self.depth, self.in_string, self.escaped) =
+                        (u32::from(matches!(byte, b'{' | b'[')), byte == b'"', false);
+                    self.at = At::Record;
+                }
+            },
+            At::Colon | At::Record | At::End => return Err(NotABatch::Broken),
+        }
+        Ok(())
+    }
+
+    fn name_byte(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => self.escaped = true,
+            b'"' => {
+                self.name = std::mem::take(&mut self.text);
+                self.at = At::Colon;
+                return;
+            }
+            _ => {}
+        }
+        self.keep(byte);
+    }
+
+    /// Passes a value that is no record, up to the comma or bracket after it.
+    fn value_byte(&mut self, byte: u8) -> Result<(), NotABatch> {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_string => self.escaped = true,
+            b'"' => self.in_string = !self.in_string,
+            _ if self.in_string => {}
+            b'{' | b'[' => self.depth += 1,
+            b',' if self.depth == 0 => {
+                self.end_value();
+                return Ok(());
+            }
+            b'}' if self.depth == 0 => {
+                self.end_value();
+                self.at = At::End;
+                return Ok(());
+            }
+            b'}' | b']' if self.depth > 0 => self.depth -= 1,
+            b']' => return Err(NotABatch::Broken),
+            _ => {}
+        }
+        if self.depth > MAX_DEPTH {
+            return Err(NotABatch::Broken);
+        }
+        self.keep(byte);
+        Ok(())
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if self.text.len() < MAX_TEXT {
+            self.text.push(byte);
+        }
+    }
+
+    fn end_value(&mut self) {
+        if self.name == b"apiVersion" {
+            self.is_version = self.text.trim_ascii() == VERSION;
+        }
+        self.at = At::Name;
+    }
+
+    /// Passes bytes of a record; gives how many belonged to it.
+    fn pass_record(&mut self, bytes: &[u8], take: &mut impl FnMut(Record)) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.in_string && !self.escaped {
+                // Most of a record is strings.
+                at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
+                if at == bytes.len() {
+                    break;
+                }
+            }
+            match bytes[at] {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth += 1,
+                b',' | b']' | b'}' if self.depth == 0 => {
+                    self.append(&bytes[..at]);
+                    take(self.end_record());
+                    // The bracket or comma is looked at again, as what comes after a record.
+                    self.at = At::BeforeRecord;
+                    return at;
+                }
+                b'}' | b']' => self.depth -= 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        self.append(bytes);
+        bytes.len()
+    }
+
+    /// More of a record. A line has no line break in it, and JSON none in a string: between values it is as good as a
+    /// space, and in a string the record is as little JSON as before.
+    fn append(&mut self, bytes: &[u8]) {
+        if let Some(long) = &mut self.long {
+            long.pass(bytes);
+            return;
+        }
+        self.record.extend_from_slice(bytes);
+        if self.record.len() > self.max_record {
+            self.long = Some(LongLine::begin(&self.record));
+            self.record = Vec::new();
+        }
+    }
+
+    fn end_record(&mut self) -> Record {
+        let record = std::mem::take(&mut self.record);
+        match self.long.take() {
+            None => Record::Whole(self.line_of(record)),
+            Some(long) => match without_bodies(&long.head, long.tail.trim_ascii_end()) {
+                Some(event) => Record::Oversized(self.line_of(event)),
+                None => Record::Lost(self.line_of(long.head)),
+            },
+        }
+    }
+
+    /// The line of a record.
+    fn line_of(&self, mut record: Vec<u8>) -> Vec<u8> {
+        let mut in_string = false;
+        let mut escaped = false;
+        if memchr::memchr2(b'\n', b'\r', &record).is_some() {
+            for byte in &mut record {
+                match *byte {
+                    b'\n' | b'\r' => *byte = if in_string { 1 } else { b' ' },
+                    _ if escaped => escaped = false,
+                    b'\\' if in_string => escaped = true,
+                    b'"' => in_string = !in_string,
+                    _ => {}
+                }
+            }
+        }
+        record.truncate(record.trim_ascii_end().len());
+        let has_type = record.starts_with(b"{\"kind\"");
+        if self.is_version && !has_type && record.starts_with(b"{\"") {
+            record.splice(..1, TYPE.iter().copied());
+        }
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(body: &[u8], chunk: usize) -> (Vec<String>, Result<(), NotABatch>) {
+        let mut batch = Batch::new();
+        let mut records = Vec::new();
+        let mut take = |record| {
+            let Record::Whole(line) = record else { panic!("{record:?}") };
+            records.push(String::from_utf8(line).unwrap());
+        };
+        let pushed = body.chunks(chunk).try_for_each(|chunk| batch.push(chunk, &mut take));
+        (records, pushed.and_then(|()| batch.finish()))
+    }
+
+    fn of(items: &str) -> String {
+        format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":{items}}}"#)
+    }
+
+    const TYPED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#;
+
+    #[test]
+    fn records_are_cut_wherever_the_chunks_end_and_get_the_type_that_the_list_says() {
+        let items = r#"[{"level":"Metadata","a":"]},{\"\\"},{"kind":"Event","b":[{"c":[]}]} , {"d":{}}]"#;
+        let expected = [
+            &format!(r#"{TYPED}"level":"Metadata","a":"]}},{{\"\\"}}"#)[..],
+            r#"{"kind":"Event","b":[{"c":[]}]}"#,
+            &format!(r#"{TYPED}"d":{{}}}}"#),
+        ];
+        for chunk in 1..of(items).len() {
+            assert_eq!(
+                cut(of(items).as_bytes(), chunk),
+                (expected.map(str::to_owned).to_vec(), Ok(())),
+                "{chunk}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_a_record_too_and_costs_no_other() {
+        let (records, result) = cut(of(r#"[1,null,"a,]",[{}],{"a":tru},{},{"b":1}]"#).as_bytes(), 7);
+        assert_eq!(result, Ok(()));
+        let typed = |rest: &str| format!("{TYPED}{rest}");
+        let expected = ["1", "null", "\"a,]\"", "[{}]", &typed(r#""a":tru}"#), "{}", &typed(r#""b":1}"#)]
+            .map(str::to_owned);
+        assert_eq!(records, expected);
+    }
+
+    #[test]
+    fn line_breaks_between_values_are_spaces_and_in_strings_stay_an_error() {
+        let (records, _) = cut(of("[\n{\n\"a\":\r\n1}\n,\n{\"b\":\"x\ny\"}]").as_bytes(), 1000);
+        assert_eq!(records[0], "{ \"a\":  1}");
+        assert!(serde_json::from_str::<serde_json::Value>(&records[0]).is_ok());
+        assert!(records[1].contains("x\u{1}y") && !records[1].contains('\n'));
+        assert!(serde_json::from_str::<serde_json::Value>(&records[1]).is_err());
+    }
+
+    #[test]
+    fn a_body_that_is_no_list_is_said_to_be_none() {
+        for (body, error) in [
+            ("", NotABatch::NoList),
+            ("[]", NotABatch::NoList),
+            (r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata"}"#, NotABatch::NoList),
+            (r#"{"items":{}}"#, NotABatch::NoList),
+            (r#"{"items":[{"a":"#, NotABatch::Broken),
+            (r#"{"items":[]"#, NotABatch::Broken),
+            (r#"{"items":[]}x"#, NotABatch::Broken),
+            (r#"{"a":]"#, NotABatch::Broken),
+        ] {
+            assert_eq!(cut(body.as_bytes(), 3).1, Err(error), "{body}");
+        }
+        assert_eq!(cut(of("null").as_bytes(), 3), (Vec::new(), Ok(())));
+        assert_eq!(cut(of("[]").as_bytes(), 3), (Vec::new(), Ok(())));
+        let deep = format!(r#"{{"metadata":{}"#, "[".repeat(100_000));
+        assert_eq!(cut(deep.as_bytes(), 1000).1, Err(NotABatch::Broken));
+    }
+
+    #[test]
+    fn records_before_a_break_are_there_all_the_same() {
+        let (records, result) = cut(of(r#"[{"a":1},{"b":"2]"#).as_bytes(), 5);
+        assert_eq!((records.len(), result), (1, Err(NotABatch::Broken)));
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_not_made_one_of_this() {
+        let body = of(r#"[{"a":1}]"#).replace("audit.k8s.io/v1\"", "audit.k8s.io/v1beta1\"");
+        assert_eq!(cut(body.as_bytes(), 9).0, [r#"{"a":1}"#]);
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_kept_without_its_bodies() {
+        let times =
+            r#""requestReceivedTimestamp":"2026-01-01T00:00:00Z","stageTimestamp":"2026-01-01T00:00:00Z""#;
+        let long = |end: &str| {
+            format!(
+                r#"[{{"level":"RequestResponse","responseObject":{{"a":"{}"}},{times}{end},{{"b":1}}]"#,
+                "x".repeat(300_000)
+            )
+        };
+        for (end, is_whole) in [("}", true), (",\"more\":{\"x\":1}}", true), ("", false)] {
+            let mut batch = Batch::with_limit(200_000);
+            let mut records = Vec::new();
+            for chunk in of(&long(end)).as_bytes().chunks(10_000) {
+                batch.push(chunk, &mut |record| records.push(record)).ok();
+                assert!(batch.held() <= 210_000);
+            }
+            match (&records[0], is_whole) {
+                (Record::Oversized(line), true) => {
+                    let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+                    assert_eq!(event["kind"], "Event");
+                    assert_eq!(event["annotations"]["audit.k8s.io/truncated"], "true");
+                    assert!(line.len() < 1_000);
+                    assert_eq!(records.len(), 2);
+                }
+                (Record::Lost(line), false) => assert!(line.len() < 100_000),
+                _ => panic!("{end}"),
+            }
+        }
+    }
+}

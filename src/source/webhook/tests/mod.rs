@@ -1,0 +1,3 @@
+//! The spool against a model, and the endpoint against those who should not come in.
+mod endpoint;
+mod spool;
