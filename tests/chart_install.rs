@@ -142,6 +142,40 @@ fn one_command_installs_the_kinds_too_and_they_can_be_handed_over() -> Result<()
     })
 }
 
+/// API servers hold what was made of it: nothing that Helm does may empty it or take it away.
+#[test]
+fn the_webhooks_secret_keeps_what_was_filled_in() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let helm = Helm::of(plane, "admin")?;
+        let webhook = ["--set", "source.webhook.enabled=true"];
+        install(&helm, &[&["--create-namespace"], &webhook[..]].concat())?;
+        let secret = ["secret", "tripline-webhook", "--namespace", NAMESPACE];
+        let fill = ["--type=merge", "--patch", r#"{"data":{"ca.key":"eA=="}}"#];
+        plane.run("admin", &[&["patch"], &secret[..], &fill].concat())?;
+        let kept = |what: &str| -> Result<()> {
+            let data = ["--output", "jsonpath={.data}"];
+            let data = plane.run("admin", &[&["get"], &secret[..], &data].concat())?;
+            ensure!(data == r#"{"ca.key":"eA=="}"#, "after {what} it holds {data:?}");
+            Ok(())
+        };
+
+        let upgrade = ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE];
+        helm.run(&[&upgrade[..], &webhook, &["--set", "clusterName=other"]].concat())?;
+        kept("an upgrade")?;
+        let back = ["get", "auditsource", "kube-apiserver", "--output", "jsonpath={.spec.file.path}"];
+        assert_eq!(plane.run("admin", &back)?, "");
+        helm.run(&[&upgrade[..], &["--set", "source.webhook.enabled=false"]].concat())?;
+        kept("an upgrade to a log file")?;
+        assert_eq!(plane.run("admin", &back)?, "/var/log/kubernetes/audit/audit.log");
+        helm.run(&[&upgrade[..], &webhook].concat())?;
+        kept("an upgrade back to the webhook")?;
+        helm.run(&["uninstall", "tripline", "--namespace", NAMESPACE])?;
+        kept("an uninstall")?;
+        install(&helm, &webhook)?;
+        kept("an install over it")
+    })
+}
+
 /// The packages of earlier versions, oldest first.
 fn earlier() -> Result<Vec<String>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/earlier");

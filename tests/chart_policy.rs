@@ -151,6 +151,8 @@ fn sources(plane: &ControlPlane) -> Result<()> {
     let away = json!({"spec": {"file": {"path": "/var/log/kubernetes/empty.log"}}});
     let only = "only cluster administrators write AuditSources";
     refuses(patch(plane, "bob", &[], object, &away)?, only)?;
+    let to_webhook = json!({"spec": {"file": null, "webhook": {"address": "0.0.0.0"}}});
+    refuses(patch(plane, "bob", &[], object, &to_webhook)?, only)?;
     let create = |user: &str, name: &str| {
         let output =
             plane.kubectl_file(user, &["create"], &serde_json::from_str(&source(plane, name, "End"))?)?;

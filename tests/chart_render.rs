@@ -12,6 +12,13 @@ use support::helm::{CRDS, Helm, TRIPLINE, name, objects, of_kind};
 const DISTRIBUTIONS: [&str; 8] =
     ["kubeadm", "k3s", "rke2", "talos", "kind", "openshift", "kops", "eks-anywhere"];
 const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/everything.yaml");
+const WEBHOOK: [&str; 2] = ["--set", "source.webhook.enabled=true"];
+/// A webhook behind a Service, of a Secret that somebody else keeps.
+const WEBHOOK_SERVICE: [&str; 2] = [
+    "--set",
+    "mode=all,networkPolicy.enabled=true,source.webhook.enabled=true,source.webhook.hostNetwork=false,\
+     source.webhook.clusterIP=10.96.0.53,source.webhook.authentication=BearerToken,source.webhook.existingSecret=own",
+];
 
 fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -32,7 +39,9 @@ fn lint_finds_nothing() -> Result<()> {
     for chart in [TRIPLINE, CRDS] {
         helm.run(&["lint", "--strict", chart])?;
     }
-    helm.run(&["lint", "--strict", TRIPLINE, "--values", EVERYTHING])?;
+    for values in [["--values", EVERYTHING], WEBHOOK, WEBHOOK_SERVICE] {
+        helm.run(&[&["lint", "--strict", TRIPLINE], &values[..]].concat())?;
+    }
     Ok(())
 }
 
@@ -45,6 +54,8 @@ fn what_is_rendered_is_as_the_goldens_say() -> Result<()> {
         ("split".to_owned(), whole(&[])?),
         ("all".to_owned(), whole(&["--set", "mode=all"])?),
         ("everything".to_owned(), whole(&["--values", EVERYTHING])?),
+        ("webhook".to_owned(), whole(&WEBHOOK)?),
+        ("webhook-service".to_owned(), whole(&WEBHOOK_SERVICE)?),
     ];
     for distribution in DISTRIBUTIONS {
         let set = format!("distribution={distribution}");
@@ -130,6 +141,7 @@ const LEASE: [&str; 3] = [
     "get coordination.k8s.io/leases tripline",
     "update coordination.k8s.io/leases tripline",
 ];
+const WEBHOOK_SECRET: [&str; 2] = ["get /secrets tripline-webhook", "update /secrets tripline-webhook"];
 const CANARY: [&str; 2] =
     ["get tripline.dev/detectionrules tripline-canary", "list tripline.dev/securityalerts"];
 
@@ -168,18 +180,34 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
     let all = own("ClusterRole tripline", &[&READER, &CONTROLLER, &[DEFINITIONS]]);
     assert_eq!(roles(&["--set", "mode=all"])?, [all.clone(), canary.clone(), lease("tripline")]);
     let alone = ["--set", "mode=all,lease.enabled=false"];
-    assert_eq!(roles(&alone)?, [all, canary]);
+    assert_eq!(roles(&alone)?, [all.clone(), canary.clone()]);
     assert!(roles(&["--set", "rbac.create=false,test.enabled=false"])?.is_empty());
+
+    // With a webhook whoever leads keeps one Secret, and with a Secret of somebody else nobody does.
+    let keeps = |name: &str| own(&format!("Role {name}-webhook"), &[&WEBHOOK_SECRET]);
+    let mut expected = split(0);
+    expected.push(keeps("tripline-controller"));
+    assert_eq!(roles(&WEBHOOK)?, expected);
+    let in_all = roles(&[&WEBHOOK[..], &["--set", "mode=all"]].concat())?;
+    assert_eq!(in_all, [all.clone(), canary.clone(), lease("tripline"), keeps("tripline")]);
+    assert_eq!(roles(&WEBHOOK_SERVICE)?, [all, canary, lease("tripline")]);
+    let none = ["--set", "rbac.create=false,test.enabled=false"];
+    assert!(roles(&[&WEBHOOK[..], &none].concat())?.is_empty());
     Ok(())
 }
 
 #[test]
 fn every_role_is_bound_to_its_account_alone() -> Result<()> {
-    for arguments in [&["--set", "distribution=openshift"][..], &["--set", "mode=all"]] {
+    for arguments in [
+        &["--set", "distribution=openshift"][..],
+        &["--set", "mode=all"],
+        &["--set", "source.webhook.enabled=true"],
+        &["--set", "mode=all,source.webhook.enabled=true"],
+    ] {
         let objects = Helm::new()?.objects(arguments)?;
         for kind in ["ClusterRoleBinding", "RoleBinding"] {
             for binding in of_kind(&objects, kind) {
-                let account = name(binding).trim_end_matches("-scc");
+                let account = name(binding).trim_end_matches("-scc").trim_end_matches("-webhook");
                 let subject =
                     json!({"kind": "ServiceAccount", "name": account, "namespace": "tripline-system"});
                 assert_eq!(binding["subjects"], json!([subject]));
@@ -187,8 +215,84 @@ fn every_role_is_bound_to_its_account_alone() -> Result<()> {
             }
         }
         let accounts = of_kind(&objects, "ServiceAccount").len();
-        assert_eq!(accounts, if arguments[1] == "mode=all" { 2 } else { 3 });
+        assert_eq!(accounts, if arguments[1].contains("mode=all") { 2 } else { 3 });
     }
+    Ok(())
+}
+
+/// The arguments of a workload's only container.
+fn arguments(workload: &Value) -> Vec<&str> {
+    let arguments = &workload["spec"]["template"]["spec"]["containers"][0]["args"];
+    arguments.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_webhook_needs_no_log_and_its_key_stays_with_whoever_leads() -> Result<()> {
+    let helm = Helm::new()?;
+    let keeps = "--webhook-secret=tripline-system/tripline-webhook";
+    for (more, leader) in [("mode=split", "Deployment"), ("mode=all", "DaemonSet")] {
+        let objects = helm.objects(&[&WEBHOOK[..], &["--set", more]].concat())?;
+        let reader = of_kind(&objects, "DaemonSet")[0];
+        let pod = &reader["spec"]["template"]["spec"];
+        assert_eq!(pod["hostNetwork"], true);
+        assert!(arguments(reader).contains(&"--webhook-credentials=/etc/tripline/webhook"));
+        assert!(!arguments(reader).iter().any(|argument| argument.starts_with("--log-root")));
+        assert_eq!(pod["containers"][0]["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+
+        let volumes = pod["volumes"].as_array().context("volumes")?;
+        let hosts: Vec<_> = volumes.iter().filter_map(|volume| volume["hostPath"]["path"].as_str()).collect();
+        assert_eq!(hosts, ["/var/lib/tripline"]);
+        let secret =
+            &volumes.iter().find(|volume| volume["name"] == "webhook").context("a volume")?["secret"];
+        assert_eq!((&secret["secretName"], &secret["optional"]), (&json!("tripline-webhook"), &json!(true)));
+        let keys = secret["items"].as_array().context("keys")?.iter().map(|item| &item["key"]);
+        assert_eq!(keys.collect::<Vec<_>>(), ["tls.crt", "tls.key", "ca.crt", "token"]);
+
+        // Nothing in it that an upgrade would put back, and kept by an uninstall.
+        let secret = of_kind(&objects, "Secret")[0];
+        assert_eq!((&secret["data"], &secret["stringData"]), (&Value::Null, &Value::Null));
+        assert_eq!(secret["metadata"]["annotations"], json!({"helm.sh/resource-policy": "keep"}));
+        for kind in ["Deployment", "DaemonSet"] {
+            for workload in of_kind(&objects, kind) {
+                assert_eq!(arguments(workload).contains(&keeps), kind == leader, "{more}: {kind}");
+                assert_eq!(workload["spec"]["template"]["spec"]["hostNetwork"] == true, kind == "DaemonSet");
+            }
+        }
+        assert!(of_kind(&objects, "Service").is_empty());
+    }
+
+    let objects = helm.objects(&WEBHOOK_SERVICE)?;
+    assert!(of_kind(&objects, "Secret").is_empty());
+    let reader = of_kind(&objects, "DaemonSet")[0];
+    assert!(!arguments(reader).iter().any(|argument| argument.starts_with("--webhook-secret")));
+    assert_eq!(reader["spec"]["template"]["spec"]["hostNetwork"], Value::Null);
+    let volumes = reader["spec"]["template"]["spec"]["volumes"].as_array().context("volumes")?;
+    assert!(volumes.iter().any(|volume| volume["secret"]["secretName"] == "own"));
+    // On Talos root needs a capability for the log, and none for what it writes itself.
+    let talos = helm.objects(&[&WEBHOOK[..], &["--set", "distribution=talos"]].concat())?;
+    let container = &of_kind(&talos, "DaemonSet")[0]["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+    Ok(())
+}
+
+#[test]
+fn the_notes_of_a_webhook_say_what_the_api_server_needs() -> Result<()> {
+    let helm = Helm::new()?;
+    let notes = |arguments: &[&str]| {
+        let install = ["install", "tripline", TRIPLINE, "--namespace", "watch", "--dry-run=client"];
+        helm.run(&[&install[..], arguments].concat())
+    };
+    let command = "tripline webhook-config --source kube-apiserver --secret watch/tripline-webhook";
+    let said = notes(&WEBHOOK)?;
+    assert!(said.contains(&format!("{command} > tripline-webhook.kubeconfig")), "{said}");
+    assert!(said.contains("https://127.0.0.1:9443/audit/kube-apiserver of each node"), "{said}");
+    let said = notes(&[&WEBHOOK[..], &["--set", "source.webhook.port=9444"]].concat())?;
+    assert!(said.contains(&format!("{command} --server https://127.0.0.1:9444 >")), "{said}");
+    let said = notes(&WEBHOOK_SERVICE)?;
+    assert!(said.contains("https://10.96.0.53:9443/audit/kube-apiserver.\n"), "{said}");
+    // Its authority's key is somebody else's: nothing to mint a certificate with.
+    assert!(said.contains("the Secret own lets in") && !said.contains(command), "{said}");
+    assert!(!notes(&[])?.contains("webhook"));
     Ok(())
 }
 

@@ -134,7 +134,7 @@ fn can(plane: &ControlPlane, account: &str, grant: &Grant) -> bool {
 fn every_permission_is_needed(role: &str) -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         prepare(plane)?;
-        let objects = permissions("split")?;
+        let objects = permissions("mode=split")?;
         plane.apply("admin", &list(&objects))?;
         let account = format!("tripline-{role}");
         let kubeconfig = plane.add_service_account(NAMESPACE, &account)?;
@@ -266,6 +266,48 @@ fn nothing_else_is_allowed(
         assert!(!output.status.success() && said.contains("forbidden"), "{refused:?}: {said}");
     }
     Ok(())
+}
+
+/// Whether the API server lets the account do this with a Secret.
+fn can_with_secret(
+    plane: &ControlPlane,
+    account: &str,
+    verb: &str,
+    secret: &str,
+    namespace: &str,
+) -> Result<bool> {
+    let user = format!("--as=system:serviceaccount:{NAMESPACE}:{account}");
+    let arguments = ["auth", "can-i", verb, secret, &user, "--namespace", namespace];
+    Ok(plane.kubectl("admin", &arguments)?.status.success())
+}
+
+#[test]
+fn with_a_webhook_whoever_leads_keeps_one_secret_and_sees_no_other() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        for (mode, leader, others) in
+            [("split", "tripline-controller", &["tripline-reader"][..]), ("all", "tripline", &[])]
+        {
+            let values = format!("mode={mode},source.webhook.enabled=true");
+            plane.apply("admin", &list(&permissions(&values)?))?;
+            let can = |verb, secret, namespace| can_with_secret(plane, leader, verb, secret, namespace);
+            let its = "secrets/tripline-webhook";
+            wait_for("the role to be at work", PATIENCE, || can("get", its, NAMESPACE).ok()?.then_some(()))?;
+            assert!(can("update", its, NAMESPACE)?);
+            for verb in ["list", "watch", "create", "patch", "delete", "deletecollection"] {
+                assert!(!can(verb, its, NAMESPACE)?, "{leader} may {verb} its Secret");
+                assert!(!can(verb, "secrets", NAMESPACE)?, "{leader} may {verb} Secrets");
+            }
+            for verb in ["get", "update"] {
+                assert!(!can(verb, "secrets/another", NAMESPACE)?, "{leader} may {verb} another Secret");
+                assert!(!can(verb, "secrets", NAMESPACE)?, "{leader} may {verb} any Secret");
+                assert!(!can(verb, its, "shop")?, "{leader} may {verb} one elsewhere");
+                for other in others {
+                    assert!(!can_with_secret(plane, other, verb, its, NAMESPACE)?, "{other} may {verb} it");
+                }
+            }
+        }
+        Ok(())
+    })
 }
 
 #[test]

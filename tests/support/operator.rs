@@ -44,14 +44,13 @@ pub(crate) fn install(plane: &ControlPlane) -> Result<PathBuf> {
 
 /// Installs the account only, and gives its kubeconfig.
 pub(crate) fn install_account(plane: &ControlPlane) -> Result<PathBuf> {
-    plane.apply("admin", &list(&permissions("all")?))?;
+    plane.apply("admin", &list(&permissions("mode=all")?))?;
     plane.add_service_account(NAMESPACE, "tripline")
 }
 
-/// The chart's accounts of a mode, with what they may.
-pub(crate) fn permissions(mode: &str) -> Result<Vec<Value>> {
-    let mode = format!("mode={mode}");
-    let mut objects = Helm::new()?.objects(&["--set", &mode, "--set", "test.enabled=false"])?;
+/// The chart's accounts with these values, and what they may.
+pub(crate) fn permissions(values: &str) -> Result<Vec<Value>> {
+    let mut objects = Helm::new()?.objects(&["--set", values, "--set", "test.enabled=false"])?;
     let kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
     objects.retain(|object| kinds.iter().any(|kind| object["kind"] == *kind));
     Ok(objects)

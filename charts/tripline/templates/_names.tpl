@@ -51,6 +51,20 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- printf "%s-canary" (include "tripline.fullname" .) }}
 {{- end }}
 
+{{- define "tripline.webhook.name" -}}
+{{- printf "%s-webhook" (include "tripline.fullname" .) }}
+{{- end }}
+
+{{- /* The Secret with the webhook's credentials. */}}
+{{- define "tripline.webhook.secret" -}}
+{{- .Values.source.webhook.existingSecret | default (include "tripline.webhook.name" .) }}
+{{- end }}
+
+{{- /* Whether that Secret is the chart's, and whoever leads fills it; "yes" or nothing. */}}
+{{- define "tripline.webhook.keepsSecret" -}}
+{{- with .Values.source.webhook }}{{ if and .enabled (not .existingSecret) }}yes{{ end }}{{ end }}
+{{- end }}
+
 {{- define "tripline.lease.name" -}}
 {{- .Values.lease.name | default (include "tripline.fullname" .) }}
 {{- end }}

@@ -21,6 +21,14 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- /* Whether a pod uses the host's network; "yes" or nothing. Called with (list . "reader"). */}}
+{{- define "tripline.hostNetwork" -}}
+{{- $root := index . 0 }}
+{{- $webhook := $root.Values.source.webhook }}
+{{- $listens := and $webhook.enabled $webhook.hostNetwork (eq (index . 1) (include "tripline.reader.component" $root)) }}
+{{- if or $root.Values.hostNetwork $listens }}yes{{ end }}
+{{- end }}
+
 {{- /* Fields of a pod's spec that need no thought of the role. */}}
 {{- define "tripline.pod.spec" -}}
 {{- $root := index . 0 }}
@@ -33,7 +41,7 @@ imagePullSecrets:
 {{- with $section.priorityClassName | default $root.Values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- if $root.Values.hostNetwork }}
+{{- if include "tripline.hostNetwork" . }}
 hostNetwork: true
 dnsPolicy: ClusterFirstWithHostNet
 {{- end }}
@@ -79,9 +87,6 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
 {{- define "tripline.probes" -}}
-ports:
-  - name: metrics
-    containerPort: {{ . }}
 # Not tied to the API server: a restart would not bring it back.
 livenessProbe:
   httpGet: {path: /livez, port: metrics}

@@ -81,13 +81,19 @@ aks: the control plane is run for you and its audit log goes to a diagnostic set
 minikube: its audit log goes to the API server's standard output, not to a file
 {{- end }}
 
-{{- /* Where the log is and what reading it takes: the distribution's preset, with what the values say instead. */}}
+{{- /*
+Where the log is and what reading it takes: the distribution's preset, with what the values say instead. Of a webhook
+there is no path and nothing to mount, and root needs no capability for what it writes itself.
+*/}}
 {{- define "tripline.log" -}}
 {{- $distribution := .Values.distribution }}
 {{- $version := .Capabilities.KubeVersion.Version }}
 {{- $why := index (include "tripline.unsupported" . | fromYaml) $distribution }}
+{{- $webhook := .Values.source.webhook.enabled }}
 {{- if eq $distribution "minikube" }}
-{{- fail (printf "distribution=minikube: %s. Start it with audit-log-path set to a file in a folder that is mounted from the node, and install with distribution=custom, source.file.path and source.file.mountPath." $why) }}
+{{- if not $webhook }}
+{{- fail (printf "distribution=minikube: %s. Start it with audit-log-path set to a file in a folder that is mounted from the node, and install with distribution=custom, source.file.path and source.file.mountPath. Or let it send its log: source.webhook.enabled=true." $why) }}
+{{- end }}
 {{- else if $why }}
 {{- fail (printf "distribution=%s: %s, so there is no log on a node to read. Tripline cannot run there yet; `tripline replay` judges a log that you have downloaded." $distribution $why) }}
 {{- end }}
@@ -98,13 +104,18 @@ minikube: its audit log goes to the API server's standard output, not to a file
 {{- end }}
 {{- end }}
 {{- end }}
-{{- $log := index (include "tripline.presets" . | fromYaml) $distribution }}
+{{- $log := index (include "tripline.presets" . | fromYaml) $distribution | default dict }}
 {{- $file := .Values.source.file }}
-{{- $path := $file.path | default $log.path }}
+{{- $path := "" }}
+{{- $mount := "" }}
+{{- $root := "" }}
+{{- $capabilities := list }}
+{{- if not $webhook }}
+{{- $path = $file.path | default $log.path }}
 {{- if not $path }}
 {{- fail "distribution=custom needs source.file.path: the value of kube-apiserver's --audit-log-path" }}
 {{- end }}
-{{- $mount := $file.mountPath }}
+{{- $mount = $file.mountPath }}
 {{- if and (not $mount) $log.mount (hasPrefix (printf "%s/" $log.mount) $path) }}
 {{- $mount = $log.mount }}
 {{- end }}
@@ -115,14 +126,15 @@ minikube: its audit log goes to the API server's standard output, not to a file
 {{- if not (hasPrefix (printf "%s/" $mount) $path) }}
 {{- fail (printf "source.file.path %s is not beneath source.file.mountPath %s" $path $mount) }}
 {{- end }}
-{{- $root := $file.logRoot | default $mount }}
+{{- $root = $file.logRoot | default $mount }}
 {{- if not (hasPrefix (printf "%s/" $root) (printf "%s/" $mount)) }}
 {{- fail (printf "source.file.mountPath %s is not beneath source.file.logRoot %s" $mount $root) }}
+{{- end }}
+{{- $capabilities = $log.capabilities | default list }}
 {{- end }}
 {{- $type := $log.hostPathType }}
 {{- if kindIs "invalid" $type }}{{ $type = "DirectoryOrCreate" }}{{ end }}
 {{- if not (kindIs "invalid" $file.hostPathType) }}{{ $type = $file.hostPathType }}{{ end }}
-{{- $capabilities := $log.capabilities | default list }}
 {{- if not (kindIs "invalid" .Values.reader.addCapabilities) }}{{ $capabilities = .Values.reader.addCapabilities }}{{ end }}
 {{- $seLinux := .Values.reader.seLinuxOptions }}
 {{- if and (not $seLinux) $log.seLinuxType }}{{ $seLinux = dict "type" $log.seLinuxType }}{{ end }}
