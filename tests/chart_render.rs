@@ -286,8 +286,9 @@ fn the_notes_of_a_webhook_say_what_the_api_server_needs() -> Result<()> {
     let said = notes(&WEBHOOK)?;
     assert!(said.contains(&format!("{command} > tripline-webhook.kubeconfig")), "{said}");
     assert!(said.contains("https://127.0.0.1:9443/audit/kube-apiserver of each node"), "{said}");
-    let said = notes(&[&WEBHOOK[..], &["--set", "source.webhook.port=9444"]].concat())?;
-    assert!(said.contains(&format!("{command} --server https://127.0.0.1:9444 >")), "{said}");
+    let service = ["--set", "source.webhook.hostNetwork=false,source.webhook.clusterIP=fd00:10:96::53"];
+    let said = notes(&[&WEBHOOK[..], &service].concat())?;
+    assert!(said.contains(&format!("{command} --server https://[fd00:10:96::53]:9443 >")), "{said}");
     let said = notes(&WEBHOOK_SERVICE)?;
     assert!(said.contains("https://10.96.0.53:9443/audit/kube-apiserver.\n"), "{said}");
     // Its authority's key is somebody else's: nothing to mint a certificate with.
