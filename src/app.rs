@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::alert::{Announcement, Ledger, Rejected, Writer};
 use crate::controller::{
-    Candidate, IgnoredUsers, NamespacedName, Reader, Readers, Reading, Role, RuleStatuses, Rules,
+    Candidate, IgnoredUsers, NamespacedName, Reader, Readers, Reading, Receivers, Role, RuleStatuses, Rules,
     SourceStatuses, Surroundings, connect, keep_webhook_secret, wait_until_ready,
 };
 use crate::source::{CheckpointError, StateFolder};
@@ -128,13 +128,34 @@ struct Operator {
 
 impl Operator {
     async fn operate(self, state: Option<StateFolder>) -> anyhow::Result<()> {
+        let state = state.map(Arc::new);
+        let receivers = state.as_ref().map(|state| {
+            let (credentials, metrics) =
+                (self.options.webhook_credentials.clone(), Arc::clone(&self.metrics));
+            Receivers::new(Arc::clone(state), credentials, metrics)
+        });
+        // Before the API server is asked for anything: it may wait for its batches to be taken.
+        if let Some(receivers) = &receivers {
+            receivers.resume().await;
+        }
         let Some(account) = wait_until_ready(&self.client, &self.health, &self.stop).await else {
             return Ok(());
         };
         let ledger = Arc::new(Ledger::new(&self.options.node));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
         let rules = Arc::new(Rules::default());
-        let reading = state.map(|state| self.reading(state, account, &rules, &ledger));
+        let reading = state.zip(receivers).map(|(state, receivers)| {
+            self.reading(
+                Surroundings {
+                    rules: rules.loaded(),
+                    ledger: Arc::clone(&ledger),
+                    ignored: Arc::new(self.ignored_users(account)),
+                    metrics: Arc::clone(&self.metrics),
+                    state,
+                },
+                receivers,
+            )
+        });
         let readers = Arc::new(Readers::new(reading));
         let (judges, may_judge) = watch::channel(false);
         let following = Arc::clone(&readers).follow(self.client.clone(), may_judge, self.stop.child_token());
@@ -222,18 +243,14 @@ impl Operator {
         Ok((leads, task))
     }
 
-    fn reading(&self, state: StateFolder, account: String, rules: &Rules, ledger: &Arc<Ledger>) -> Reading {
+    fn reading(&self, around: Surroundings, receivers: Receivers) -> Reading {
+        Reading::new(around, self.options.log_root.clone(), self.options.cluster.clone(), receivers)
+    }
+
+    fn ignored_users(&self, account: String) -> IgnoredUsers {
         let mut own_accounts = self.options.own_accounts.clone();
         own_accounts.push(account);
-        let around = Surroundings {
-            rules: rules.loaded(),
-            ledger: Arc::clone(ledger),
-            ignored: Arc::new(IgnoredUsers { own_accounts, users: self.options.ignore_users.clone() }),
-            metrics: Arc::clone(&self.metrics),
-            state: Arc::new(state),
-        };
-        let Options { log_root, cluster, webhook_credentials, .. } = &self.options;
-        Reading::new(around, log_root.clone(), cluster.clone(), webhook_credentials.clone())
+        IgnoredUsers { own_accounts, users: self.options.ignore_users.clone() }
     }
 
     fn write_statuses(

@@ -58,7 +58,10 @@ const FLAGS: [(&str, &str); 7] = [
     ("--audit-webhook-batch-buffer-size=100000", "records that may wait in its memory; the default is 10000"),
     ("--audit-webhook-batch-throttle-qps=100", "batches a second; the default is 10"),
     ("--audit-webhook-batch-throttle-burst=200", "and at once; the default is 15"),
-    ("--audit-webhook-initial-backoff=10s", "it tries a batch five times, the default"),
+    (
+        "--audit-webhook-initial-backoff=30s",
+        "a batch is tried for some four minutes; the default, 10s, is one and a half",
+    ),
 ];
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {

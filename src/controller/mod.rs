@@ -16,6 +16,7 @@ mod reader_tests;
 mod reader_thread;
 mod readers;
 mod reading;
+mod receivers;
 mod role;
 mod rule_status;
 mod rules;
@@ -35,6 +36,7 @@ pub use progress::{Progress, Report, RuleCounts, SharedReport, SourceCounts, Tro
 pub use reader::Reader;
 pub use readers::Readers;
 pub use reading::Reading;
+pub use receivers::Receivers;
 pub use role::Role;
 pub use rule_status::RuleStatuses;
 pub use rules::Rules;

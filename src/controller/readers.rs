@@ -18,7 +18,7 @@ use super::reader::Reader;
 use super::reader_thread::ReaderThread;
 use super::reading::Reading;
 use crate::api::AuditSource;
-use crate::source::{SharedIntake, WebhookReceiver};
+use crate::source::SharedIntake;
 use crate::telemetry::Chain;
 
 /// How often the threads are looked at.
@@ -41,7 +41,6 @@ struct Source {
     selected: bool,
     report: SharedReport,
     thread: Option<ReaderThread>,
-    receiver: Option<WebhookReceiver>,
 }
 
 /// The sources of the cluster and their reading threads.
@@ -69,7 +68,7 @@ impl Readers {
             object: s.object.clone(),
             selected: s.selected,
             report: s.report.clone(),
-            intake: s.receiver.as_ref().map(WebhookReceiver::intake),
+            intake: self.reading.as_ref().and_then(|reading| reading.receivers.intake(&s.object.name_any())),
         };
         self.lock().values().map(entry).collect()
     }
@@ -135,6 +134,9 @@ impl Readers {
                     for name in gone {
                         self.remove(&name).await;
                     }
+                    if let Some(reading) = &self.reading {
+                        reading.receivers.retain(&relisted).await;
+                    }
                 }
                 Some(Ok(Event::Apply(source))) => self.take(&client, source, judging).await,
                 Some(Ok(Event::Delete(source))) => self.remove(&source.name_any()).await,
@@ -144,9 +146,9 @@ impl Readers {
                 Some(Err(error)) => warn!(%error, "the sources cannot be watched and are tried again"),
             }
         }
-        let receivers: Vec<_> =
-            self.lock().values_mut().filter_map(|source| source.receiver.take()).collect();
-        futures::future::join_all(receivers.into_iter().map(WebhookReceiver::stop)).await;
+        if let Some(reading) = &self.reading {
+            reading.receivers.stop().await;
+        }
         let threads: Vec<_> = self.lock().values_mut().filter_map(|source| source.thread.take()).collect();
         let mut readers = Vec::new();
         for thread in threads {
@@ -170,16 +172,20 @@ impl Readers {
         };
         object.metadata.managed_fields = None;
         let Some(reading) = &self.reading else {
-            let (report, thread, receiver) = (SharedReport::default(), None, None);
-            self.lock().insert(name, Source { object, selected: false, report, thread, receiver });
+            let source = Source { object, selected: false, report: SharedReport::default(), thread: None };
+            self.lock().insert(name, source);
             self.changed.notify_one();
             return;
         };
         let selection = reading.is_selected(client, &object).await;
         let settings = reading.settings(&object);
-        let received = self.receive(reading, &object, matches!(selection, Ok(true))).await;
+        // What runs goes on while it is not known whether it should.
+        let received = match &selection {
+            Ok(wanted) => reading.receivers.take(&object, *wanted).await,
+            Err(_) => Ok(()),
+        };
         let running = self.lock().get_mut(&name).and_then(|source| {
-            let wanted = matches!(selection, Ok(true));
+            let wanted = !matches!(selection, Ok(false));
             let keep = source.thread.as_ref().is_some_and(|t| wanted && t.is_for(&settings));
             if keep {
                 source.object = object.clone();
@@ -215,46 +221,8 @@ impl Readers {
             report.lock().trouble = Some(trouble);
             None
         });
-        let mut sources = self.lock();
-        let receiver = sources.get_mut(&name).and_then(|source| source.receiver.take());
-        sources.insert(name, Source { object, selected, report, thread, receiver });
+        self.lock().insert(name, Source { object, selected, report, thread });
         self.changed.notify_one();
-    }
-
-    /// Receives for a source as it says, if it is a webhook and wanted here.
-    async fn receive(&self, reading: &Reading, object: &AuditSource, wanted: bool) -> Result<(), Trouble> {
-        let name = object.name_any();
-        let settings = if wanted { reading.webhook_settings(object) } else { Ok(None) };
-        let before = {
-            let mut sources = self.lock();
-            let receiver = sources.get_mut(&name).and_then(|source| source.receiver.take());
-            let goes_on = |receiver: &WebhookReceiver| {
-                let is_same = matches!(&settings, Ok(Some(settings)) if receiver.is_for(settings));
-                is_same && !receiver.has_ended()
-            };
-            if receiver.as_ref().is_some_and(goes_on) {
-                if let Some(source) = sources.get_mut(&name) {
-                    source.receiver = receiver;
-                }
-                return Ok(());
-            }
-            receiver
-        };
-        if let Some(before) = before {
-            before.stop().await;
-        }
-        let Some(settings) = settings? else { return Ok(()) };
-        let receiver = Some(reading.receive(settings).await?);
-        let mut sources = self.lock();
-        match sources.get_mut(&name) {
-            Some(source) => source.receiver = receiver,
-            None => {
-                let (object, report) = (object.clone(), SharedReport::default());
-                let source = Source { object, selected: true, report, thread: None, receiver };
-                sources.insert(name, source);
-            }
-        }
-        Ok(())
     }
 
     /// Starts again what ended by itself or could not start.
@@ -263,12 +231,9 @@ impl Readers {
             let mut sources = self.lock();
             let selected = sources.values_mut().filter(|source| source.selected);
             let ended = selected.filter(|source| {
-                let has_ended = source.receiver.as_ref().is_some_and(WebhookReceiver::has_ended);
-                has_ended
-                    || match &source.thread {
-                        None => judges || source.receiver.is_none() && source.object.spec.webhook.is_some(),
-                        Some(thread) => thread.has_ended(),
-                    }
+                let is_fine =
+                    self.reading.as_ref().is_none_or(|reading| reading.receivers.is_fine(&source.object));
+                !is_fine || source.thread.as_ref().map_or(judges, ReaderThread::has_ended)
             });
             ended
                 .map(|source| {
@@ -291,8 +256,8 @@ impl Readers {
 
     async fn remove(&self, name: &str) {
         let Some(removed) = self.lock().remove(name) else { return };
-        if let Some(receiver) = removed.receiver {
-            receiver.stop().await;
+        if let Some(reading) = &self.reading {
+            reading.receivers.end(name).await;
         }
         if let Some(thread) = removed.thread {
             info!(source = name, "the source is gone; reading ends");

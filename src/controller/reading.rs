@@ -1,9 +1,8 @@
 //! What it takes to read the logs of this node: starting a source's thread where its checkpoint left off.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -12,14 +11,12 @@ use tracing::{error, info};
 
 use super::progress::{Progress, SharedReport, Trouble};
 use super::reader_thread::ReaderThread;
+use super::receivers::Receivers;
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::{WriteError, call};
-use crate::api::{AuditSource, AuditStage, StartAt, reason};
+use crate::api::{AuditSource, AuditStage, StartAt};
 use crate::event::Stage;
-use crate::source::{
-    self, FilePosition, FileSource, Loaded, LogRoot, SPOOL_LOG, WEBHOOK_PATH, Wakeup, WebhookReceiver,
-    WebhookSettings,
-};
+use crate::source::{self, FilePosition, FileSource, Loaded, LogRoot, SPOOL_LOG, WEBHOOK_PATH, Wakeup};
 use crate::telemetry::Chain;
 
 /// What it takes to read.
@@ -27,21 +24,20 @@ pub struct Reading {
     around: Surroundings,
     log_root: PathBuf,
     cluster: Option<String>,
-    webhook_credentials: PathBuf,
+    pub(super) receivers: Receivers,
     /// Sources (name and path) whose checkpoint was put back into the ledger since the process began.
     restored: Mutex<HashSet<(String, String)>>,
 }
 
 impl Reading {
-    /// `log_root` is the folder no log is read outside of; `cluster` the name of sources that give none;
-    /// `webhook_credentials` the folder of what webhooks are served with.
+    /// `log_root` is the folder no log is read outside of; `cluster` the name of sources that give none.
     pub fn new(
         around: Surroundings,
         log_root: PathBuf,
         cluster: Option<String>,
-        webhook_credentials: PathBuf,
+        receivers: Receivers,
     ) -> Self {
-        Self { around, log_root, cluster, webhook_credentials, restored: Mutex::default() }
+        Self { around, log_root, cluster, receivers, restored: Mutex::default() }
     }
 
     /// Whether this node's labels fit the source's selector.
@@ -68,37 +64,6 @@ impl Reading {
             cluster: spec.cluster.clone().or_else(|| self.cluster.clone()),
             omitted_stages: spec.omit_stages.iter().map(|stage| stage_of(*stage)).collect(),
         }
-    }
-
-    /// What the receiver of a source is told, if it is a webhook.
-    pub(super) fn webhook_settings(&self, object: &AuditSource) -> Result<Option<WebhookSettings>, Trouble> {
-        let Some(webhook) = &object.spec.webhook else { return Ok(None) };
-        let (Ok(address), Ok(port)) = (webhook.address.parse::<IpAddr>(), u16::try_from(webhook.port)) else {
-            return Err(Trouble {
-                reason: reason::NOT_LISTENING,
-                message: "`spec.webhook.address` is no IP address; give one of the node's or pod's, such as 127.0.0.1"
-                    .to_owned(),
-            });
-        };
-        Ok(Some(WebhookSettings {
-            source: object.name_any(),
-            address: SocketAddr::new(address, port),
-            authentication: webhook.authentication,
-            spool_limit: webhook.spool_mebibytes.unsigned_abs() << 20,
-            credentials: self.webhook_credentials.clone(),
-        }))
-    }
-
-    /// Begins to receive. What is received is judged by the source's thread.
-    pub(super) async fn receive(&self, settings: WebhookSettings) -> Result<WebhookReceiver, Trouble> {
-        let state = &self.around.state;
-        let folder = state.spool_of(&settings.source);
-        let (state, name) = (Arc::clone(state), settings.source.clone());
-        let durable = move || state.durable_position(&name, WEBHOOK_PATH)?.rotated_after;
-        let metrics = Arc::clone(&self.around.metrics);
-        WebhookReceiver::start(settings, &folder, durable, metrics)
-            .await
-            .map_err(|error| Trouble::of_webhook(&error))
     }
 
     /// Starts a source's thread where its checkpoint left off.

@@ -22,7 +22,7 @@ use crate::telemetry::Chain;
 pub const AUTHORITY_KEY: &str = "ca.key";
 
 /// How often it is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_mins(30);
+const LOOK_INTERVAL: Duration = Duration::from_mins(1);
 /// How often after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long before its end the server certificate is renewed.

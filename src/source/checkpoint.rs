@@ -14,10 +14,13 @@ use sha2::{Digest, Sha256};
 
 use super::error::CheckpointError;
 use super::position::FilePosition;
-use super::webhook::WEBHOOK_PATH;
+use super::webhook::{WEBHOOK_PATH, WebhookSettings};
 
 /// The version of the format that this program writes.
 const VERSION: u64 = 1;
+
+/// The file that says which webhooks are received for.
+const WEBHOOKS: &str = "webhooks.json";
 
 /// What is kept of a source. `P` is the caller's: what was found up to the position and is not yet delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +144,24 @@ impl StateFolder {
     pub fn durable_position(&self, source: &str, path: &str) -> Option<FilePosition> {
         let bytes = fs::read(self.file_of(source, path)).ok()?;
         Checkpoint::<IgnoredAny>::decode(&bytes, source, path).ok()?.position
+    }
+
+    /// The webhooks that were [saved](Self::save_webhooks) last, without the folder of their credentials.
+    pub fn webhooks(&self) -> Result<Vec<WebhookSettings>, CheckpointError> {
+        let file = self.path.join(WEBHOOKS);
+        match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| failed("read", &file)(io::Error::new(io::ErrorKind::InvalidData, error))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failed("read", &file)(error)),
+        }
+    }
+
+    /// Keeps which webhooks are received for.
+    pub fn save_webhooks(&self, webhooks: &[WebhookSettings]) -> Result<(), CheckpointError> {
+        let bytes = serde_json::to_vec(webhooks)
+            .map_err(|source| CheckpointError::Encode { name: WEBHOOKS.to_owned(), source })?;
+        self.replace(&self.path.join(WEBHOOKS), &bytes)
     }
 
     /// The folder of what was received for this source and is not yet judged.

@@ -290,6 +290,11 @@ impl ControlPlane {
         self.api_server.stop();
     }
 
+    /// What kube-apiserver is given besides from its next start on.
+    pub(crate) fn set_api_server_arguments(&mut self, arguments: Vec<String>) {
+        self.options.api_server_arguments = arguments;
+    }
+
     /// Starts kube-apiserver again, on the same port with the same data.
     pub(crate) fn restart_api_server(&mut self) -> Result<()> {
         self.api_server.stop();

@@ -18,6 +18,13 @@ pub(crate) const NAMESPACE: &str = "tripline-system";
 /// How long anything that the operator does may take in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The built program with these arguments, as the administrator runs it.
+pub(crate) fn tripline(plane: &ControlPlane, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.env("KUBECONFIG", plane.kubeconfig("admin")).args(arguments);
+    command
+}
+
 /// The built program. An example has no `CARGO_BIN_EXE_tripline`: there it is in the folder above.
 fn program() -> PathBuf {
     option_env!("CARGO_BIN_EXE_tripline").map_or_else(

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +43,7 @@ use crate::telemetry::{Chain, Metrics, RequestLabels, SourceLabels};
 pub const WEBHOOK_PATH: &str = "webhook";
 
 /// What a receiver is told.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebhookSettings {
     /// The `AuditSource`; batches come to `/audit/` and this.
     pub source: String,
@@ -53,6 +54,7 @@ pub struct WebhookSettings {
     /// How many bytes may wait on disk.
     pub spool_limit: u64,
     /// The folder with the credentials.
+    #[serde(skip)]
     pub credentials: PathBuf,
 }
 
@@ -205,6 +207,11 @@ impl WebhookReceiver {
         let listener = Arc::new(Listener::new(settings.clone(), receiving, stop.clone()));
         let task = tokio::spawn(listener.run());
         Ok(Self { settings, intake, stop, task, thread })
+    }
+
+    /// What it was told.
+    pub fn settings(&self) -> &WebhookSettings {
+        &self.settings
     }
 
     /// Whether it does what these settings say.
