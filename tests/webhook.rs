@@ -2,23 +2,18 @@
 //! itself give up on is judged once.
 mod support;
 
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use data_encoding::BASE64;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::{Value, json};
-use support::operator::{
-    NAMESPACE, Operator, PATIENCE, alerts, counted, install_kinds, list, permissions, rule, tripline,
-};
-use support::process::free_port;
+use serde_json::Value;
+use support::operator::{alerts, counted, rule};
 use support::sessions::Sessions;
+use support::webhook::{Webhook, wait_for_condition};
 use support::{ControlPlane, Options, wait_for};
 
 /// How long each mode is under load, how often the operator is killed meanwhile, and how many ask at once.
@@ -34,89 +29,6 @@ fn setting(name: &str, default: u64) -> u64 {
 #[test]
 fn what_the_api_server_sends_is_judged_once_through_kills() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| through_kills(plane))
-}
-
-/// The operator with a webhook.
-struct Webhook {
-    account: PathBuf,
-    credentials: PathBuf,
-    kubeconfig: PathBuf,
-}
-
-impl Webhook {
-    /// Installs what the chart would, and mounts the Secret as the kubelet would.
-    fn install(plane: &ControlPlane, authentication: &str) -> Result<(Self, Operator)> {
-        let objects = permissions("mode=all,source.webhook.enabled=true")?;
-        plane.apply("admin", &list(&objects))?;
-        install_kinds(plane)?;
-        plane.run("admin", &["create", "secret", "generic", "tripline-webhook", "--namespace", NAMESPACE])?;
-        let webhook = Self {
-            account: plane.add_service_account(NAMESPACE, "tripline")?,
-            credentials: plane.folder().join("webhook"),
-            kubeconfig: plane.folder().join("webhook.kubeconfig"),
-        };
-        let spec = json!({"webhook": {"port": free_port()?, "authentication": authentication}});
-        let source = json!({
-            "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource",
-            "metadata": {"name": "sent"}, "spec": spec,
-        });
-        plane.apply("admin", &source.to_string())?;
-        let operator = webhook.launch(plane)?;
-        // Nothing is mounted yet.
-        wait_for_condition(plane, "Reading", "False", "NoCredentials")?;
-        webhook.mount(plane)?;
-        wait_for_condition(plane, "Reading", "True", "Tailing")?;
-        Ok((webhook, operator))
-    }
-
-    fn launch(&self, plane: &ControlPlane) -> Result<Operator> {
-        let secret = format!("{NAMESPACE}/tripline-webhook");
-        let credentials = self.credentials.display().to_string();
-        let arguments = ["--webhook-secret", &secret, "--webhook-credentials", &credentials];
-        Operator::launch_on(plane, &self.account, "control-plane-1", &arguments)
-    }
-
-    /// Writes the keys that the chart mounts.
-    fn mount(&self, plane: &ControlPlane) -> Result<()> {
-        let secret = wait_for("the Secret to be filled", PATIENCE, || {
-            let get = ["get", "secret", "tripline-webhook", "--namespace", NAMESPACE, "--output=json"];
-            let secret: Value = serde_json::from_str(&plane.run("admin", &get).ok()?).ok()?;
-            secret["data"]["token"].is_string().then_some(secret)
-        })?;
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.credentials)?;
-        for key in ["tls.crt", "tls.key", "ca.crt", "token"] {
-            let value = BASE64.decode(secret["data"][key].as_str().context("no text")?.as_bytes())?;
-            fs::write(self.credentials.join(key), value)?;
-        }
-        Ok(())
-    }
-
-    /// Gives the API server what `webhook-config` prints, and starts it anew.
-    fn configure(&self, plane: &mut ControlPlane, mode: &str, more: &[&str]) -> Result<()> {
-        let secret = format!("{NAMESPACE}/tripline-webhook");
-        let mut arguments = vec!["webhook-config", "--secret", &secret];
-        arguments.extend(more);
-        let printed = tripline(plane, &arguments).output()?;
-        let told = String::from_utf8_lossy(&printed.stderr);
-        ensure!(printed.status.success(), "webhook-config failed: {told}");
-        ensure!(told.contains("--audit-webhook-config-file="), "{told}");
-        let mut file = fs::OpenOptions::new();
-        let mut file = file.create(true).truncate(true).write(true).mode(0o600).open(&self.kubeconfig)?;
-        std::io::Write::write_all(&mut file, &printed.stdout)?;
-        let mut flags = vec![
-            format!("--audit-webhook-config-file={}", self.kubeconfig.display()),
-            format!("--audit-webhook-mode={mode}"),
-        ];
-        if mode == "batch" {
-            // As it says, but for how long a batch that failed waits: a test has less patience.
-            let said = told.lines().filter_map(|line| line.trim().split(' ').next());
-            let batch = said.filter(|flag| flag.starts_with("--audit-webhook-batch-"));
-            flags.extend(batch.map(str::to_owned));
-        }
-        flags.push("--audit-webhook-initial-backoff=1s".to_owned());
-        plane.set_api_server_arguments(flags);
-        plane.restart_api_server()
-    }
 }
 
 /// Requests that are cheap and audited: for a pod that is not there.
@@ -159,19 +71,6 @@ impl Load {
         }
         Ok(self.made.load(Ordering::Relaxed))
     }
-}
-
-fn wait_for_condition(plane: &ControlPlane, type_: &str, status: &str, reason: &str) -> Result<()> {
-    let path = format!(
-        "--output=jsonpath={{.status.conditions[?(@.type==\"{type_}\")].status}} \
-         {{.status.conditions[?(@.type==\"{type_}\")].reason}}"
-    );
-    let mut last = String::new();
-    let waited = wait_for(&format!("{type_} to be {status}"), PATIENCE, || {
-        last = plane.run("admin", &["get", "auditsource", "sent", &path]).ok()?;
-        (last == format!("{status} {reason}")).then_some(())
-    });
-    waited.with_context(|| format!("{type_} is {last:?}"))
 }
 
 /// What the API server says it gave up on.
