@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
@@ -79,7 +79,10 @@ async fn send(
     lines: &[&str],
 ) -> Result<Operator> {
     let kubeconfig = Kubeconfig::read_from(&webhook.kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // The path is the whole one: a client of this kind would put a slash after it.
+    let path = config.cluster_url.path().to_owned();
+    config.cluster_url = config.cluster_url.to_string().trim_end_matches(&path).parse()?;
     let client = Client::try_from(config)?;
     let (again, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let mut sent = JoinSet::new();
@@ -93,7 +96,7 @@ async fn send(
             operator.kill();
             operator = webhook.launch(plane)?;
         }
-        sent.spawn(deliver(client.clone(), batch(records)?, Arc::clone(&again)));
+        sent.spawn(deliver(client.clone(), path.clone(), batch(records)?, Arc::clone(&again)));
     }
     let mut answers = Vec::new();
     while let Some(answer) = sent.join_next().await {
@@ -126,12 +129,15 @@ fn batch(records: &[&str]) -> Result<String> {
 }
 
 /// Sends a batch until it is answered; gives how long the answer took.
-async fn deliver(client: Client, body: String, again: Arc<AtomicU64>) -> Result<Duration> {
+async fn deliver(client: Client, path: String, body: String, again: Arc<AtomicU64>) -> Result<Duration> {
     loop {
-        let request = http::Request::post("/").header("Content-Type", "application/json");
+        let request = http::Request::post(&path).header("Content-Type", "application/json");
         let asked = Instant::now();
         match client.send(request.body(body.clone().into_bytes().into())?).await {
             Ok(answer) if answer.status().is_success() => return Ok(asked.elapsed()),
+            Ok(answer) if answer.status().is_client_error() => {
+                bail!("a batch was answered {}", answer.status())
+            }
             _ => {
                 again.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(1)).await;

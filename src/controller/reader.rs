@@ -96,14 +96,18 @@ impl Reader {
                 }
                 Err(error) => {
                     self.report_trouble(&error);
-                    // That the log was not there yet is a position too: a log that comes later is read from its start,
-                    // also by a process that was started in between.
-                    self.unsaved |= self.saved_at.is_none() && self.file.position().is_some();
                     self.wakeup.wait(Wakeup::SAFETY_POLL);
                 }
             }
+            // Where nothing was read yet is a position too: what comes later is read from its start, also by a process
+            // that was started in between.
+            self.unsaved |= self.saved_at.is_none() && self.file.position().is_some();
             if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL) {
+                let is_first = self.saved_at.is_none();
                 self.save();
+                if is_first {
+                    self.wait_for_state();
+                }
             }
             // Writing happens on a thread of its own: what failed there since the last time is noticed here.
             if self.checkpoints.failures() > self.failures {
@@ -178,7 +182,8 @@ impl Reader {
             self.around.metrics.source_gaps.get_or_create(&self.labels).inc();
             report.counts.count_gap(what, Timestamp::now());
         }
-        if let Some(position) = self.file.position() {
+        // Whoever finds a stream in the status and no checkpoint takes it for a gap: so the checkpoint comes first.
+        if let Some(position) = self.file.position().filter(|_| self.saved_at.is_some()) {
             report.stream = position.stream.to_string();
             report.offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
         }

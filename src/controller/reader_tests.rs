@@ -141,6 +141,18 @@ fn record(user: &str, minute: u32, more: &Value) -> String {
 }
 
 #[test]
+fn a_log_without_a_record_is_a_place_that_is_kept() {
+    let following = Following::start("", "", StartAt::Start);
+    following.wait_for(|report| !report.stream.is_empty());
+    // It is told only when it is on disk: else a kill would look like a lost checkpoint.
+    let state = following.folder.path().join("state");
+    let checkpoints =
+        fs::read_dir(state).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    assert!(checkpoints.into_iter().any(|name| name.starts_with("checkpoint-")));
+    following.end();
+}
+
+#[test]
 fn records_on_both_sides_of_a_missing_newline_are_judged_once() {
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| record(user, 0, &json!({})));
     let planted =
