@@ -147,6 +147,22 @@ fn through_kills(plane: &mut ControlPlane) -> Result<()> {
     Ok(())
 }
 
+/// What is no address of this node is said, and mended without a restart.
+fn address_of_another(plane: &ControlPlane) -> Result<()> {
+    let patch = |address: &str| {
+        let patch = format!(r#"{{"spec":{{"webhook":{{"address":"{address}"}}}}}}"#);
+        plane.kubectl("admin", &["patch", "auditsource", "sent", "--type=merge", "--patch", &patch])
+    };
+    let refused = patch("localhost")?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success() && said.contains("must be an IP address"), "{said}");
+    // Of a range for examples.
+    patch("192.0.2.1")?;
+    wait_for_condition(plane, "Reading", "False", "NotListening")?;
+    patch("127.0.0.1")?;
+    wait_for_condition(plane, "Reading", "True", "Tailing")
+}
+
 /// Events of the source that were judged.
 fn operator_events(plane: &ControlPlane) -> Result<i64> {
     let events = plane.run("admin", &["get", "auditsource", "sent", "--output=jsonpath={.status.events}"])?;
@@ -166,6 +182,7 @@ fn a_token_does_as_well_and_a_certificate_that_ends_soon_is_said() -> Result<()>
         wait_for_condition(plane, "SpoolFull", "False", "Room")?;
         webhook.configure(plane, "batch", &["--days", "60"])?;
         wait_for_condition(plane, "CredentialExpiring", "False", "Valid")?;
+        address_of_another(plane)?;
         operator.terminate()
     })
 }

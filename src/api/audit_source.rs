@@ -76,7 +76,8 @@ pub struct FileLog {
 }
 
 /// An endpoint that kube-apiserver sends its log to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("isIP(self.address)").message("`spec.webhook.address` must be an IP address of the node or pod, such as 127.0.0.1"))]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// The IP address of the node or pod to listen on; another one than 127.0.0.1 can be reached by others.

@@ -142,7 +142,11 @@ impl SourceStatuses {
             status.agents.retain(|a| entry.selected || a.name != *node);
             if entry.selected {
                 let intake = entry.intake.as_ref().map(|intake| intake.lock().clone()).unwrap_or_default();
-                let agent = agent(node, path_of(&entry.object), report, &intake);
+                let mut agent = agent(node, path_of(&entry.object), report, &intake);
+                if let Some(trouble) = &entry.unreceived {
+                    trouble.reason.clone_into(&mut agent.reason);
+                    agent.message = text::cut(&trouble.message, 2048);
+                }
                 match status.agents.iter_mut().find(|a| a.name == *node) {
                     Some(old) => *old = agent,
                     None => {
