@@ -28,7 +28,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn what_the_api_server_sends_is_judged_once_through_kills() -> Result<()> {
-    ControlPlane::with(Options::default(), |plane| through_kills(plane))
+    ControlPlane::with(Options::default(), through_kills)
 }
 
 /// Requests that are cheap and audited: for a pod that is not there.
@@ -116,18 +116,18 @@ fn through_kills(plane: &mut ControlPlane) -> Result<()> {
         asked += load.finish()?;
         let lasted = began.elapsed().as_secs_f64();
         let wanted = (i64::try_from(opened)?, i64::try_from(asked)?);
-        let mut last = (0, 0);
+        let mut found = (0, 0);
         let patience = Duration::from_mins(2);
-        let waited = wait_for("every request to be counted", patience, || {
+        let outcome = wait_for("every request to be counted", patience, || {
             let alerts = alerts(plane).ok()?;
-            last = (counted(&alerts, "sessions"), counted(&alerts, "gets"));
-            (last.0 >= wanted.0 && last.1 >= wanted.1).then_some(())
+            found = (counted(&alerts, "sessions"), counted(&alerts, "gets"));
+            (found.0 >= wanted.0 && found.1 >= wanted.1).then_some(())
         });
         let lost = given_up(plane)?;
-        waited.with_context(|| {
-            format!("{mode}: counted {last:?} instead of {wanted:?}, and the API server gave up on {lost}")
+        outcome.with_context(|| {
+            format!("{mode}: counted {found:?} instead of {wanted:?}, and the API server gave up on {lost}")
         })?;
-        ensure!(last == wanted, "{mode}: counted {last:?} instead of {wanted:?}");
+        ensure!(found == wanted, "{mode}: counted {found:?} instead of {wanted:?}");
         let read = f64::from(i32::try_from(events()? - before)?);
         eprintln!("{mode}: {opened} sessions, {asked} gets, some {:.0} events a second", read / lasted);
     }

@@ -70,8 +70,8 @@ impl Webhook {
     }
 
     /// Gives the API server what `webhook-config` prints, and starts it anew.
-    pub(crate) fn configure(&self, plane: &mut ControlPlane, mode: &str, more: &[&str]) -> Result<()> {
-        let told = self.print_config(plane, more)?;
+    pub(crate) fn configure(&self, plane: &mut ControlPlane, mode: &str, options: &[&str]) -> Result<()> {
+        let told = self.print_config(plane, options)?;
         let mut flags = vec![
             format!("--audit-webhook-config-file={}", self.kubeconfig.display()),
             format!("--audit-webhook-mode={mode}"),

@@ -50,14 +50,36 @@ enum At {
     End,
 }
 
+/// Whether the next byte is in a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quoted {
+    No,
+    Yes,
+    /// In one, after a backslash.
+    Escaped,
+}
+
+impl Quoted {
+    /// Passes a byte. Says whether it is outside of strings, and so may be a bracket or comma that counts.
+    fn pass(&mut self, byte: u8) -> bool {
+        let next = match (*self, byte) {
+            (Self::No, b'"') | (Self::Escaped, _) => Self::Yes,
+            (Self::Yes, b'"') => Self::No,
+            (Self::Yes, b'\\') => Self::Escaped,
+            (same, _) => same,
+        };
+        let was = std::mem::replace(self, next);
+        (was, next) == (Self::No, Self::No)
+    }
+}
+
 /// A batch that is being cut.
 #[derive(Debug)]
 pub(super) struct Batch {
     at: At,
     /// Open brackets of what is being passed.
     depth: u32,
-    in_string: bool,
-    escaped: bool,
+    quoted: Quoted,
     /// A member's name, then its value.
     text: Vec<u8>,
     name: Vec<u8>,
@@ -88,8 +110,7 @@ impl Batch {
         Self {
             at: At::Start,
             depth: 0,
-            in_string: false,
-            escaped: false,
+            quoted: Quoted::No,
             text: Vec::new(),
             name: Vec::new(),
             has_items: false,
@@ -135,11 +156,10 @@ impl Batch {
             At::Value => return self.value_byte(byte),
             _ if is_space => {}
             At::Start if byte == b'{' => self.at = At::Name,
-            At::Start => return Err(NotABatch::NoList),
             At::Name => match byte {
                 b'"' => {
                     self.text.clear();
-                    self.at = At::InName;
+                    (self.at, self.quoted) = (At::InName, Quoted::Yes);
                 }
                 b'}' => self.at = At::End,
                 b',' => {}
@@ -154,14 +174,14 @@ impl Batch {
             At::Items if byte == b'n' => {
                 (self.at, self.has_items) = (At::Value, true);
             }
-            At::Items => return Err(NotABatch::NoList),
+            At::Start | At::Items => return Err(NotABatch::NoList),
             At::BeforeRecord => match byte {
                 b']' => self.at = At::Name,
                 b',' => {}
                 _ => {
                     self.record.push(byte);
-                    (self.depth, self.in_string, self.escaped) =
-                        (u32::from(matches!(byte, b'{' | b'[')), byte == b'"', false);
+                    self.depth = u32::from(matches!(byte, b'{' | b'['));
+                    self.quoted.pass(byte);
                     self.at = At::Record;
                 }
             },
@@ -171,39 +191,29 @@ impl Batch {
     }
 
     fn name_byte(&mut self, byte: u8) {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' => self.escaped = true,
-            b'"' => {
-                self.name = std::mem::take(&mut self.text);
-                self.at = At::Colon;
-                return;
-            }
-            _ => {}
+        self.quoted.pass(byte);
+        if self.quoted == Quoted::No {
+            self.name = std::mem::take(&mut self.text);
+            self.at = At::Colon;
+        } else {
+            self.keep(byte);
         }
-        self.keep(byte);
     }
 
     /// Passes a value that is no record, up to the comma or bracket after it.
     fn value_byte(&mut self, byte: u8) -> Result<(), NotABatch> {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' if self.in_string => self.escaped = true,
-            b'"' => self.in_string = !self.in_string,
-            _ if self.in_string => {}
-            b'{' | b'[' => self.depth += 1,
-            b',' if self.depth == 0 => {
-                self.end_value();
-                return Ok(());
+        if self.quoted.pass(byte) {
+            match byte {
+                b'{' | b'[' => self.depth += 1,
+                b',' | b'}' if self.depth == 0 => {
+                    self.end_value();
+                    self.at = if byte == b',' { At::Name } else { At::End };
+                    return Ok(());
+                }
+                b'}' | b']' if self.depth > 0 => self.depth -= 1,
+                b']' => return Err(NotABatch::Broken),
+                _ => {}
             }
-            b'}' if self.depth == 0 => {
-                self.end_value();
-                self.at = At::End;
-                return Ok(());
-            }
-            b'}' | b']' if self.depth > 0 => self.depth -= 1,
-            b']' => return Err(NotABatch::Broken),
-            _ => {}
         }
         if self.depth > MAX_DEPTH {
             return Err(NotABatch::Broken);
@@ -222,35 +232,32 @@ impl Batch {
         if self.name == b"apiVersion" {
             self.is_version = self.text.trim_ascii() == VERSION;
         }
-        self.at = At::Name;
     }
 
     /// Passes bytes of a record; gives how many belonged to it.
     fn pass_record(&mut self, bytes: &[u8], take: &mut impl FnMut(Record)) -> usize {
         let mut at = 0;
         while at < bytes.len() {
-            if self.in_string && !self.escaped {
+            if self.quoted == Quoted::Yes {
                 // Most of a record is strings.
                 at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
                 if at == bytes.len() {
                     break;
                 }
             }
-            match bytes[at] {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => self.depth += 1,
-                b',' | b']' | b'}' if self.depth == 0 => {
-                    self.append(&bytes[..at]);
-                    take(self.end_record());
-                    // The bracket or comma is looked at again, as what comes after a record.
-                    self.at = At::BeforeRecord;
-                    return at;
+            if self.quoted.pass(bytes[at]) {
+                match bytes[at] {
+                    b'{' | b'[' => self.depth += 1,
+                    b',' | b']' | b'}' if self.depth == 0 => {
+                        self.append(&bytes[..at]);
+                        take(self.end_record());
+                        // The bracket or comma is looked at again, as what comes after a record.
+                        self.at = At::BeforeRecord;
+                        return at;
+                    }
+                    b'}' | b']' => self.depth -= 1,
+                    _ => {}
                 }
-                b'}' | b']' => self.depth -= 1,
-                _ => {}
             }
             at += 1;
         }
@@ -285,16 +292,12 @@ impl Batch {
 
     /// The line of a record.
     fn line_of(&self, mut record: Vec<u8>) -> Vec<u8> {
-        let mut in_string = false;
-        let mut escaped = false;
         if memchr::memchr2(b'\n', b'\r', &record).is_some() {
+            let mut quoted = Quoted::No;
             for byte in &mut record {
-                match *byte {
-                    b'\n' | b'\r' => *byte = if in_string { 1 } else { b' ' },
-                    _ if escaped => escaped = false,
-                    b'\\' if in_string => escaped = true,
-                    b'"' => in_string = !in_string,
-                    _ => {}
+                quoted.pass(*byte);
+                if matches!(*byte, b'\n' | b'\r') {
+                    *byte = if quoted == Quoted::No { b' ' } else { 1 };
                 }
             }
         }
