@@ -215,6 +215,22 @@ pub struct SourceAgent {
     /// Lines that are no audit event.
     #[schemars(range(min = 0))]
     pub malformed_lines: i64,
+    /// Records found in a line behind the beginning of another, which a killed API server left.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub salvaged_records: i64,
+    /// Records over 16 MiB, judged without their bodies.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub oversized_records: i64,
+    /// Bytes of the log read.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub bytes: i64,
+    /// Times reading went on in a newer file.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub rotations: i64,
     /// Times a part of the log could not be read.
     #[serde(default)]
     #[schemars(range(min = 0))]

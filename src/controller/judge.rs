@@ -32,6 +32,8 @@ pub(super) struct Tally {
     events: i64,
     ignored: i64,
     malformed: i64,
+    salvaged: i64,
+    oversized: i64,
     last_event_time: Option<Timestamp>,
     levels: BTreeSet<String>,
     stages: BTreeSet<String>,
@@ -44,6 +46,8 @@ impl Tally {
         counts.events += self.events;
         counts.ignored += self.ignored;
         counts.malformed_lines += self.malformed;
+        counts.salvaged_records += self.salvaged;
+        counts.oversized_records += self.oversized;
         counts.last_event_time = counts.last_event_time.max(self.last_event_time);
         counts.levels.extend(self.levels);
         counts.stages.extend(self.stages);
@@ -110,6 +114,7 @@ impl Judge<'_> {
             if let Some(record) = record
                 && let Ok(()) = judge.record(work, &record, position)?
             {
+                judge.tally.oversized += 1;
                 judge.metrics().oversized_records.get_or_create(judge.labels).inc();
                 return Ok(());
             }
@@ -162,6 +167,7 @@ impl Judge<'_> {
             self.malformed(work, line.len(), position, &why);
             return Ok(());
         };
+        self.tally.salvaged += 1;
         self.metrics().salvaged_records.get_or_create(self.labels).inc();
         // What stands before it ends where it begins, and may lack its newline only.
         let end = position.offset - record.len() as u64 - 1;

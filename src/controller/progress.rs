@@ -31,6 +31,14 @@ pub struct SourceCounts {
     pub ignored: i64,
     /// Lines that are no audit event.
     pub malformed_lines: i64,
+    /// Records found in a line behind the beginning of another.
+    pub salvaged_records: i64,
+    /// Records over 16 MiB, judged without their bodies.
+    pub oversized_records: i64,
+    /// Bytes of the log.
+    pub bytes: i64,
+    /// Times reading went on in a newer file.
+    pub rotations: i64,
     /// Times a part of the log could not be read.
     pub gaps: i64,
     /// What is known of the newest of them.

@@ -157,7 +157,9 @@ impl Reader {
         let (new_file, unfinished) = (batch.identified_new_file(), batch.unfinished());
         let idle = batch.is_idle();
         let gap = batch.gap().map(ToString::to_string);
+        let (bytes, rotations) = (batch.len(), batch.rotations());
         let lag = unfinished.or_else(|| self.file.lag_bytes()).unwrap_or_default();
+        self.count_read(bytes, rotations);
         self.report(tally, gap, lag);
         if new_file {
             // No record of a file may be judged before a checkpoint names the file: after a crash its positions could
@@ -170,6 +172,17 @@ impl Reader {
             (false, Some(_)) => Turn::CaughtUp,
             (false, None) => Turn::More,
         })
+    }
+
+    fn count_read(&self, bytes: usize, rotations: u32) {
+        if bytes == 0 && rotations == 0 {
+            return;
+        }
+        let counts = &mut self.report.lock().counts;
+        counts.bytes = counts.bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+        counts.rotations += i64::from(rotations);
+        self.around.metrics.source_bytes.get_or_create(&self.labels).inc_by(bytes as u64);
+        self.around.metrics.source_rotations.get_or_create(&self.labels).inc_by(rotations.into());
     }
 
     /// Adds what a batch came to, together with the position it came to it at.

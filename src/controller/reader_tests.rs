@@ -165,6 +165,8 @@ fn records_on_both_sides_of_a_missing_newline_are_judged_once() {
     assert_eq!(came.report.counts.events, 4, "{:?}", came.report);
     assert_eq!(came.report.counts.malformed_lines, 3);
     assert!(came.has("tripline_salvaged_records_total{source=\"log\"} 3"), "{}", came.metrics);
+    assert_eq!((came.report.counts.salvaged_records, came.report.counts.rotations), (3, 1));
+    assert_eq!(came.report.counts.bytes, came.report.offset);
     let count = |user: &str| {
         let of_user =
             came.parcels.iter().find(|parcel| parcel.opening.group[0].value.as_deref() == Some(user));
@@ -267,6 +269,7 @@ fn a_record_too_long_to_be_read_is_judged_by_its_ends() {
     let came = follow("", &lines.concat(), StartAt::Start);
     assert_eq!((came.report.counts.events, came.report.counts.malformed_lines), (3, 1));
     assert!(came.has("tripline_oversized_records_total{source=\"log\"} 1"), "{}", came.metrics);
+    assert_eq!(came.report.counts.oversized_records, 1);
     assert!(
         came.has("tripline_malformed_lines_total{source=\"log\",reason=\"too_long\"} 1"),
         "{}",

@@ -31,6 +31,8 @@ pub struct FileSource {
     limits: Limits,
     /// Long lines that no batch has told of.
     long_lines: Vec<(LongLine, Position)>,
+    /// How many files were left that no batch has told of.
+    left: u32,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl FileSource {
             state,
             limits: Limits::DEFAULT,
             long_lines: Vec::new(),
+            left: 0,
         }
     }
 
@@ -119,6 +122,7 @@ impl FileSource {
             }
         };
         let mut batch = Batch::empty();
+        batch.rotations = mem::take(&mut self.left);
         // None may be judged before a checkpoint names the file.
         if !matches!(turn, Turn::Identified | Turn::Gap(_)) {
             batch.long_lines = mem::take(&mut self.long_lines);
@@ -236,6 +240,7 @@ impl FileSource {
                         self.gap(files, after, GapReason::Damaged, past)
                     }
                     TailTurn::Left(place) => {
+                        self.left += 1;
                         self.state = State::Between(place);
                         Ok(Turn::Again)
                     }
