@@ -253,6 +253,10 @@ pub struct SourceAgent {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     pub stages: Vec<String>,
+    /// How requests are logged, of the kinds that were seen first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["verb", "resource"]))]
+    pub requests: Vec<LoggedRequests>,
     /// When the certificate ends by which the API server proved itself last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_expire_time: Option<MicroTime>,
@@ -267,4 +271,24 @@ pub struct SourceAgent {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
     pub message: String,
+}
+
+/// How requests of one kind are logged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggedRequests {
+    /// The verb.
+    #[schemars(length(min = 1, max = 64))]
+    pub verb: String,
+    /// The resource, with its subresource after a slash.
+    #[schemars(length(min = 1, max = 64))]
+    pub resource: String,
+    /// The audit levels seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub levels: Vec<String>,
+    /// The stages seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub stages: Vec<String>,
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::requests_seen::RequestsSeen;
 use crate::alert::Parcel;
 use crate::api::reason;
 use crate::source::{CheckpointError, SourceError, WebhookError};
@@ -51,6 +52,8 @@ pub struct SourceCounts {
     pub levels: BTreeSet<String>,
     /// The stages seen.
     pub stages: BTreeSet<String>,
+    /// How requests of each kind are logged.
+    pub requests: RequestsSeen,
     /// By the rule's uid.
     pub rules: BTreeMap<String, RuleCounts>,
 }
