@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use support::kubectl::Running;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
 use support::operator::{alerts, counted, list, rule, source_at, wait_for_alerts};
+use support::process::free_port;
 use support::release::{NAMESPACE, Release};
 use support::sessions::{PODS, Sessions, opened_in};
+use support::webhook::Webhook;
 use support::{ControlPlane, Options, wait_for};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -45,6 +48,9 @@ fn a_release_watches_its_cluster_through_all_that_befalls_it() -> Result<()> {
         nothing_is_lost_when_pods_are(node, &release)?;
         clock.took("kills, upgrade, rollback, drain under load");
         own_traffic_is_quiet(plane)?;
+        it_can_be_sent_as_well(node, &release)?;
+        clock.took("the webhook instead of the file");
+        let plane = node.plane();
         release.helm(&["uninstall", "tripline", "--wait"])?;
         ensure!(!alerts(plane)?.is_empty(), "the alerts are gone with the release");
         clock.took("uninstall");
@@ -257,6 +263,32 @@ fn nothing_is_lost_when_pods_are(node: &Node, release: &Release) -> Result<()> {
         let wanted = opened_in(pod, opened)?;
         ensure!(alert["status"]["count"] == wanted, "{pod}: {:#} instead of {wanted}", alert["status"]);
     }
+    Ok(())
+}
+
+/// The same log by the webhook: the upgrade, the Secret that the controller fills and the kubelet mounts, what
+/// `webhook-config` prints, and sessions that only the webhook can have told of.
+fn it_can_be_sent_as_well(node: &mut Node, release: &Release) -> Result<()> {
+    let port = free_port()?;
+    let port_value = format!("source.webhook.port={port}");
+    release.upgrade(&[
+        "source.webhook.enabled=true",
+        &port_value,
+        "source.file.path=",
+        "source.file.mountPath=",
+    ])?;
+    // The kubelet brings the keys when it next looks, which it does within one and a half minutes.
+    wait_for("the reader to listen", PATIENCE * 3, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())?;
+    let webhook = Webhook::of_release(node.plane(), NAMESPACE);
+    webhook.configure(node.plane_mut(), "batch", &[])?;
+    let plane = node.plane();
+    let before = counted(&alerts(plane)?, "load");
+    Sessions::start(&plane.kubeconfig("alice"), 3, Duration::ZERO)?.finish()?;
+    wait_for_alerts(plane, "the sessions that were sent", |found| counted(found, "load") == before + 3)?;
+    plane.run(
+        "admin",
+        &["wait", "--for=condition=Receiving", "auditsource/kube-apiserver", "--timeout=30s"],
+    )?;
     Ok(())
 }
 

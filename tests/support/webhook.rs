@@ -14,6 +14,7 @@ use super::{ControlPlane, wait_for};
 
 /// The operator with a webhook.
 pub(crate) struct Webhook {
+    namespace: &'static str,
     account: PathBuf,
     credentials: PathBuf,
     /// What kube-apiserver is given.
@@ -28,6 +29,7 @@ impl Webhook {
         install_kinds(plane)?;
         plane.run("admin", &["create", "secret", "generic", "tripline-webhook", "--namespace", NAMESPACE])?;
         let webhook = Self {
+            namespace: NAMESPACE,
             account: plane.add_service_account(NAMESPACE, "tripline")?,
             credentials: plane.folder().join("webhook"),
             kubeconfig: plane.folder().join("webhook.kubeconfig"),
@@ -44,6 +46,17 @@ impl Webhook {
         webhook.mount(plane)?;
         wait_for_condition(plane, "Reading", "True", "Tailing")?;
         Ok((webhook, operator))
+    }
+
+    /// What a release of the chart has, whose pods are started by others.
+    pub(crate) fn of_release(plane: &ControlPlane, namespace: &'static str) -> Self {
+        let folder = plane.folder();
+        Self {
+            namespace,
+            account: PathBuf::new(),
+            credentials: PathBuf::new(),
+            kubeconfig: folder.join("webhook.kubeconfig"),
+        }
     }
 
     /// Starts the operator.
@@ -89,7 +102,7 @@ impl Webhook {
 
     /// Keeps what `webhook-config` prints; gives what it says besides.
     pub(crate) fn print_config(&self, plane: &ControlPlane, more: &[&str]) -> Result<String> {
-        let secret = format!("{NAMESPACE}/tripline-webhook");
+        let secret = format!("{}/tripline-webhook", self.namespace);
         let mut arguments = vec!["webhook-config", "--secret", &secret];
         arguments.extend(more);
         let printed = tripline(plane, &arguments).output()?;
