@@ -3,6 +3,9 @@
 //! A file is left only when it is complete (see [`Tail`]). The next one is the oldest that was rotated later, else
 //! the live one; it continues the stream at base + size of the one before. Where that cannot be shown, the stream
 //! ends with a [`Gap`] and a new one begins.
+//!
+//! A container runtime may cut a record in two where a log is rotated. Its first part is then taken along into the next
+//! file, and the position stays before that part until the record is whole.
 use std::iter;
 use std::mem;
 use std::ops::Range;
@@ -10,12 +13,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::batch::Batch;
 use super::error::SourceError;
 use super::gap::{Gap, GapReason};
-use super::lines::{Batch, Limits};
-use super::long_line::LongLine;
+use super::lines::{Limits, LineBuffer};
 use super::position::{FileIdentity, FilePosition, Fingerprint, Position, Stamp, StartAt, StreamId};
-use super::root::LogRoot;
+use super::root::{LogRoot, OpenFile};
 use super::rotation::{LogFiles, Rotated};
 use super::tail::{Place, Tail, TailTurn, after_last_newline};
 
@@ -29,8 +32,8 @@ pub struct FileSource {
     not_before: Option<Timestamp>,
     state: State,
     limits: Limits,
-    /// Long lines that no batch has told of.
-    long_lines: Vec<(LongLine, Position)>,
+    /// A record that began in an earlier file than the present one.
+    cut: Option<Box<Cut>>,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,15 @@ enum State {
     Reading(Box<Tail>),
 }
 
+/// A record of which the rest is in a later file.
+#[derive(Debug)]
+struct Cut {
+    /// Where it begins.
+    position: FilePosition,
+    /// What was read of it, while between two files.
+    lines: Option<LineBuffer>,
+}
+
 /// What one turn came to.
 enum Turn {
     Idle,
@@ -52,6 +64,8 @@ enum Turn {
     Again,
     /// These bytes of the buffer are lines; the first begins at that position.
     Lines(Range<usize>, Position),
+    /// Nothing but long lines.
+    Passed,
     /// The caller must make the position durable.
     Identified,
     Gap(Gap),
@@ -79,21 +93,13 @@ impl FileSource {
             Some(position) => State::Resuming(Box::new(position)),
             None => State::Starting(start_at),
         };
-        Self {
-            root,
-            path: path.into(),
-            files: None,
-            not_before,
-            state,
-            limits: Limits::DEFAULT,
-            long_lines: Vec::new(),
-        }
+        Self { root, path: path.into(), files: None, not_before, state, limits: Limits::DEFAULT, cut: None }
     }
 
     /// With other limits.
     #[cfg(test)]
     pub(super) fn with_limits(self, chunk: usize, max_line: usize) -> Self {
-        Self { limits: Limits { chunk, max_line }, ..self }
+        Self { limits: Limits { chunk, max_line, lingering: std::time::Duration::ZERO }, ..self }
     }
 
     /// The log's path, as given.
@@ -119,15 +125,20 @@ impl FileSource {
             }
         };
         let mut batch = Batch::empty();
-        // None may be judged before a checkpoint names the file.
-        if !matches!(turn, Turn::Identified | Turn::Gap(_)) {
-            batch.long_lines = mem::take(&mut self.long_lines);
-        }
-        if let State::Reading(tail) = &self.state {
+        if let State::Reading(tail) = &mut self.state {
+            // None may be judged before a checkpoint names the file.
+            if matches!(turn, Turn::Lines(..) | Turn::Passed) {
+                let at = |offset| Position { stream: tail.place.stream, offset };
+                batch.long_lines =
+                    tail.lines.take_passed().into_iter().map(|(long, end)| (long, at(end))).collect();
+                // The position is in this file from here on.
+                self.cut = self.cut.take().filter(|_| tail.lines.done_in_file().is_none());
+            }
             batch.unfinished = tail.unfinished();
         }
         match turn {
-            Turn::Idle | Turn::Again => batch.idle = batch.long_lines.is_empty(),
+            Turn::Idle | Turn::Again => batch.idle = true,
+            Turn::Passed => {}
             Turn::Identified => batch.identified_new_file = true,
             Turn::Gap(gap) => {
                 batch.identified_new_file = true;
@@ -145,6 +156,9 @@ impl FileSource {
 
     /// The place after the last batch. `None` until the log was looked at for the first time.
     pub fn position(&self) -> Option<FilePosition> {
+        if let Some(cut) = &self.cut {
+            return Some(cut.position.clone());
+        }
         let (place, tail) = match &self.state {
             State::Starting(_) => return None,
             State::Resuming(position) => return Some((**position).clone()),
@@ -154,18 +168,22 @@ impl FileSource {
         let file = tail.and_then(|tail| {
             tail.first_record.map(|first_record| FileIdentity { id: tail.open.id, first_record })
         });
-        let (done, before) = match (tail, file) {
+        let (offset, before) = match (tail, file) {
             (Some(tail), Some(_)) => (tail.lines.done(), tail.lines.before()),
-            _ => (0, Fingerprint::of(b"")),
+            _ => (place.base, Fingerprint::of(b"")),
+        };
+        let next = match (tail, file) {
+            (Some(tail), Some(_)) => tail.next,
+            (tail, _) => tail.map(|tail| tail.open.id).or(place.file),
         };
         Some(FilePosition {
             path: self.path.clone(),
             stream: place.stream,
-            offset: place.base + done,
+            offset,
             base: place.base,
             file,
             before,
-            next: if file.is_some() { None } else { tail.map(|tail| tail.open.id).or(place.file) },
+            next,
             rotated_after: place.after.clone(),
             not_before: self.not_before,
         })
@@ -179,7 +197,7 @@ impl FileSource {
         };
         // A compressed file does not say how long it is.
         let size = tail.open.contents.size().ok()?.unwrap_or_default();
-        let behind = size.saturating_sub(tail.lines.done());
+        let behind = (tail.place.base + size).saturating_sub(tail.lines.done());
         if tail.open.is_at(files.stat_live().ok()?) {
             return Some(behind);
         }
@@ -194,7 +212,7 @@ impl FileSource {
     fn files(&mut self) -> Result<Arc<LogFiles>, SourceError> {
         let files = match self.files.take() {
             Some(files) => files,
-            None => Arc::new(LogFiles::new(&self.root, &self.path)?),
+            None => Arc::new(LogFiles::new(&self.root, &self.path, self.limits.lingering)?),
         };
         Ok(Arc::clone(self.files.insert(files)))
     }
@@ -215,9 +233,11 @@ impl FileSource {
             }
             State::Reading(tail) => {
                 let turn = tail.turn(files)?;
-                let at = |offset| Position { stream: tail.place.stream, offset: tail.place.base + offset };
-                let passed = tail.lines.take_passed();
-                self.long_lines.extend(passed.into_iter().map(|(long, end)| (long, at(end))));
+                let at = |offset| Position { stream: tail.place.stream, offset };
+                // They are judged before the file is left: no checkpoint may be past them.
+                if tail.lines.has_passed() && !matches!(turn, TailTurn::Identified | TailTurn::Lines(..)) {
+                    return Ok(Turn::Passed);
+                }
                 let past = tail.place.after.clone();
                 match turn {
                     TailTurn::Idle => Ok(Turn::Idle),
@@ -228,7 +248,7 @@ impl FileSource {
                         self.gap(files, after, GapReason::Truncated, past)
                     }
                     TailTurn::Deleted => {
-                        let after = at(tail.lines.read());
+                        let after = at(tail.lines.done());
                         self.gap(files, after, GapReason::Deleted, past)
                     }
                     TailTurn::Damaged(past) => {
@@ -236,11 +256,23 @@ impl FileSource {
                         self.gap(files, after, GapReason::Damaged, past)
                     }
                     TailTurn::Left(place) => {
-                        self.state = State::Between(place);
+                        self.leave(place);
                         Ok(Turn::Again)
                     }
                 }
             }
+        }
+    }
+
+    /// Leaves the file that is read, with what there is of a record whose rest is in the next one.
+    fn leave(&mut self, place: Place) {
+        let position = self.position();
+        let state = mem::replace(&mut self.state, State::Between(place));
+        if let State::Reading(tail) = state
+            && let Some(position) = position
+            && tail.lines.unfinished() > 0
+        {
+            self.cut = Some(Box::new(Cut { position, lines: Some(tail.lines) }));
         }
     }
 
@@ -251,7 +283,7 @@ impl FileSource {
         };
         let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned(), file: None };
         if start_at != StartAt::End {
-            let wanted = self.not_before.map(Stamp::at);
+            let wanted = self.not_before.map(|time| files.surely_before(time));
             let is_older = |file: &&Rotated| Some(&file.stamp) < wanted.as_ref();
             let after = look.rotated.iter().rfind(is_older).map(|file| file.stamp.clone());
             self.state = State::Between(Place { after, ..place });
@@ -263,7 +295,8 @@ impl FileSource {
             return Ok(Turn::Again);
         };
         let end = after_last_newline(&open.contents).map_err(|source| files.failed("read", source))?;
-        let mut tail = Tail::new(files, place, open, end, self.limits)?;
+        let lines = self.lines(files, &open, &place, end)?;
+        let mut tail = Tail::new(place, open, lines);
         tail.identify(files)?;
         self.state = State::Reading(Box::new(tail));
         Ok(Turn::Identified)
@@ -316,8 +349,10 @@ impl FileSource {
                 Err(error) => return Err(files.failed("read", error)),
             };
             if found {
-                let mut tail = Tail::new(files, place, open, done, self.limits)?;
+                let lines = self.lines(files, &open, &place, done)?;
+                let mut tail = Tail::new(place, open, lines);
                 tail.first_record = Some(identity.first_record);
+                tail.next = position.next;
                 self.state = State::Reading(Box::new(tail));
                 return Ok(Turn::Again);
             }
@@ -349,13 +384,41 @@ impl FileSource {
         };
         if !is_surely_next && place.file.is_some_and(|seen| !next.is_at(Some(seen))) {
             // The file that was seen to come next was deleted, or it was compressed, and nothing shows that this is it.
-            let after = Position { stream: place.stream, offset: place.base };
+            let offset = self.cut.as_ref().map_or(place.base, |cut| cut.position.offset);
+            let after = Position { stream: place.stream, offset };
             return self.gap(files, after, GapReason::Deleted, place.after);
         }
-        let mut tail = Tail::new(files, place, next, 0, self.limits)?;
+        let lines = match &mut self.cut {
+            None => None,
+            Some(cut) => {
+                // A checkpoint names the file before anything in it is judged.
+                cut.position.next.get_or_insert(next.id);
+                cut.lines.take()
+            }
+        };
+        let lines = match lines {
+            None => self.lines(files, &next, &place, 0)?,
+            Some(mut lines) => {
+                lines.go_on();
+                lines
+            }
+        };
+        let mut tail = Tail::new(place, next, lines);
         tail.note(&look);
         self.state = State::Reading(Box::new(tail));
         Ok(Turn::Again)
+    }
+
+    /// The lines of a file from `offset` on.
+    fn lines(
+        &self,
+        files: &LogFiles,
+        open: &OpenFile,
+        place: &Place,
+        offset: u64,
+    ) -> Result<LineBuffer, SourceError> {
+        LineBuffer::at(&open.contents, place.base, offset, self.limits)
+            .map_err(|source| files.failed("read", source))
     }
 
     /// Ends the stream and begins another, with the first file after `past`.
@@ -367,6 +430,7 @@ impl FileSource {
         past: Option<Stamp>,
     ) -> Result<Turn, SourceError> {
         let stream = new_stream()?;
+        self.cut = None;
         self.state = State::Between(Place { stream, base: 0, after: past, file: None });
         Ok(Turn::Gap(Gap { path: files.path(), after, reason, stream }))
     }
