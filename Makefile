@@ -8,7 +8,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := kql checkpoint line
 FUZZ_SECONDS := 3600
 
-.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency memory pod audit-cost crds goldens
+.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency memory webhook pod audit-cost crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,11 @@ memory: ## what `run` keeps in memory while it follows LOG
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
 	cargo build --release --locked
 	cargo run --release --locked --example memory -- $(LOG)
+
+webhook: ## how soon a batch is answered, and that all of LOG is counted, at 5,000 events a second with five kills
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl helm >/dev/null
+	cargo build --release --locked
+	cargo run --release --locked --example webhook -- $(LOG)
 
 pod: ## what the reader's pod takes while LOG is appended by 400 events a second, five minutes long; as root
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null

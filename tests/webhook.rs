@@ -2,23 +2,18 @@
 //! itself give up on is judged once.
 mod support;
 
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use data_encoding::BASE64;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::{Value, json};
-use support::operator::{
-    NAMESPACE, Operator, PATIENCE, alerts, counted, install_kinds, list, permissions, rule, tripline,
-};
-use support::process::free_port;
+use serde_json::Value;
+use support::operator::{alerts, counted, rule};
 use support::sessions::Sessions;
+use support::webhook::{Webhook, wait_for_condition};
 use support::{ControlPlane, Options, wait_for};
 
 /// How long each mode is under load, how often the operator is killed meanwhile, and how many ask at once.
@@ -33,90 +28,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn what_the_api_server_sends_is_judged_once_through_kills() -> Result<()> {
-    ControlPlane::with(Options::default(), |plane| through_kills(plane))
-}
-
-/// The operator with a webhook.
-struct Webhook {
-    account: PathBuf,
-    credentials: PathBuf,
-    kubeconfig: PathBuf,
-}
-
-impl Webhook {
-    /// Installs what the chart would, and mounts the Secret as the kubelet would.
-    fn install(plane: &ControlPlane, authentication: &str) -> Result<(Self, Operator)> {
-        let objects = permissions("mode=all,source.webhook.enabled=true")?;
-        plane.apply("admin", &list(&objects))?;
-        install_kinds(plane)?;
-        plane.run("admin", &["create", "secret", "generic", "tripline-webhook", "--namespace", NAMESPACE])?;
-        let webhook = Self {
-            account: plane.add_service_account(NAMESPACE, "tripline")?,
-            credentials: plane.folder().join("webhook"),
-            kubeconfig: plane.folder().join("webhook.kubeconfig"),
-        };
-        let spec = json!({"webhook": {"port": free_port()?, "authentication": authentication}});
-        let source = json!({
-            "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource",
-            "metadata": {"name": "sent"}, "spec": spec,
-        });
-        plane.apply("admin", &source.to_string())?;
-        let operator = webhook.launch(plane)?;
-        // Nothing is mounted yet.
-        wait_for_condition(plane, "Reading", "False", "NoCredentials")?;
-        webhook.mount(plane)?;
-        wait_for_condition(plane, "Reading", "True", "Tailing")?;
-        Ok((webhook, operator))
-    }
-
-    fn launch(&self, plane: &ControlPlane) -> Result<Operator> {
-        let secret = format!("{NAMESPACE}/tripline-webhook");
-        let credentials = self.credentials.display().to_string();
-        let arguments = ["--webhook-secret", &secret, "--webhook-credentials", &credentials];
-        Operator::launch_on(plane, &self.account, "control-plane-1", &arguments)
-    }
-
-    /// Writes the keys that the chart mounts.
-    fn mount(&self, plane: &ControlPlane) -> Result<()> {
-        let secret = wait_for("the Secret to be filled", PATIENCE, || {
-            let get = ["get", "secret", "tripline-webhook", "--namespace", NAMESPACE, "--output=json"];
-            let secret: Value = serde_json::from_str(&plane.run("admin", &get).ok()?).ok()?;
-            secret["data"]["token"].is_string().then_some(secret)
-        })?;
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.credentials)?;
-        for key in ["tls.crt", "tls.key", "ca.crt", "token"] {
-            let value = BASE64.decode(secret["data"][key].as_str().context("no text")?.as_bytes())?;
-            fs::write(self.credentials.join(key), value)?;
-        }
-        Ok(())
-    }
-
-    /// Gives the API server what `webhook-config` prints, and starts it anew.
-    fn configure(&self, plane: &mut ControlPlane, mode: &str, more: &[&str]) -> Result<()> {
-        let secret = format!("{NAMESPACE}/tripline-webhook");
-        let mut arguments = vec!["webhook-config", "--secret", &secret];
-        arguments.extend(more);
-        let printed = tripline(plane, &arguments).output()?;
-        let told = String::from_utf8_lossy(&printed.stderr);
-        ensure!(printed.status.success(), "webhook-config failed: {told}");
-        ensure!(told.contains("--audit-webhook-config-file="), "{told}");
-        let mut file = fs::OpenOptions::new();
-        let mut file = file.create(true).truncate(true).write(true).mode(0o600).open(&self.kubeconfig)?;
-        std::io::Write::write_all(&mut file, &printed.stdout)?;
-        let mut flags = vec![
-            format!("--audit-webhook-config-file={}", self.kubeconfig.display()),
-            format!("--audit-webhook-mode={mode}"),
-        ];
-        if mode == "batch" {
-            // As it says, but for how long a batch that failed waits: a test has less patience.
-            let said = told.lines().filter_map(|line| line.trim().split(' ').next());
-            let batch = said.filter(|flag| flag.starts_with("--audit-webhook-batch-"));
-            flags.extend(batch.map(str::to_owned));
-        }
-        flags.push("--audit-webhook-initial-backoff=1s".to_owned());
-        plane.set_api_server_arguments(flags);
-        plane.restart_api_server()
-    }
+    ControlPlane::with(Options::default(), through_kills)
 }
 
 /// Requests that are cheap and audited: for a pod that is not there.
@@ -159,19 +71,6 @@ impl Load {
         }
         Ok(self.made.load(Ordering::Relaxed))
     }
-}
-
-fn wait_for_condition(plane: &ControlPlane, type_: &str, status: &str, reason: &str) -> Result<()> {
-    let path = format!(
-        "--output=jsonpath={{.status.conditions[?(@.type==\"{type_}\")].status}} \
-         {{.status.conditions[?(@.type==\"{type_}\")].reason}}"
-    );
-    let mut last = String::new();
-    let waited = wait_for(&format!("{type_} to be {status}"), PATIENCE, || {
-        last = plane.run("admin", &["get", "auditsource", "sent", &path]).ok()?;
-        (last == format!("{status} {reason}")).then_some(())
-    });
-    waited.with_context(|| format!("{type_} is {last:?}"))
 }
 
 /// What the API server says it gave up on.
@@ -217,18 +116,18 @@ fn through_kills(plane: &mut ControlPlane) -> Result<()> {
         asked += load.finish()?;
         let lasted = began.elapsed().as_secs_f64();
         let wanted = (i64::try_from(opened)?, i64::try_from(asked)?);
-        let mut last = (0, 0);
+        let mut found = (0, 0);
         let patience = Duration::from_mins(2);
-        let waited = wait_for("every request to be counted", patience, || {
+        let outcome = wait_for("every request to be counted", patience, || {
             let alerts = alerts(plane).ok()?;
-            last = (counted(&alerts, "sessions"), counted(&alerts, "gets"));
-            (last.0 >= wanted.0 && last.1 >= wanted.1).then_some(())
+            found = (counted(&alerts, "sessions"), counted(&alerts, "gets"));
+            (found.0 >= wanted.0 && found.1 >= wanted.1).then_some(())
         });
         let lost = given_up(plane)?;
-        waited.with_context(|| {
-            format!("{mode}: counted {last:?} instead of {wanted:?}, and the API server gave up on {lost}")
+        outcome.with_context(|| {
+            format!("{mode}: counted {found:?} instead of {wanted:?}, and the API server gave up on {lost}")
         })?;
-        ensure!(last == wanted, "{mode}: counted {last:?} instead of {wanted:?}");
+        ensure!(found == wanted, "{mode}: counted {found:?} instead of {wanted:?}");
         let read = f64::from(i32::try_from(events()? - before)?);
         eprintln!("{mode}: {opened} sessions, {asked} gets, some {:.0} events a second", read / lasted);
     }
@@ -246,6 +145,22 @@ fn through_kills(plane: &mut ControlPlane) -> Result<()> {
     let agent: Value = serde_json::from_str(&agent)?;
     ensure!(agent["gaps"] == 0 && agent["malformedLines"] == 0, "{agent:#}");
     Ok(())
+}
+
+/// What is no address of this node is said, and mended without a restart.
+fn address_of_another(plane: &ControlPlane) -> Result<()> {
+    let patch = |address: &str| {
+        let patch = format!(r#"{{"spec":{{"webhook":{{"address":"{address}"}}}}}}"#);
+        plane.kubectl("admin", &["patch", "auditsource", "sent", "--type=merge", "--patch", &patch])
+    };
+    let refused = patch("localhost")?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success() && said.contains("must be an IP address"), "{said}");
+    // Of a range for examples.
+    patch("192.0.2.1")?;
+    wait_for_condition(plane, "Reading", "False", "NotListening")?;
+    patch("127.0.0.1")?;
+    wait_for_condition(plane, "Reading", "True", "Tailing")
 }
 
 /// Events of the source that were judged.
@@ -267,6 +182,7 @@ fn a_token_does_as_well_and_a_certificate_that_ends_soon_is_said() -> Result<()>
         wait_for_condition(plane, "SpoolFull", "False", "Room")?;
         webhook.configure(plane, "batch", &["--days", "60"])?;
         wait_for_condition(plane, "CredentialExpiring", "False", "Valid")?;
+        address_of_another(plane)?;
         operator.terminate()
     })
 }

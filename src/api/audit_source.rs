@@ -76,7 +76,8 @@ pub struct FileLog {
 }
 
 /// An endpoint that kube-apiserver sends its log to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("isIP(self.address)").message("`spec.webhook.address` must be an IP address of the node or pod, such as 127.0.0.1"))]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// The IP address of the node or pod to listen on; another one than 127.0.0.1 can be reached by others.
@@ -214,6 +215,26 @@ pub struct SourceAgent {
     /// Lines that are no audit event.
     #[schemars(range(min = 0))]
     pub malformed_lines: i64,
+    /// Lines of text beside the records, of an API server that logs to standard output.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub plain_text_lines: i64,
+    /// Records found in a line behind the beginning of another, which a killed API server left.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub salvaged_records: i64,
+    /// Records over 16 MiB, judged without their bodies.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub oversized_records: i64,
+    /// Bytes of the log read.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub bytes: i64,
+    /// Times reading went on in a newer file.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub rotations: i64,
     /// Times a part of the log could not be read.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -236,6 +257,10 @@ pub struct SourceAgent {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     pub stages: Vec<String>,
+    /// How requests are logged, of the kinds that were seen first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["verb", "resource"]))]
+    pub requests: Vec<LoggedRequests>,
     /// When the certificate ends by which the API server proved itself last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_expire_time: Option<MicroTime>,
@@ -250,4 +275,24 @@ pub struct SourceAgent {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 2048))]
     pub message: String,
+}
+
+/// How requests of one kind are logged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggedRequests {
+    /// The verb.
+    #[schemars(length(min = 1, max = 64))]
+    pub verb: String,
+    /// The resource, with its subresource after a slash.
+    #[schemars(length(min = 1, max = 64))]
+    pub resource: String,
+    /// The audit levels seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub levels: Vec<String>,
+    /// The stages seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
+    pub stages: Vec<String>,
 }

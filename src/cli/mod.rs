@@ -63,7 +63,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the operator: read audit logs and record what rules find
-    Run(run::Args),
+    // Boxed, because it has the most options by far.
+    Run(Box<run::Args>),
     /// Run rules over logs that are already written
     Replay(replay::Args),
     /// Check rule files and say where and how they are wrong
@@ -111,7 +112,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = BufWriter::new(io::stdout());
     let outcome = match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Replay(args) => replay::run(&args, &mut out),
         Command::Lint(args) => lint::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),

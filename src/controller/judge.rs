@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::loaded_rules::LoadedRules;
 use super::progress::{RuleCounts, SourceCounts};
+use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
@@ -35,9 +36,12 @@ pub(super) struct Tally {
     ignored: i64,
     malformed: i64,
     text: i64,
+    salvaged: i64,
+    oversized: i64,
     last_event_time: Option<Timestamp>,
     levels: BTreeSet<String>,
     stages: BTreeSet<String>,
+    requests: RequestsSeen,
     rules: BTreeMap<String, RuleCounts>,
 }
 
@@ -47,9 +51,13 @@ impl Tally {
         counts.events += self.events;
         counts.ignored += self.ignored;
         counts.malformed_lines += self.malformed;
+        counts.plain_text_lines += self.text;
+        counts.salvaged_records += self.salvaged;
+        counts.oversized_records += self.oversized;
         counts.last_event_time = counts.last_event_time.max(self.last_event_time);
         counts.levels.extend(self.levels);
         counts.stages.extend(self.stages);
+        counts.requests.add(self.requests);
         for (uid, more) in self.rules {
             counts.rules.entry(uid).or_default().add(&more);
         }
@@ -117,6 +125,7 @@ impl Judge<'_> {
             if let Some(record) = record
                 && let Ok(()) = judge.record(work, &record, position)?
             {
+                judge.tally.oversized += 1;
                 judge.metrics().oversized_records.get_or_create(judge.labels).inc();
                 return Ok(());
             }
@@ -176,6 +185,7 @@ impl Judge<'_> {
             self.no_record(work, line, position, &why);
             return Ok(());
         };
+        self.tally.salvaged += 1;
         self.metrics().salvaged_records.get_or_create(self.labels).inc();
         // What stands before it ends where it begins, and may lack its newline only.
         let end = position.offset - record.len() as u64 - 1;
@@ -284,6 +294,14 @@ impl Judge<'_> {
         if let Some(stage) = noted.stage.filter(|stage| !self.tally.stages.contains(stage.as_str())) {
             self.tally.stages.insert(stage.as_str().to_owned());
         }
+        if let (Some(verb), Some(resource)) = (&noted.verb, &noted.resource) {
+            let resource = match &noted.subresource {
+                Some(subresource) => Cow::Owned(format!("{resource}/{subresource}")),
+                None => Cow::Borrowed(&**resource),
+            };
+            let level = noted.level.as_deref().filter(|level| is_level(level));
+            self.tally.requests.note(verb, &resource, level, noted.stage.map(Stage::as_str));
+        }
     }
 
     fn take(
@@ -345,12 +363,23 @@ struct Noted<'a> {
     time: Option<Timestamp>,
     level: Option<Cow<'a, str>>,
     stage: Option<Stage>,
+    verb: Option<Cow<'a, str>>,
+    resource: Option<Cow<'a, str>>,
+    subresource: Option<Cow<'a, str>>,
 }
 
 impl<'a> Noted<'a> {
     fn of(event: &Event<'a>) -> Noted<'a> {
         let time = event.stage_time().or_else(|| event.request_received_time());
-        Noted { time, level: event.level(), stage: event.stage() }
+        let object = event.object_ref();
+        Noted {
+            time,
+            level: event.level(),
+            stage: event.stage(),
+            verb: event.verb(),
+            resource: object.and_then(|object| object.resource()),
+            subresource: object.and_then(|object| object.subresource()),
+        }
     }
 
     /// The same without reading the event, where its values are spelt as usual.
@@ -361,7 +390,15 @@ impl<'a> Noted<'a> {
             None => time(Slot::ReceivedTime)?,
         };
         let stage = outline.text(Slot::Stage, line)?.and_then(Stage::from_name);
-        Ok(Noted { time, level: outline.text(Slot::Level, line)?.map(Cow::Borrowed), stage })
+        let text = |slot| Ok(outline.text(slot, line)?.map(Cow::Borrowed));
+        Ok(Noted {
+            time,
+            level: text(Slot::Level)?,
+            stage,
+            verb: text(Slot::Verb)?,
+            resource: text(Slot::Resource)?,
+            subresource: text(Slot::Subresource)?,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::requests_seen::RequestsSeen;
 use crate::alert::Parcel;
 use crate::api::reason;
 use crate::source::{CheckpointError, SourceError, WebhookError};
@@ -31,6 +32,16 @@ pub struct SourceCounts {
     pub ignored: i64,
     /// Lines that are no audit event.
     pub malformed_lines: i64,
+    /// Lines of text that the API server wrote beside its log.
+    pub plain_text_lines: i64,
+    /// Records found in a line behind the beginning of another.
+    pub salvaged_records: i64,
+    /// Records over 16 MiB, judged without their bodies.
+    pub oversized_records: i64,
+    /// Bytes of the log.
+    pub bytes: i64,
+    /// Times reading went on in a newer file.
+    pub rotations: i64,
     /// Times a part of the log could not be read.
     pub gaps: i64,
     /// What is known of the newest of them.
@@ -43,6 +54,8 @@ pub struct SourceCounts {
     pub levels: BTreeSet<String>,
     /// The stages seen.
     pub stages: BTreeSet<String>,
+    /// How requests of each kind are logged.
+    pub requests: RequestsSeen,
     /// By the rule's uid.
     pub rules: BTreeMap<String, RuleCounts>,
 }

@@ -96,14 +96,18 @@ impl Reader {
                 }
                 Err(error) => {
                     self.report_trouble(&error);
-                    // That the log was not there yet is a position too: a log that comes later is read from its start,
-                    // also by a process that was started in between.
-                    self.unsaved |= self.saved_at.is_none() && self.file.position().is_some();
                     self.wakeup.wait(Wakeup::SAFETY_POLL);
                 }
             }
+            // Where nothing was read yet is a position too: what comes later is read from its start, also by a process
+            // that was started in between.
+            self.unsaved |= self.saved_at.is_none() && self.file.position().is_some();
             if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL) {
+                let is_first = self.saved_at.is_none();
                 self.save();
+                if is_first {
+                    self.wait_for_state();
+                }
             }
             // Writing happens on a thread of its own: what failed there since the last time is noticed here.
             if self.checkpoints.failures() > self.failures {
@@ -153,7 +157,9 @@ impl Reader {
         let (new_file, unfinished) = (batch.identified_new_file(), batch.unfinished());
         let idle = batch.is_idle();
         let gap = batch.gap().map(ToString::to_string);
+        let (bytes, rotations) = (batch.len(), batch.rotations());
         let lag = unfinished.or_else(|| self.file.lag_bytes()).unwrap_or_default();
+        self.count_read(bytes, rotations);
         self.report(tally, gap, lag);
         if new_file {
             // No record of a file may be judged before a checkpoint names the file: after a crash its positions could
@@ -168,6 +174,17 @@ impl Reader {
         })
     }
 
+    fn count_read(&self, bytes: usize, rotations: u32) {
+        if bytes == 0 && rotations == 0 {
+            return;
+        }
+        let counts = &mut self.report.lock().counts;
+        counts.bytes = counts.bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+        counts.rotations += i64::from(rotations);
+        self.around.metrics.source_bytes.get_or_create(&self.labels).inc_by(bytes as u64);
+        self.around.metrics.source_rotations.get_or_create(&self.labels).inc_by(rotations.into());
+    }
+
     /// Adds what a batch came to, together with the position it came to it at.
     fn report(&mut self, tally: Tally, gap: Option<String>, lag: u64) {
         let mut report = self.report.lock();
@@ -178,7 +195,8 @@ impl Reader {
             self.around.metrics.source_gaps.get_or_create(&self.labels).inc();
             report.counts.count_gap(what, Timestamp::now());
         }
-        if let Some(position) = self.file.position() {
+        // Whoever finds a stream in the status and no checkpoint takes it for a gap: so the checkpoint comes first.
+        if let Some(position) = self.file.position().filter(|_| self.saved_at.is_some()) {
             report.stream = position.stream.to_string();
             report.offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
         }

@@ -141,6 +141,18 @@ fn record(user: &str, minute: u32, more: &Value) -> String {
 }
 
 #[test]
+fn a_log_without_a_record_is_a_place_that_is_kept() {
+    let following = Following::start("", "", StartAt::Start);
+    following.wait_for(|report| !report.stream.is_empty());
+    // It is told only when it is on disk: else a kill would look like a lost checkpoint.
+    let state = following.folder.path().join("state");
+    let checkpoints =
+        fs::read_dir(state).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    assert!(checkpoints.into_iter().any(|name| name.starts_with("checkpoint-")));
+    following.end();
+}
+
+#[test]
 fn records_on_both_sides_of_a_missing_newline_are_judged_once() {
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| record(user, 0, &json!({})));
     let planted =
@@ -153,6 +165,8 @@ fn records_on_both_sides_of_a_missing_newline_are_judged_once() {
     assert_eq!(came.report.counts.events, 4, "{:?}", came.report);
     assert_eq!(came.report.counts.malformed_lines, 3);
     assert!(came.has("tripline_salvaged_records_total{source=\"log\"} 3"), "{}", came.metrics);
+    assert_eq!((came.report.counts.salvaged_records, came.report.counts.rotations), (3, 1));
+    assert_eq!(came.report.counts.bytes, came.report.offset);
     let count = |user: &str| {
         let of_user =
             came.parcels.iter().find(|parcel| parcel.opening.group[0].value.as_deref() == Some(user));
@@ -255,6 +269,7 @@ fn a_record_too_long_to_be_read_is_judged_by_its_ends() {
     let came = follow("", &lines.concat(), StartAt::Start);
     assert_eq!((came.report.counts.events, came.report.counts.malformed_lines), (3, 1));
     assert!(came.has("tripline_oversized_records_total{source=\"log\"} 1"), "{}", came.metrics);
+    assert_eq!(came.report.counts.oversized_records, 1);
     assert!(
         came.has("tripline_malformed_lines_total{source=\"log\",reason=\"too_long\"} 1"),
         "{}",
@@ -298,7 +313,13 @@ fn text_beside_the_records_is_counted_as_such_and_takes_none_with_it() {
     let mut users = came.users();
     users.sort();
     assert_eq!(users, ["alice", "bob", "carol", "dave"]);
-    assert_eq!((came.report.counts.events, came.report.counts.malformed_lines), (4, 2), "{:?}", came.report);
+    let counts = &came.report.counts;
+    assert_eq!(
+        (counts.events, counts.malformed_lines, counts.plain_text_lines),
+        (4, 2, 9),
+        "{:?}",
+        came.report
+    );
     assert!(came.has("tripline_plain_text_lines_total{source=\"log\"} 9"), "{}", came.metrics);
     assert!(came.has("tripline_salvaged_records_total{source=\"log\"} 1"), "{}", came.metrics);
 }
@@ -316,7 +337,7 @@ fn a_record_whose_parts_are_too_long_is_judged_by_its_ends() {
     for (number, part) in parts.enumerate() {
         let tag = if number == last { "F" } else { "P" };
         let time = "2026-01-01T00:00:00.5Z";
-        lines += &format!("{time} stdout {tag} {part}\n{time} stderr F text\n");
+        lines.extend([time, " stdout ", tag, " ", part, "\n", time, " stderr F text\n"]);
     }
     let came = follow("", &(lines + &record("eve", 0, &json!({})) + "\n"), StartAt::Start);
     assert_eq!((came.report.counts.events, came.report.counts.malformed_lines), (2, 0));

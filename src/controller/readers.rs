@@ -34,6 +34,8 @@ pub struct SourceEntry {
     pub report: SharedReport,
     /// How receiving goes, where this process receives.
     pub intake: Option<SharedIntake>,
+    /// Why it does not receive although it should.
+    pub unreceived: Option<Trouble>,
 }
 
 struct Source {
@@ -41,6 +43,7 @@ struct Source {
     selected: bool,
     report: SharedReport,
     thread: Option<ReaderThread>,
+    unreceived: Option<Trouble>,
 }
 
 /// The sources of the cluster and their reading threads.
@@ -69,6 +72,7 @@ impl Readers {
             selected: s.selected,
             report: s.report.clone(),
             intake: self.reading.as_ref().and_then(|reading| reading.receivers.intake(&s.object.name_any())),
+            unreceived: s.unreceived.clone(),
         };
         self.lock().values().map(entry).collect()
     }
@@ -172,23 +176,24 @@ impl Readers {
         };
         object.metadata.managed_fields = None;
         let Some(reading) = &self.reading else {
-            let source = Source { object, selected: false, report: SharedReport::default(), thread: None };
-            self.lock().insert(name, source);
+            let (report, thread, unreceived) = (SharedReport::default(), None, None);
+            self.lock().insert(name, Source { object, selected: false, report, thread, unreceived });
             self.changed.notify_one();
             return;
         };
         let selection = reading.is_selected(client, &object).await;
         let settings = reading.settings(&object);
         // What runs goes on while it is not known whether it should.
-        let received = match &selection {
-            Ok(wanted) => reading.receivers.take(&object, *wanted).await,
-            Err(_) => Ok(()),
+        let unreceived = match &selection {
+            Ok(wanted) => reading.receivers.take(&object, *wanted).await.err(),
+            Err(_) => None,
         };
         let running = self.lock().get_mut(&name).and_then(|source| {
             let wanted = !matches!(selection, Ok(false));
             let keep = source.thread.as_ref().is_some_and(|t| wanted && t.is_for(&settings));
             if keep {
                 source.object = object.clone();
+                source.unreceived.clone_from(&unreceived);
                 None
             } else {
                 Some(source.thread.take())
@@ -204,8 +209,8 @@ impl Readers {
         let report = SharedReport::default();
         let selected = !matches!(selection, Ok(false));
         let started = match selection {
-            Ok(true) if judges => received.and_then(|()| reading.start(&object, settings, &report)).map(Some),
-            Ok(_) => received.map(|()| None),
+            Ok(true) if judges => reading.start(&object, settings, &report).map(Some),
+            Ok(_) => Ok(None),
             Err(error) => Err(Trouble::unreadable(format!(
                 "the labels of this node could not be read: {}",
                 Chain(&error)
@@ -221,7 +226,7 @@ impl Readers {
             report.lock().trouble = Some(trouble);
             None
         });
-        self.lock().insert(name, Source { object, selected, report, thread });
+        self.lock().insert(name, Source { object, selected, report, thread, unreceived });
         self.changed.notify_one();
     }
 

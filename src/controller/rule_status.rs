@@ -3,7 +3,7 @@
 //! A process that reads logs reports what it counted, in an entry of its own; the one that leads concludes the
 //! conditions from everybody's entries. Whoever writes sums them up in the same update.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,10 @@ use super::rules::{RuleEntry, Rules};
 use super::{make_room, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
-    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent, condition_type, reason,
+    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode, RuleAgent,
+    condition_type, reason,
 };
+use crate::detect::Rule;
 use crate::telemetry::Metrics;
 
 /// How often counts alone may make a status be written.
@@ -70,11 +72,12 @@ impl RuleStatuses {
     async fn write_all(&self, counted_at: &mut HashMap<String, Instant>, last: bool) {
         let api: Api<DetectionRule> = Api::all(self.client.clone());
         let entries = self.rules.entries();
+        let logged = self.logged();
         counted_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
             let name = entry.object.name_any();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, Timestamp::now());
+            let wanted = self.wanted(&entry, &logged, Timestamp::now());
             if wanted == present {
                 continue;
             }
@@ -104,17 +107,23 @@ impl RuleStatuses {
     }
 
     /// What the status should say.
-    fn wanted(&self, entry: &RuleEntry, now: Timestamp) -> DetectionRuleStatus {
+    fn wanted(&self, entry: &RuleEntry, logged: &[LoggedRequests], now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status);
         if *self.leads.borrow() {
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status) {
+            for condition in conditions(entry, &status, logged) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
         status
+    }
+
+    /// How requests are logged, in all sources.
+    fn logged(&self) -> Vec<LoggedRequests> {
+        let statuses = self.readers.entries().into_iter().filter_map(|entry| entry.object.status);
+        statuses.flat_map(|status| status.agents).flat_map(|agent| agent.requests).collect()
     }
 
     fn count(&self, entry: &RuleEntry, status: &mut DetectionRuleStatus) {
@@ -209,7 +218,7 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
         || state(wanted) != state(present)
 }
 
-fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5] {
+fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus, logged: &[LoggedRequests]) -> [Condition; 5] {
     let (ready, accepted, needs_body) = match &entry.compiled {
         Err(refusal) => {
             let message = format!("{}\nthe rule is not running", refusal.message);
@@ -229,7 +238,31 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus) -> [Condition; 5]
             )
         }
     };
-    [ready, accepted, tested(entry), observable(needs_body, status), limited()]
+    let bodiless = match &entry.compiled {
+        Ok(compiled) if compiled.needs_body => bodiless(compiled.rule(), logged),
+        _ => None,
+    };
+    let observable = observable(needs_body, status, bodiless.as_deref());
+    [ready, accepted, tested(entry), observable, limited()]
+}
+
+/// The requests that a rule asks about, such as `create pods`, if none of those that were seen was logged with a body.
+fn bodiless(rule: &Rule, logged: &[LoggedRequests]) -> Option<String> {
+    let concerned = logged.iter().filter(|requests| {
+        let (resource, subresource) = match requests.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (requests.resource.as_str(), None),
+        };
+        rule.concerns(&requests.verb, resource, subresource) == Some(true)
+    });
+    let mut names = BTreeSet::new();
+    for requests in concerned {
+        if requests.levels.iter().any(|level| level.starts_with("Request")) {
+            return None;
+        }
+        names.insert(format!("{} {}", requests.verb, requests.resource));
+    }
+    (!names.is_empty()).then(|| names.into_iter().take(5).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a rule that compiles does its work: the processes say so that read the logs.
@@ -292,19 +325,28 @@ fn failure(outcome: &TestOutcome) -> String {
     }
 }
 
-fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus) -> Condition {
+fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus, bodiless: Option<&str>) -> Condition {
     let say = |status: ConditionStatus, reason, message: &str| {
         Condition::new(condition_type::OBSERVABLE, status, reason, message)
     };
-    match (status.matches, status.undecidable) {
+    match (status.matches, status.undecidable, bodiless) {
+        (0, 0, Some(requests)) => {
+            let message = format!(
+                "the query looks into bodies, and the log has so far held none of the requests that it asks about \
+                 ({requests}); raise the audit policy's level for them to Request or RequestResponse"
+            );
+            say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message)
+        }
         _ if needs_body.is_none() => {
             say(ConditionStatus::Unknown, reason::INVALID_QUERY, "the rule does not compile")
         }
         _ if needs_body == Some(false) => {
             say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs")
         }
-        (0, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
-        (0, _) => say(
+        (0, 0, None) => {
+            say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet")
+        }
+        (0, ..) => say(
             ConditionStatus::False,
             reason::BODIES_NOT_LOGGED,
             "requests could not be decided, because the query looks into bodies that the audit policy does not log; \
@@ -316,4 +358,41 @@ fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus) -> Conditi
 
 fn limited() -> Condition {
     Condition::new(condition_type::LIMITED, false, reason::WITHIN_BOUNDS, "every match is in an alert")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::compile::compile;
+
+    #[test]
+    fn a_rule_whose_requests_are_logged_without_bodies_is_told_before_the_first_of_them() {
+        let rule: DetectionRule = serde_json::from_value(json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "a", "uid": "1"},
+            "spec": {"displayName": "A", "riskScore": 21, "severity": "Low",
+                "query": "verb:(create or update) and objectRef.resource:pods and requestObject.spec.hostPID:true"},
+        }))
+        .unwrap();
+        let rule = compile(&rule).unwrap().rule;
+        let logged = |verb: &str, resource: &str, levels: &[&str]| LoggedRequests {
+            verb: verb.to_owned(),
+            resource: resource.to_owned(),
+            levels: levels.iter().map(|&level| level.to_owned()).collect(),
+            stages: Vec::new(),
+        };
+        let others = [logged("get", "pods", &["Metadata"]), logged("create", "secrets", &["Metadata"])];
+        assert_eq!(bodiless(&rule, &others), None);
+        let some = [logged("create", "pods", &["Metadata"]), logged("get", "pods", &["Metadata"])];
+        assert_eq!(bodiless(&rule, &some).as_deref(), Some("create pods"));
+        let fine = [logged("create", "pods", &["Metadata", "RequestResponse"])];
+        assert_eq!(bodiless(&rule, &fine), None);
+        let condition = observable(Some(true), &DetectionRuleStatus::default(), Some("create pods"));
+        assert_eq!(
+            (condition.status, condition.reason.as_str()),
+            (ConditionStatus::False, "BodiesNotLogged")
+        );
+        assert!(condition.message.contains("(create pods)"));
+    }
 }

@@ -21,6 +21,7 @@ use super::compile::{Finding, TestOutcome, compile, describe, run_tests};
 use super::loaded_rules::{LoadedRule, LoadedRules};
 use crate::alert::RuleFacts;
 use crate::api::{DetectionRule, Mode, RuleTest, reason};
+use crate::detect::Rule;
 use crate::telemetry::Metrics;
 
 /// How long one rule's tests may take.
@@ -45,6 +46,13 @@ pub struct Compilation {
     pub warnings: String,
     /// Whether the query looks into a body.
     pub needs_body: bool,
+}
+
+impl Compilation {
+    /// The rule.
+    pub fn rule(&self) -> &Rule {
+        &self.loaded.rule
+    }
 }
 
 /// Why a rule cannot be evaluated.

@@ -142,7 +142,11 @@ impl SourceStatuses {
             status.agents.retain(|a| entry.selected || a.name != *node);
             if entry.selected {
                 let intake = entry.intake.as_ref().map(|intake| intake.lock().clone()).unwrap_or_default();
-                let agent = agent(node, path_of(&entry.object), report, &intake);
+                let mut agent = agent(node, path_of(&entry.object), report, &intake);
+                if let Some(trouble) = &entry.unreceived {
+                    trouble.reason.clone_into(&mut agent.reason);
+                    agent.message = text::cut(&trouble.message, 2048);
+                }
                 match status.agents.iter_mut().find(|a| a.name == *node) {
                     Some(old) => *old = agent,
                     None => {
@@ -197,12 +201,18 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         lag_seconds: report.lag_seconds,
         events: counts.events,
         malformed_lines: counts.malformed_lines,
+        plain_text_lines: counts.plain_text_lines,
+        salvaged_records: counts.salvaged_records,
+        oversized_records: counts.oversized_records,
+        bytes: counts.bytes,
+        rotations: counts.rotations,
         gaps: counts.gaps,
         last_gap: text::cut(&counts.last_gap, 1024),
         last_gap_time: counts.last_gap_time.map(MicroTime),
         last_event_time: counts.last_event_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
+        requests: counts.requests.as_list(),
         credential_expire_time: intake.credential_end.map(MicroTime),
         spool_full_time: intake.full.map(MicroTime),
         reason: trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
@@ -268,7 +278,11 @@ fn conditions(spec: &AuditSourceSpec, status: &AuditSourceStatus, now: Timestamp
             condition_type::RECEIVING,
             ConditionStatus::Unknown,
             reason::PENDING,
-            "no audit event has been read yet",
+            if agents.iter().any(|a| a.plain_text_lines > 0) {
+                "no audit event has been read yet, only text; see whether this is the audit log, and in JSON"
+            } else {
+                "no audit event has been read yet"
+            },
         ),
     };
     let is_recent = |a: &&SourceAgent| {

@@ -16,6 +16,7 @@ pub struct Batch<'a> {
     pub(super) gap: Option<Gap>,
     pub(super) idle: bool,
     pub(super) unfinished: Option<u64>,
+    pub(super) rotations: u32,
 }
 
 impl<'a> Batch<'a> {
@@ -28,6 +29,7 @@ impl<'a> Batch<'a> {
             gap: None,
             idle: false,
             unfinished: None,
+            rotations: 0,
         }
     }
 
@@ -62,6 +64,11 @@ impl<'a> Batch<'a> {
     /// for the next read to find out, which is worth a short wait.
     pub fn unfinished(&self) -> Option<u64> {
         self.unfinished
+    }
+
+    /// How many files were read to their end and left for a newer one.
+    pub fn rotations(&self) -> u32 {
+        self.rotations
     }
 
     /// Whether reading goes on in a file or a stream that no checkpoint names yet. Such a batch has no lines; the

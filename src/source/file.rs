@@ -34,6 +34,8 @@ pub struct FileSource {
     limits: Limits,
     /// A record that began in an earlier file than the present one.
     cut: Option<Box<Cut>>,
+    /// How many files were left that no batch has told of.
+    left: u32,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,16 @@ impl FileSource {
             Some(position) => State::Resuming(Box::new(position)),
             None => State::Starting(start_at),
         };
-        Self { root, path: path.into(), files: None, not_before, state, limits: Limits::DEFAULT, cut: None }
+        Self {
+            root,
+            path: path.into(),
+            files: None,
+            not_before,
+            state,
+            limits: Limits::DEFAULT,
+            cut: None,
+            left: 0,
+        }
     }
 
     /// With other limits.
@@ -125,6 +136,7 @@ impl FileSource {
             }
         };
         let mut batch = Batch::empty();
+        batch.rotations = mem::take(&mut self.left);
         if let State::Reading(tail) = &mut self.state {
             // None may be judged before a checkpoint names the file.
             if matches!(turn, Turn::Lines(..) | Turn::Passed) {
@@ -256,6 +268,7 @@ impl FileSource {
                         self.gap(files, after, GapReason::Damaged, past)
                     }
                     TailTurn::Left(place) => {
+                        self.left += 1;
                         self.leave(place);
                         Ok(Turn::Again)
                     }

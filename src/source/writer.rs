@@ -1,10 +1,12 @@
 //! Writing checkpoints off the thread that reads: an fsync may take long, and reading does not wait for it.
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::checkpoint::StateFolder;
 use super::error::CheckpointError;
+use super::webhook::{SPOOL_LOG, WEBHOOK_PATH};
 
 /// A thread that writes the checkpoints of one source. One snapshot waits at most: a newer one takes its place.
 #[derive(Debug)]
@@ -47,7 +49,20 @@ impl CheckpointWriter {
     pub fn start(folder: Arc<StateFolder>, source: &str, path: &str) -> Result<Self, CheckpointError> {
         let file = folder.file_of(source, path);
         let target = file.clone();
-        Self::with(file, move |bytes| folder.replace(&target, bytes))
+        // A spool is read before what was written to it last is durable. A position must not be past what a power cut
+        // would leave; closed parts are durable.
+        let spool = (path == WEBHOOK_PATH).then(|| folder.spool_of(source).join(SPOOL_LOG));
+        Self::with(file, move |bytes| {
+            if let Some(spool) = &spool {
+                let synced = File::open(spool).and_then(|log| log.sync_data());
+                synced.map_err(|source| CheckpointError::Io {
+                    action: "sync",
+                    path: spool.clone(),
+                    source,
+                })?;
+            }
+            folder.replace(&target, bytes)
+        })
     }
 
     fn with(

@@ -95,6 +95,8 @@ pub struct Metrics {
     pub source_lag_bytes: Family<SourceLabels, Gauge>,
     pub source_lag_seconds: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     pub source_gaps: Family<SourceLabels, Counter>,
+    pub source_bytes: Family<SourceLabels, Counter>,
+    pub source_rotations: Family<SourceLabels, Counter>,
     pub source_read_errors: Family<CategoryLabels, Counter>,
     pub webhook_requests: Family<RequestLabels, Counter>,
     pub webhook_answer_seconds: AnswerSeconds,
@@ -156,7 +158,9 @@ impl Metrics {
         for reason in ["own", "user"] {
             drop(self.ignored_events.get_or_create(&IgnoredLabels { source: source.to_owned(), reason }));
         }
-        drop(self.source_gaps.get_or_create(&labels));
+        for family in [&self.source_gaps, &self.source_bytes, &self.source_rotations] {
+            drop(family.get_or_create(&labels));
+        }
         self.events.get_or_create(&labels).clone()
     }
 
@@ -233,6 +237,12 @@ impl Metrics {
             self.source_lag_seconds.clone(),
         );
         r.register("source_gaps", "Times a part of the log could not be read", self.source_gaps.clone());
+        r.register("source_bytes", "Bytes of the log read", self.source_bytes.clone());
+        r.register(
+            "source_rotations",
+            "Times reading went on in a newer file",
+            self.source_rotations.clone(),
+        );
         r.register(
             "source_read_errors",
             "Times a log could no longer be read",

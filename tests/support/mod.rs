@@ -22,6 +22,7 @@ pub(crate) mod proxy;
 pub(crate) mod release;
 mod servers;
 pub(crate) mod sessions;
+pub(crate) mod webhook;
 
 use std::fs;
 use std::io::Write;

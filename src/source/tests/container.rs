@@ -351,8 +351,8 @@ fn a_record_whose_parts_are_too_long_passes_in_bounded_memory() {
         let mut found = Vec::new();
         loop {
             let batch = reader.read().unwrap();
-            let long = batch.long_lines().iter();
-            found.extend(long.map(|(long, at)| (long.tail.len(), long.text_lines, at.offset)));
+            let passed = batch.long_lines().iter();
+            found.extend(passed.map(|(long, at)| (long.tail.len(), long.text_lines, at.offset)));
             found.extend(batch.lines().map(|(line, at)| (line.len(), 0, at.offset)));
             if batch.is_idle() {
                 break;

@@ -102,17 +102,17 @@ impl Authority {
         let name = name.map_err(|source| AuthorityError::Make { what: "server certificate", source })?;
         parameters.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(parameters, "server certificate")
+        self.sign(&parameters, "server certificate")
     }
 
     /// A certificate by which an API server proves itself, for this many days.
     pub fn client(&self, now: Timestamp, days: u16) -> Result<Pair, AuthorityError> {
         let mut parameters = parameters("kube-apiserver", now, i64::from(days).days())?;
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(parameters, "client certificate")
+        self.sign(&parameters, "client certificate")
     }
 
-    fn sign(&self, parameters: CertificateParams, what: &'static str) -> Result<Pair, AuthorityError> {
+    fn sign(&self, parameters: &CertificateParams, what: &'static str) -> Result<Pair, AuthorityError> {
         let failed = |source| AuthorityError::Make { what, source };
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?.pem();

@@ -63,7 +63,7 @@ impl Newcomer {
             () = tokio::time::sleep(PATIENCE) => {}
         }
         if self.is_proven.load(Ordering::Acquire) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -50,14 +50,36 @@ enum At {
     End,
 }
 
+/// Whether the next byte is in a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quoted {
+    No,
+    Yes,
+    /// In one, after a backslash.
+    Escaped,
+}
+
+impl Quoted {
+    /// Passes a byte. Says whether it is outside of strings, and so may be a bracket or comma that counts.
+    fn pass(&mut self, byte: u8) -> bool {
+        let next = match (*self, byte) {
+            (Self::No, b'"') | (Self::Escaped, _) => Self::Yes,
+            (Self::Yes, b'"') => Self::No,
+            (Self::Yes, b'\\') => Self::Escaped,
+            (same, _) => same,
+        };
+        let was = std::mem::replace(self, next);
+        (was, next) == (Self::No, Self::No)
+    }
+}
+
 /// A batch that is being cut.
 #[derive(Debug)]
 pub(super) struct Batch {
     at: At,
     /// Open brackets of what is being passed.
     depth: u32,
-    in_string: bool,
-    escaped: bool,
+    quoted: Quoted,
     /// A member's name, then its value.
     text: Vec<u8>,
     name: Vec<u8>,
@@ -84,12 +106,11 @@ impl Batch {
         Self::with_limit(MAX_LINE)
     }
 
-    fn with_limit(max_record: usize) -> Self {
+    pub(super) fn with_limit(max_record: usize) -> Self {
         Self {
             at: At::Start,
             depth: 0,
-            in_string: false,
-            escaped: false,
+            quoted: Quoted::No,
             text: Vec::new(),
             name: Vec::new(),
             has_items: false,
@@ -135,11 +156,10 @@ impl Batch {
             At::Value => return self.value_byte(byte),
             _ if is_space => {}
             At::Start if byte == b'{' => self.at = At::Name,
-            At::Start => return Err(NotABatch::NoList),
             At::Name => match byte {
                 b'"' => {
                     self.text.clear();
-                    self.at = At::InName;
+                    (self.at, self.quoted) = (At::InName, Quoted::Yes);
                 }
                 b'}' => self.at = At::End,
                 b',' => {}
@@ -154,14 +174,14 @@ impl Batch {
             At::Items if byte == b'n' => {
                 (self.at, self.has_items) = (At::Value, true);
             }
-            At::Items => return Err(NotABatch::NoList),
+            At::Start | At::Items => return Err(NotABatch::NoList),
             At::BeforeRecord => match byte {
                 b']' => self.at = At::Name,
                 b',' => {}
                 _ => {
                     self.record.push(byte);
-                    (self.depth, self.in_string, self.escaped) =
-                        (u32::from(matches!(byte, b'{' | b'[')), byte == b'"', false);
+                    self.depth = u32::from(matches!(byte, b'{' | b'['));
+                    self.quoted.pass(byte);
                     self.at = At::Record;
                 }
             },
@@ -171,39 +191,29 @@ impl Batch {
     }
 
     fn name_byte(&mut self, byte: u8) {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' => self.escaped = true,
-            b'"' => {
-                self.name = std::mem::take(&mut self.text);
-                self.at = At::Colon;
-                return;
-            }
-            _ => {}
+        self.quoted.pass(byte);
+        if self.quoted == Quoted::No {
+            self.name = std::mem::take(&mut self.text);
+            self.at = At::Colon;
+        } else {
+            self.keep(byte);
         }
-        self.keep(byte);
     }
 
     /// Passes a value that is no record, up to the comma or bracket after it.
     fn value_byte(&mut self, byte: u8) -> Result<(), NotABatch> {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' if self.in_string => self.escaped = true,
-            b'"' => self.in_string = !self.in_string,
-            _ if self.in_string => {}
-            b'{' | b'[' => self.depth += 1,
-            b',' if self.depth == 0 => {
-                self.end_value();
-                return Ok(());
+        if self.quoted.pass(byte) {
+            match byte {
+                b'{' | b'[' => self.depth += 1,
+                b',' | b'}' if self.depth == 0 => {
+                    self.end_value();
+                    self.at = if byte == b',' { At::Name } else { At::End };
+                    return Ok(());
+                }
+                b'}' | b']' if self.depth > 0 => self.depth -= 1,
+                b']' => return Err(NotABatch::Broken),
+                _ => {}
             }
-            b'}' if self.depth == 0 => {
-                self.end_value();
-                self.at = At::End;
-                return Ok(());
-            }
-            b'}' | b']' if self.depth > 0 => self.depth -= 1,
-            b']' => return Err(NotABatch::Broken),
-            _ => {}
         }
         if self.depth > MAX_DEPTH {
             return Err(NotABatch::Broken);
@@ -222,35 +232,32 @@ impl Batch {
         if self.name == b"apiVersion" {
             self.is_version = self.text.trim_ascii() == VERSION;
         }
-        self.at = At::Name;
     }
 
     /// Passes bytes of a record; gives how many belonged to it.
     fn pass_record(&mut self, bytes: &[u8], take: &mut impl FnMut(Record)) -> usize {
         let mut at = 0;
         while at < bytes.len() {
-            if self.in_string && !self.escaped {
+            if self.quoted == Quoted::Yes {
                 // Most of a record is strings.
                 at += memchr::memchr2(b'"', b'\\', &bytes[at..]).unwrap_or(bytes.len() - at);
                 if at == bytes.len() {
                     break;
                 }
             }
-            match bytes[at] {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => self.depth += 1,
-                b',' | b']' | b'}' if self.depth == 0 => {
-                    self.append(&bytes[..at]);
-                    take(self.end_record());
-                    // The bracket or comma is looked at again, as what comes after a record.
-                    self.at = At::BeforeRecord;
-                    return at;
+            if self.quoted.pass(bytes[at]) {
+                match bytes[at] {
+                    b'{' | b'[' => self.depth += 1,
+                    b',' | b']' | b'}' if self.depth == 0 => {
+                        self.append(&bytes[..at]);
+                        take(self.end_record());
+                        // The bracket or comma is looked at again, as what comes after a record.
+                        self.at = At::BeforeRecord;
+                        return at;
+                    }
+                    b'}' | b']' => self.depth -= 1,
+                    _ => {}
                 }
-                b'}' | b']' => self.depth -= 1,
-                _ => {}
             }
             at += 1;
         }
@@ -285,16 +292,12 @@ impl Batch {
 
     /// The line of a record.
     fn line_of(&self, mut record: Vec<u8>) -> Vec<u8> {
-        let mut in_string = false;
-        let mut escaped = false;
         if memchr::memchr2(b'\n', b'\r', &record).is_some() {
+            let mut quoted = Quoted::No;
             for byte in &mut record {
-                match *byte {
-                    b'\n' | b'\r' => *byte = if in_string { 1 } else { b' ' },
-                    _ if escaped => escaped = false,
-                    b'\\' if in_string => escaped = true,
-                    b'"' => in_string = !in_string,
-                    _ => {}
+                quoted.pass(*byte);
+                if matches!(*byte, b'\n' | b'\r') {
+                    *byte = if quoted == Quoted::No { b' ' } else { 1 };
                 }
             }
         }
@@ -304,126 +307,5 @@ impl Batch {
             record.splice(..1, TYPE.iter().copied());
         }
         record
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cut(body: &[u8], chunk: usize) -> (Vec<String>, Result<(), NotABatch>) {
-        let mut batch = Batch::new();
-        let mut records = Vec::new();
-        let mut take = |record| {
-            let Record::Whole(line) = record else { panic!("{record:?}") };
-            records.push(String::from_utf8(line).unwrap());
-        };
-        let pushed = body.chunks(chunk).try_for_each(|chunk| batch.push(chunk, &mut take));
-        (records, pushed.and_then(|()| batch.finish()))
-    }
-
-    fn of(items: &str) -> String {
-        format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{{}},"items":{items}}}"#)
-    }
-
-    const TYPED: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#;
-
-    #[test]
-    fn records_are_cut_wherever_the_chunks_end_and_get_the_type_that_the_list_says() {
-        let items = r#"[{"level":"Metadata","a":"]},{\"\\"},{"kind":"Event","b":[{"c":[]}]} , {"d":{}}]"#;
-        let expected = [
-            &format!(r#"{TYPED}"level":"Metadata","a":"]}},{{\"\\"}}"#)[..],
-            r#"{"kind":"Event","b":[{"c":[]}]}"#,
-            &format!(r#"{TYPED}"d":{{}}}}"#),
-        ];
-        for chunk in 1..of(items).len() {
-            assert_eq!(
-                cut(of(items).as_bytes(), chunk),
-                (expected.map(str::to_owned).to_vec(), Ok(())),
-                "{chunk}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_event_is_a_record_too_and_costs_no_other() {
-        let (records, result) = cut(of(r#"[1,null,"a,]",[{}],{"a":tru},{},{"b":1}]"#).as_bytes(), 7);
-        assert_eq!(result, Ok(()));
-        let typed = |rest: &str| format!("{TYPED}{rest}");
-        let expected = ["1", "null", "\"a,]\"", "[{}]", &typed(r#""a":tru}"#), "{}", &typed(r#""b":1}"#)]
-            .map(str::to_owned);
-        assert_eq!(records, expected);
-    }
-
-    #[test]
-    fn line_breaks_between_values_are_spaces_and_in_strings_stay_an_error() {
-        let (records, _) = cut(of("[\n{\n\"a\":\r\n1}\n,\n{\"b\":\"x\ny\"}]").as_bytes(), 1000);
-        assert_eq!(records[0], "{ \"a\":  1}");
-        assert!(serde_json::from_str::<serde_json::Value>(&records[0]).is_ok());
-        assert!(records[1].contains("x\u{1}y") && !records[1].contains('\n'));
-        assert!(serde_json::from_str::<serde_json::Value>(&records[1]).is_err());
-    }
-
-    #[test]
-    fn a_body_that_is_no_list_is_said_to_be_none() {
-        for (body, error) in [
-            ("", NotABatch::NoList),
-            ("[]", NotABatch::NoList),
-            (r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata"}"#, NotABatch::NoList),
-            (r#"{"items":{}}"#, NotABatch::NoList),
-            (r#"{"items":[{"a":"#, NotABatch::Broken),
-            (r#"{"items":[]"#, NotABatch::Broken),
-            (r#"{"items":[]}x"#, NotABatch::Broken),
-            (r#"{"a":]"#, NotABatch::Broken),
-        ] {
-            assert_eq!(cut(body.as_bytes(), 3).1, Err(error), "{body}");
-        }
-        assert_eq!(cut(of("null").as_bytes(), 3), (Vec::new(), Ok(())));
-        assert_eq!(cut(of("[]").as_bytes(), 3), (Vec::new(), Ok(())));
-        let deep = format!(r#"{{"metadata":{}"#, "[".repeat(100_000));
-        assert_eq!(cut(deep.as_bytes(), 1000).1, Err(NotABatch::Broken));
-    }
-
-    #[test]
-    fn records_before_a_break_are_there_all_the_same() {
-        let (records, result) = cut(of(r#"[{"a":1},{"b":"2]"#).as_bytes(), 5);
-        assert_eq!((records.len(), result), (1, Err(NotABatch::Broken)));
-    }
-
-    #[test]
-    fn a_record_of_another_version_is_not_made_one_of_this() {
-        let body = of(r#"[{"a":1}]"#).replace("audit.k8s.io/v1\"", "audit.k8s.io/v1beta1\"");
-        assert_eq!(cut(body.as_bytes(), 9).0, [r#"{"a":1}"#]);
-    }
-
-    #[test]
-    fn a_record_that_is_too_long_is_kept_without_its_bodies() {
-        let times =
-            r#""requestReceivedTimestamp":"2026-01-01T00:00:00Z","stageTimestamp":"2026-01-01T00:00:00Z""#;
-        let long = |end: &str| {
-            format!(
-                r#"[{{"level":"RequestResponse","responseObject":{{"a":"{}"}},{times}{end},{{"b":1}}]"#,
-                "x".repeat(300_000)
-            )
-        };
-        for (end, is_whole) in [("}", true), (",\"more\":{\"x\":1}}", true), ("", false)] {
-            let mut batch = Batch::with_limit(200_000);
-            let mut records = Vec::new();
-            for chunk in of(&long(end)).as_bytes().chunks(10_000) {
-                batch.push(chunk, &mut |record| records.push(record)).ok();
-                assert!(batch.held() <= 210_000);
-            }
-            match (&records[0], is_whole) {
-                (Record::Oversized(line), true) => {
-                    let event: serde_json::Value = serde_json::from_slice(line).unwrap();
-                    assert_eq!(event["kind"], "Event");
-                    assert_eq!(event["annotations"]["audit.k8s.io/truncated"], "true");
-                    assert!(line.len() < 1_000);
-                    assert_eq!(records.len(), 2);
-                }
-                (Record::Lost(line), false) => assert!(line.len() < 100_000),
-                _ => panic!("{end}"),
-            }
-        }
     }
 }

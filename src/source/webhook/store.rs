@@ -38,6 +38,7 @@ impl Store {
     /// Starts the thread over a spool.
     pub(super) fn start(spool: Spool, durable: Durable, used: Gauge) -> io::Result<(Self, StoreThread)> {
         let (sender, receiver) = sync_channel(QUEUE);
+        used.set(i64::try_from(spool.used()).unwrap_or(i64::MAX));
         let thread = thread::Builder::new().name("spool".to_owned());
         let thread =
             thread.spawn(move || Storing { spool, durable, used, tidied: Instant::now() }.run(&receiver))?;

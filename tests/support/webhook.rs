@@ -1,0 +1,123 @@
+//! The operator with a webhook, installed as the chart and the administrator do it.
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use super::operator::{NAMESPACE, Operator, PATIENCE, install_kinds, list, permissions, tripline};
+use super::process::free_port;
+use super::{ControlPlane, wait_for};
+
+/// The operator with a webhook.
+pub(crate) struct Webhook {
+    account: PathBuf,
+    credentials: PathBuf,
+    /// What kube-apiserver is given.
+    pub(crate) kubeconfig: PathBuf,
+}
+
+impl Webhook {
+    /// Installs what the chart would, and mounts the Secret as the kubelet would.
+    pub(crate) fn install(plane: &ControlPlane, authentication: &str) -> Result<(Self, Operator)> {
+        let objects = permissions("mode=all,source.webhook.enabled=true")?;
+        plane.apply("admin", &list(&objects))?;
+        install_kinds(plane)?;
+        plane.run("admin", &["create", "secret", "generic", "tripline-webhook", "--namespace", NAMESPACE])?;
+        let webhook = Self {
+            account: plane.add_service_account(NAMESPACE, "tripline")?,
+            credentials: plane.folder().join("webhook"),
+            kubeconfig: plane.folder().join("webhook.kubeconfig"),
+        };
+        let spec = json!({"webhook": {"port": free_port()?, "authentication": authentication}});
+        let source = json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource",
+            "metadata": {"name": "sent"}, "spec": spec,
+        });
+        plane.apply("admin", &source.to_string())?;
+        let operator = webhook.launch(plane)?;
+        // Nothing is mounted yet.
+        wait_for_condition(plane, "Reading", "False", "NoCredentials")?;
+        webhook.mount(plane)?;
+        wait_for_condition(plane, "Reading", "True", "Tailing")?;
+        Ok((webhook, operator))
+    }
+
+    /// Starts the operator.
+    pub(crate) fn launch(&self, plane: &ControlPlane) -> Result<Operator> {
+        let secret = format!("{NAMESPACE}/tripline-webhook");
+        let credentials = self.credentials.display().to_string();
+        let arguments = ["--webhook-secret", &secret, "--webhook-credentials", &credentials];
+        Operator::launch_on(plane, &self.account, "control-plane-1", &arguments)
+    }
+
+    /// Writes the keys that the chart mounts.
+    fn mount(&self, plane: &ControlPlane) -> Result<()> {
+        let secret = wait_for("the Secret to be filled", PATIENCE, || {
+            let get = ["get", "secret", "tripline-webhook", "--namespace", NAMESPACE, "--output=json"];
+            let secret: Value = serde_json::from_str(&plane.run("admin", &get).ok()?).ok()?;
+            secret["data"]["token"].is_string().then_some(secret)
+        })?;
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.credentials)?;
+        for key in ["tls.crt", "tls.key", "ca.crt", "token"] {
+            let value = BASE64.decode(secret["data"][key].as_str().context("no text")?.as_bytes())?;
+            fs::write(self.credentials.join(key), value)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the API server what `webhook-config` prints, and starts it anew.
+    pub(crate) fn configure(&self, plane: &mut ControlPlane, mode: &str, options: &[&str]) -> Result<()> {
+        let told = self.print_config(plane, options)?;
+        let mut flags = vec![
+            format!("--audit-webhook-config-file={}", self.kubeconfig.display()),
+            format!("--audit-webhook-mode={mode}"),
+        ];
+        if mode == "batch" {
+            // As it says, but for how long a batch that failed waits: a test has less patience.
+            let said = told.lines().filter_map(|line| line.trim().split(' ').next());
+            let batch = said.filter(|flag| flag.starts_with("--audit-webhook-batch-"));
+            flags.extend(batch.map(str::to_owned));
+        }
+        flags.push("--audit-webhook-initial-backoff=1s".to_owned());
+        plane.set_api_server_arguments(flags);
+        plane.restart_api_server()
+    }
+
+    /// Keeps what `webhook-config` prints; gives what it says besides.
+    pub(crate) fn print_config(&self, plane: &ControlPlane, more: &[&str]) -> Result<String> {
+        let secret = format!("{NAMESPACE}/tripline-webhook");
+        let mut arguments = vec!["webhook-config", "--secret", &secret];
+        arguments.extend(more);
+        let printed = tripline(plane, &arguments).output()?;
+        let told = String::from_utf8(printed.stderr)?;
+        ensure!(printed.status.success(), "webhook-config failed: {told}");
+        ensure!(told.contains("--audit-webhook-config-file="), "{told}");
+        let mut file = fs::OpenOptions::new();
+        let mut file = file.create(true).truncate(true).write(true).mode(0o600).open(&self.kubeconfig)?;
+        file.write_all(&printed.stdout)?;
+        Ok(told)
+    }
+}
+
+/// Waits for a condition of the source.
+pub(crate) fn wait_for_condition(
+    plane: &ControlPlane,
+    type_: &str,
+    status: &str,
+    reason: &str,
+) -> Result<()> {
+    let path = format!(
+        "--output=jsonpath={{.status.conditions[?(@.type==\"{type_}\")].status}} \
+         {{.status.conditions[?(@.type==\"{type_}\")].reason}}"
+    );
+    let mut last = String::new();
+    let waited = wait_for(&format!("{type_} to be {status}"), PATIENCE, || {
+        last = plane.run("admin", &["get", "auditsource", "sent", &path]).ok()?;
+        (last == format!("{status} {reason}")).then_some(())
+    });
+    waited.with_context(|| format!("{type_} is {last:?}"))
+}
