@@ -12,15 +12,14 @@ use prometheus_client::metrics::counter::Counter;
 use tracing::{error, info, warn};
 
 use super::loaded_rules::LoadedRules;
+use super::noted::Noted;
 use super::progress::{RuleCounts, SourceCounts};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
-use crate::event::{
-    DecodeError, Event, NotPlain, Outline, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies,
-};
+use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
 use crate::source::{LongLine, Position, Wrapper};
 use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};
 
@@ -354,51 +353,6 @@ impl Judge<'_> {
         metrics.suppressed.get_or_create(&labels).inc_by(counts.suppressed.unsigned_abs());
         metrics.undecidable.get_or_create(&labels).inc_by(counts.undecidable.unsigned_abs());
         self.tally.rules.entry(facts.uid.clone()).or_default().add(counts);
-    }
-}
-
-/// What is noted of every event.
-struct Noted<'a> {
-    /// Its own time.
-    time: Option<Timestamp>,
-    level: Option<Cow<'a, str>>,
-    stage: Option<Stage>,
-    verb: Option<Cow<'a, str>>,
-    resource: Option<Cow<'a, str>>,
-    subresource: Option<Cow<'a, str>>,
-}
-
-impl<'a> Noted<'a> {
-    fn of(event: &Event<'a>) -> Noted<'a> {
-        let time = event.stage_time().or_else(|| event.request_received_time());
-        let object = event.object_ref();
-        Noted {
-            time,
-            level: event.level(),
-            stage: event.stage(),
-            verb: event.verb(),
-            resource: object.and_then(|object| object.resource()),
-            subresource: object.and_then(|object| object.subresource()),
-        }
-    }
-
-    /// The same without reading the event, where its values are spelt as usual.
-    fn in_line(line: &'a [u8], outline: &Outline) -> Result<Noted<'a>, NotPlain> {
-        let time = |slot| Ok(outline.text(slot, line)?.and_then(|time| time.parse().ok()));
-        let time = match time(Slot::StageTime)? {
-            Some(time) => Some(time),
-            None => time(Slot::ReceivedTime)?,
-        };
-        let stage = outline.text(Slot::Stage, line)?.and_then(Stage::from_name);
-        let text = |slot| Ok(outline.text(slot, line)?.map(Cow::Borrowed));
-        Ok(Noted {
-            time,
-            level: text(Slot::Level)?,
-            stage,
-            verb: text(Slot::Verb)?,
-            resource: text(Slot::Resource)?,
-            subresource: text(Slot::Subresource)?,
-        })
     }
 }
 

@@ -89,6 +89,11 @@ pub struct Boundary {
 }
 
 impl Boundary {
+    /// That of a text which may begin with the rest of a record.
+    pub fn within_record() -> Self {
+        Self { is_open: true, ..Self::default() }
+    }
+
     /// The last such place in the text, which ends with a newline and begins with what was seen before.
     pub fn advance(&mut self, text: &[u8]) -> usize {
         let Some((_, lines)) = text.split_last() else { return 0 };

@@ -18,6 +18,7 @@ mod file;
 mod gap;
 mod lines;
 mod long_line;
+mod next_file;
 mod position;
 mod root;
 mod rotation;
