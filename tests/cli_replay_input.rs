@@ -51,9 +51,6 @@ fn changed(from: &str, to: &str) -> Vec<u8> {
 #[test]
 fn what_is_no_event_is_counted() {
     let whole = event(json!({}));
-    is_malformed(b"", "an empty line");
-    is_malformed(b"\r", "not json: expected a value");
-    is_malformed(b"E1124 05:52:29 klog wrote here", "not json: expected a value");
     is_malformed(&whole.as_bytes()[..whole.len() / 2], "not json: expected");
     is_malformed(b"[]", "not an audit event: not an object");
     is_malformed(b"{}", "not an audit event: its kind is not Event");
@@ -67,6 +64,89 @@ fn what_is_no_event_is_counted() {
     let at = latin.iter().position(|&byte| byte == 0xc3).expect("an accent");
     latin.splice(at..at + 2, [0xe9]);
     is_malformed(&latin, "not valid utf-8 after byte ");
+}
+
+/// Asserts that `line` is counted as text, and that its neighbours are judged.
+fn is_text(line: &[u8]) {
+    let (matched, run) = between("verb: create", &[line]);
+    assert_eq!(matched, [1, 3], "{}", run.err);
+    assert!(run.err.starts_with("2 events, 0 malformed lines, 1 lines of text, 2 matches"), "{}", run.err);
+}
+
+#[test]
+fn text_beside_the_records_is_counted_as_such() {
+    is_text(b"");
+    is_text(b"\r");
+    is_text(b"I1124 05:52:29.000000       1 httplog.go:132] \"HTTP\" verb=\"GET\" x={}");
+    is_text(b"\t/usr/local/go/src/runtime/panic.go:884 +0x212");
+    is_text(container("stderr", "F", "I1124 05:52:29.000000       1 x.go:1] text").as_bytes());
+    is_text(container("stderr", "F", &event(json!({}))).as_bytes());
+    is_text(container("stderr", "P", "{").as_bytes());
+    is_text(container("stdout", "F", "").as_bytes());
+}
+
+/// A line as a container runtime writes it.
+fn container(stream: &str, tag: &str, text: &str) -> String {
+    format!("2026-11-25T21:00:00.123456789Z {stream} {tag} {text}")
+}
+
+#[test]
+fn a_containers_lines_are_read() {
+    let whole = event(json!({"verb": "x"}));
+    is_read(container("stdout", "F", &whole).as_bytes(), "verb: x");
+    is_read(container("stdout", "F:more", &whole).as_bytes(), "verb: x");
+    is_malformed(container("stdout", "F", &whole[..50]).as_bytes(), "not json: expected");
+    // A line that no runtime wrote is no part of it.
+    is_malformed(container("stdout", "P", &whole).as_bytes(), "not json: expected");
+
+    let (head, rest) = whole.split_at(40);
+    let parts = [
+        container("stdout", "P", head),
+        container("stderr", "F", "text"),
+        container("stdout", "P", &rest[..20]),
+        container("stdout", "F", &rest[20..]),
+        container("stdout", "F", &event(json!({}))),
+    ];
+    let parts = parts.each_ref().map(String::as_bytes);
+    let (matched, run) = between("verb: x or verb: create", &parts);
+    assert_eq!(matched, [1, 5, 6, 7], "{}", run.err);
+    assert!(run.err.starts_with("4 events, 0 malformed lines, 1 lines of text, 4 matches"), "{}", run.err);
+}
+
+#[test]
+fn a_record_that_a_rotation_cut_is_read_from_both_logs() {
+    let whole = event(json!({"verb": "x"}));
+    let (head, rest) = whole.split_at(40);
+    let begins = format!("{}\n{}\n", event(json!({})), container("stdout", "P", head));
+    let ends = format!("{}\n{}\n", container("stderr", "F", "text"), container("stdout", "F", rest));
+    let logs =
+        [("rule.yaml", rule("verb: *")), ("a.log", begins), ("b.log", ends), ("c.log", event(json!({})))];
+    let folder = Folder::new(&logs.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let run = |logs: &[&str]| {
+        let paths = logs.iter().map(|name| folder.path(name)).collect::<Vec<_>>();
+        let (rule, mut arguments) = (folder.path("rule.yaml"), vec!["replay", "--matches", "--rules"]);
+        arguments.push(&rule);
+        arguments.extend(paths.iter().map(String::as_str));
+        let run = tripline(&arguments);
+        let lines: Vec<Value> =
+            run.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let places = lines.iter().map(|line| {
+            let file = line["file"].as_str().expect("a file");
+            (file[file.len() - 5..].to_owned(), line["line"].as_u64().expect("a number"))
+        });
+        (places.collect::<Vec<_>>(), run.err)
+    };
+    let place = |file: &str, line: u64| (file.to_owned(), line);
+    let (places, err) = run(&["a.log", "b.log", "c.log"]);
+    assert_eq!(places, [place("a.log", 1), place("b.log", 2), place("c.log", 1)], "{err}");
+    assert!(err.starts_with("3 events, 0 malformed lines, 1 lines of text"), "{err}");
+    // What follows is another log, or nothing does.
+    let (places, err) = run(&["a.log", "c.log"]);
+    assert_eq!(places, [place("a.log", 1), place("c.log", 1)], "{err}");
+    assert!(err.contains("2 events, 1 malformed lines"), "{err}");
+    let (places, err) = run(&["a.log"]);
+    assert_eq!(places, [place("a.log", 1)], "{err}");
+    assert!(err.contains("a.log:2: not json") && err.contains("1 events, 1 malformed lines"), "{err}");
 }
 
 #[test]
@@ -110,6 +190,12 @@ fn depth_is_read_as_far_as_the_api_server_reads() {
 fn a_line_over_16_mib_is_passed_over() {
     let long = event(json!({"userAgent": "x".repeat(17 << 20)}));
     is_malformed(long.as_bytes(), "longer than 16 MiB");
+    let (head, rest) = long.split_at(9 << 20);
+    let parts =
+        [container("stdout", "P", head), container("stderr", "F", "text"), container("stdout", "F", rest)];
+    let (matched, run) = between("verb: create", &parts.each_ref().map(String::as_bytes));
+    assert_eq!(matched, [1, 5], "{}", run.err);
+    assert!(run.err.contains("2 events, 1 malformed lines, 1 lines of text, 2 matches"), "{}", run.err);
     let below = event(json!({"userAgent": "x".repeat(15 << 20), "verb": "x"}));
     is_read(below.as_bytes(), "verb: x");
 }
@@ -123,7 +209,7 @@ fn line_ends() {
         (line.clone(), "1 events, 0 malformed"),
         (format!("{line}\r\n{line}\r\n"), "2 events, 0 malformed"),
         (format!("{line}\n{line}"), "2 events, 0 malformed"),
-        ("\n".to_owned(), "0 events, 1 malformed"),
+        ("\n".to_owned(), "0 events, 0 malformed lines, 1 lines of text"),
         (format!("{line}\n{{"), "1 events, 1 malformed"),
     ] {
         std::fs::write(folder.path("audit.log"), &text).expect("a file");

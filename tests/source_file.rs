@@ -67,7 +67,7 @@ fn step(source: &mut FileSource, read: &mut BTreeMap<Position, Value>) -> Result
         let first = read.first_key_value().map_or(position.stream, |(first, _)| first.stream);
         ensure!(position.stream == first, "another stream");
         ensure!(
-            read.insert(position, serde_json::from_slice(line)?).is_none(),
+            read.insert(position, serde_json::from_slice(&line)?).is_none(),
             "{position:?} was read twice"
         );
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tripline::detect::{Context, Matcher, Outcome, Reading, RuleSet};
 use tripline::event::{DecodeError, Event, JsonError, Stage, Tape};
+use tripline::source::{Boundary, Record, Records};
 
 use super::json::{Members, is_json};
 use super::rules::rules;
@@ -26,12 +27,30 @@ thread_local! {
 }
 
 /// Every line of the text is read as another JSON reader reads it, and judged alike by the plain evaluation and by
-/// every way of matching.
+/// every way of matching. As a container's log the text has the same records wherever it is cut.
 pub fn check(data: &[u8]) {
+    check_records(data);
     JUDGES.with_borrow_mut(|judges| {
         let expected: Vec<_> = lines(data).map(|line| judges.check_line(line)).collect();
         judges.check_text(data, &expected);
     });
+}
+
+fn check_records(text: &[u8]) {
+    let records: Vec<_> = Records::of(text).collect();
+    let increases = |pair: &[Record<'_>]| pair[0].end < pair[1].end && pair[0].line < pair[1].line;
+    assert!(records.windows(2).all(increases), "{records:?}");
+    assert_eq!(records.last().map_or(0, |last| last.end), text.len(), "{records:?}");
+    let (mut boundary, mut from, mut parts) = (Boundary::default(), 0, Vec::new());
+    for (newline, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        let safe = boundary.advance(&text[from..=newline]);
+        parts.extend(Records::of(&text[from..from + safe]).map(|record| (record.text, from + record.end)));
+        boundary.forget(safe);
+        from += safe;
+    }
+    parts.extend(Records::of(&text[from..]).map(|record| (record.text, from + record.end)));
+    let whole: Vec<_> = records.into_iter().map(|record| (record.text, record.end)).collect();
+    assert_eq!(parts, whole, "{:?}", shown(text));
 }
 
 /// The lines, as `Matcher::judge_next` divides a text: what follows the last newline is a line if it is not empty.

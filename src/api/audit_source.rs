@@ -215,6 +215,10 @@ pub struct SourceAgent {
     /// Lines that are no audit event.
     #[schemars(range(min = 0))]
     pub malformed_lines: i64,
+    /// Lines of text beside the records, of an API server that logs to standard output.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub plain_text_lines: i64,
     /// Records found in a line behind the beginning of another, which a killed API server left.
     #[serde(default)]
     #[schemars(range(min = 0))]

@@ -1,14 +1,16 @@
-//! Log files read one after the other, many whole lines at a time, in bounded memory.
+//! Log files read one after the other, many whole lines at a time, in bounded memory. Parts of a record that a container
+//! runtime has cut stay together, also where they are in two files.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 
-use crate::source::MAX_LINE;
+use crate::source::{Boundary, MAX_LINE, Passing};
 
 /// How much is read at once and kept of one line. The second is the greater.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ impl Default for Limits {
     }
 }
 
-/// Whole lines of one log, or one line that is too long to be kept. It is filled again and again.
+/// Whole lines of one log, or one record that is too long to be kept. It is filled again and again.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     /// The log's index.
@@ -34,18 +36,33 @@ pub(super) struct Chunk {
     pub(super) offset: u64,
     /// How many bytes of the log it takes up.
     pub(super) length: u64,
+    /// Lines of the log before, of whose last record the rest is here.
+    pub(super) parts: Vec<u8>,
+    /// Whether the lines are only parts of a record, and of lines between them, of which the next chunk has the rest.
+    pub(super) is_open: bool,
+    /// What a record that is too long was.
+    pub(super) passed: Passed,
     /// The text and, after it, what was in the buffer before: clearing that each time would cost more than reading.
     buffer: Vec<u8>,
     filled: usize,
 }
 
+/// How many lines a record took that is too long.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// In all.
+    pub(super) lines: u64,
+    /// Those of standard error, between its parts.
+    pub(super) text_lines: u64,
+}
+
 impl Chunk {
-    /// The lines with their newlines, of which a log's last line may have none. Nothing of a line that is too long.
+    /// The lines with their newlines, of which a log's last line may have none. Nothing of a record that is too long.
     pub(super) fn text(&self) -> &[u8] {
         &self.buffer[..self.filled]
     }
 
-    /// Whether it stands for a line that is too long.
+    /// Whether it stands for a record that is too long.
     pub(super) fn is_too_long(&self) -> bool {
         self.filled == 0
     }
@@ -58,12 +75,14 @@ pub(super) struct Logs<'a> {
     limits: Limits,
     at: usize,
     log: Option<LogFile>,
+    /// Lines at the end of a log whose record goes on in the next.
+    parts: Vec<u8>,
 }
 
 impl<'a> Logs<'a> {
     /// These logs, of which none is opened yet. `progress` is told how much of the files was read.
     pub(super) fn new(paths: &'a [PathBuf], progress: &'a ProgressBar, limits: Limits) -> Self {
-        Self { paths, progress, limits, at: 0, log: None }
+        Self { paths, progress, limits, at: 0, log: None, parts: Vec::new() }
     }
 
     /// Fills `chunk` with the next lines, all of one log; false at the end of the last.
@@ -71,10 +90,19 @@ impl<'a> Logs<'a> {
         while let Some(path) = self.paths.get(self.at) {
             let log = match &mut self.log {
                 Some(log) => log,
-                None => self.log.insert(LogFile::open(path, self.progress, self.limits)?),
+                None => {
+                    let log = LogFile::open(path, self.progress, self.limits)?;
+                    self.log.insert(LogFile { begins_within: !self.parts.is_empty(), ..log })
+                }
             };
             if log.read(chunk).with_context(|| format!("{} cannot be read on", path.display()))? {
                 chunk.log = self.at;
+                chunk.parts = mem::take(&mut self.parts);
+                chunk.is_open &= self.at + 1 < self.paths.len()
+                    && chunk.parts.len() + chunk.text().len() <= self.limits.line;
+                if chunk.is_open {
+                    self.parts = [&chunk.parts, chunk.text()].concat();
+                }
                 return Ok(true);
             }
             self.log = None;
@@ -88,6 +116,8 @@ impl<'a> Logs<'a> {
 struct LogFile {
     input: Box<dyn Read + Send>,
     limits: Limits,
+    /// Whether the log before ended within a record.
+    begins_within: bool,
     offset: u64,
     /// What was read and not given out: the beginning of a line or, after a line that was too long, more.
     carried: Vec<u8>,
@@ -120,11 +150,11 @@ impl LogFile {
     }
 
     fn new(input: Box<dyn Read + Send>, limits: Limits) -> Self {
-        Self { input, limits, offset: 0, carried: Vec::new() }
+        Self { input, limits, begins_within: false, offset: 0, carried: Vec::new() }
     }
 
     /// Fills `chunk` with the next lines; false at the end. Once it holds a line it is not read on: whoever writes to a
-    /// pipe may take their time.
+    /// pipe may take their time. Open is only what a log ends with.
     fn read(&mut self, chunk: &mut Chunk) -> io::Result<bool> {
         let buffer = &mut chunk.buffer;
         let wanted = self.limits.chunk.max(self.carried.len());
@@ -135,10 +165,16 @@ impl LogFile {
         buffer[..filled].copy_from_slice(&self.carried);
         self.carried.clear();
         self.carried.shrink_to(self.limits.chunk);
+        let begins_within = self.begins_within && self.offset == 0;
+        let mut boundary = if begins_within { Boundary::within_record() } else { Boundary::default() };
         let mut searched = 0;
+        chunk.is_open = false;
         let whole = loop {
             if let Some(newline) = memchr::memrchr(b'\n', &buffer[searched..filled]) {
-                break searched + newline + 1;
+                match boundary.advance(&buffer[..=searched + newline]) {
+                    0 => {}
+                    whole => break whole,
+                }
             }
             if filled > self.limits.line {
                 return self.pass_over(filled, chunk);
@@ -149,6 +185,7 @@ impl LogFile {
             searched = filled;
             filled += read_some(&mut *self.input, &mut buffer[filled..])?;
             if filled == searched {
+                chunk.is_open = buffer[..filled].ends_with(b"\n");
                 break filled;
             }
         };
@@ -157,22 +194,31 @@ impl LogFile {
         Ok(self.give_out(chunk, whole as u64))
     }
 
-    /// Reads to the end of a line that is too long, of which `passed` bytes were read.
-    fn pass_over(&mut self, passed: usize, chunk: &mut Chunk) -> io::Result<bool> {
+    /// Reads to the end of a record that is too long, of which `filled` bytes were read.
+    fn pass_over(&mut self, filled: usize, chunk: &mut Chunk) -> io::Result<bool> {
         let buffer = &mut chunk.buffer;
-        resize(buffer, self.limits.chunk);
-        let mut length = passed as u64;
-        loop {
-            let read = read_some(&mut *self.input, buffer)?;
-            let newline = memchr::memchr(b'\n', &buffer[..read]);
-            let used = newline.map_or(read, |newline| newline + 1);
+        let (mut passing, mut filled, mut length) = (Passing::begin(self.limits.line), filled, 0);
+        let is_whole = loop {
+            let (used, is_over) = passing.pass(&buffer[..filled]);
             length += used as u64;
-            if read == 0 || newline.is_some() {
-                self.carried.extend_from_slice(&buffer[used..read]);
-                chunk.filled = 0;
-                return Ok(self.give_out(chunk, length));
+            if is_over {
+                self.carried.extend_from_slice(&buffer[used..filled]);
+                break true;
             }
-        }
+            buffer.copy_within(used..filled, 0);
+            filled -= used;
+            resize(buffer, self.limits.chunk.max(filled + 1));
+            let read = read_some(&mut *self.input, &mut buffer[filled..])?;
+            if read == 0 {
+                length += filled as u64;
+                break filled == 0 && passing.is_between_lines();
+            }
+            filled += read;
+        };
+        let lines = passing.lines() + u64::from(!is_whole);
+        chunk.passed = Passed { lines, text_lines: passing.end().text_lines };
+        chunk.filled = 0;
+        Ok(self.give_out(chunk, length))
     }
 
     fn give_out(&mut self, chunk: &mut Chunk, length: u64) -> bool {
@@ -261,6 +307,50 @@ mod tests {
                     let found = lines(text.as_bytes(), Limits { chunk, line: 63 }, drip);
                     assert_eq!(found, expected, "chunks of {chunk}, {drip} bytes at a time: {text:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_a_record_stay_together_however_the_log_is_cut() {
+        let line = |stream: &str, tag: &str, length: usize| {
+            format!("2026-11-25T21:00:00.5Z {stream} {tag} {}\n", "x".repeat(length))
+        };
+        // Each is a chunk's beginning; those that are too long have a number of lines.
+        let records = [
+            ("{}\n".to_owned(), None),
+            (line("stdout", "P", 10) + &line("stderr", "F", 10) + &line("stdout", "F", 3), None),
+            (line("stderr", "P", 10), None),
+            (line("stdout", "P", 400) + &line("stderr", "F", 200) + &line("stdout", "F", 9), Some((3, 1))),
+            (line("stdout", "F", 10), None),
+            (line("stdout", "F", 400), Some((1, 0))),
+            (line("stderr", "F", 400), Some((1, 0))),
+            // What follows ends it.
+            (line("stdout", "P", 200) + &line("stdout", "P", 100), Some((2, 0))),
+            ("{}\n".to_owned(), None),
+            (line("stdout", "P", 10) + &line("stdout", "P", 10), None),
+        ];
+        let text: String = records.iter().map(|(text, _)| text.as_str()).collect();
+        let mut begin = 0;
+        let begins = records.each_ref().map(|(text, _)| (begin, begin += text.len()).0);
+        let too_long: Vec<_> =
+            records.iter().filter_map(|(text, long)| long.map(|long| (text.len() as u64, long))).collect();
+        for chunk in [1, 7, 150, 200] {
+            for drip in [1, 50, 1000] {
+                let limits = Limits { chunk, line: 200 };
+                let mut log =
+                    LogFile::new(Box::new(Drips(io::Cursor::new(text.clone().into_bytes()), drip)), limits);
+                let (mut chunk, mut passed) = (Chunk::default(), Vec::new());
+                while log.read(&mut chunk).unwrap() {
+                    let offset = usize::try_from(chunk.offset).unwrap();
+                    assert!(begins.contains(&offset), "a chunk begins at {offset}");
+                    assert_eq!(chunk.is_open, offset == begins[9]);
+                    if chunk.is_too_long() {
+                        passed.push((chunk.length, (chunk.passed.lines, chunk.passed.text_lines)));
+                    }
+                }
+                assert_eq!(passed, too_long, "{limits:?}, {drip} bytes at a time");
+                assert_eq!(log.offset, text.len() as u64);
             }
         }
     }

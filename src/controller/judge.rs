@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::loaded_rules::LoadedRules;
+use super::noted::Noted;
 use super::progress::{RuleCounts, SourceCounts};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::Match;
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
-use crate::event::{DecodeError, Event, NotPlain, Outline, Slot, Stage, Tape, glued_record, without_bodies};
-use crate::source::{LongLine, Position};
+use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
+use crate::source::{LongLine, Position, Wrapper};
 use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};
 
 /// How many malformed lines of a source are shown in the log.
@@ -33,6 +34,7 @@ pub(super) struct Tally {
     events: i64,
     ignored: i64,
     malformed: i64,
+    text: i64,
     salvaged: i64,
     oversized: i64,
     last_event_time: Option<Timestamp>,
@@ -48,6 +50,7 @@ impl Tally {
         counts.events += self.events;
         counts.ignored += self.ignored;
         counts.malformed_lines += self.malformed;
+        counts.plain_text_lines += self.text;
         counts.salvaged_records += self.salvaged;
         counts.oversized_records += self.oversized;
         counts.last_event_time = counts.last_event_time.max(self.last_event_time);
@@ -61,7 +64,7 @@ impl Tally {
 
     /// Whether nothing happened.
     pub(super) fn is_empty(&self) -> bool {
-        self.events == 0 && self.malformed == 0
+        self.events == 0 && self.malformed == 0 && self.text == 0
     }
 }
 
@@ -71,6 +74,7 @@ pub(super) struct Workspace {
     /// For the rules that it was made of; what it has learnt is worth nothing for others.
     matcher: Option<Box<(Arc<RuleSet>, Matcher)>>,
     malformed_shown: u32,
+    text_shown: bool,
 }
 
 /// Judges lines by one set of rules.
@@ -113,6 +117,9 @@ impl Judge<'_> {
         position: Position,
     ) -> Result<(), Stopped> {
         self.guarded(work, position, |judge, work| {
+            if long.text_lines > 0 {
+                judge.text(work, long.text_lines, position);
+            }
             let record = if long.is_one_record { without_bodies(&long.head, &long.tail) } else { None };
             if let Some(record) = record
                 && let Ok(()) = judge.record(work, &record, position)?
@@ -164,10 +171,17 @@ impl Judge<'_> {
     }
 
     fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
+        let wrapper = Wrapper::of(line);
+        if wrapper.is_some_and(|wrapper| wrapper.is_stderr) {
+            self.text(work, 1, position);
+            return Ok(());
+        }
         let Err(why) = self.record(work, line, position)? else { return Ok(()) };
-        let glued = if self.unended == Some(position) { None } else { glued_record(line, &mut Tape::new()) };
+        // What still has its wrapper is a part that nothing ends.
+        let may_hold_one = self.unended != Some(position) && wrapper.is_none();
+        let glued = if may_hold_one { glued_record(line, &mut Tape::new()) } else { None };
         let Some((start, record)) = glued else {
-            self.malformed(work, line.len(), position, &why);
+            self.no_record(work, line, position, &why);
             return Ok(());
         };
         self.tally.salvaged += 1;
@@ -175,16 +189,32 @@ impl Judge<'_> {
         // What stands before it ends where it begins, and may lack its newline only.
         let end = position.offset - record.len() as u64 - 1;
         if let Err(why) = self.record(work, &line[..start], Position { offset: end, ..position })? {
-            self.malformed(work, start, position, &why);
+            self.no_record(work, &line[..start], position, &why);
         }
         // It is one, so this does not fail.
         self.record(work, record, position).map(drop)
     }
 
-    fn malformed(&mut self, work: &mut Workspace, length: usize, position: Position, why: &DecodeError) {
+    /// Counts lines that kube-apiserver wrote beside its log.
+    fn text(&mut self, work: &mut Workspace, lines: u64, position: Position) {
+        if !work.text_shown {
+            work.text_shown = true;
+            let (source, offset) = (&self.settings.name, position.offset);
+            info!(source, offset, "the log holds plain text between its records, which is passed over");
+        }
+        self.tally.text = self.tally.text.saturating_add_unsigned(lines);
+        self.metrics().plain_text_lines.get_or_create(self.labels).inc_by(lines);
+    }
+
+    /// Counts what is no record.
+    fn no_record(&mut self, work: &mut Workspace, line: &[u8], position: Position, why: &DecodeError) {
+        let is_json = matches!(why, DecodeError::NotAnEvent(_));
+        if !is_json && Wrapper::of(line).is_none() && is_plain_text(line) {
+            return self.text(work, 1, position);
+        }
         if work.malformed_shown < SHOWN_MALFORMED {
             work.malformed_shown += 1;
-            let (source, offset) = (&self.settings.name, position.offset);
+            let (source, offset, length) = (&self.settings.name, position.offset, line.len());
             warn!(source, offset, length, %why, "a line is no audit event");
         }
         self.count_malformed(why.category());
@@ -323,51 +353,6 @@ impl Judge<'_> {
         metrics.suppressed.get_or_create(&labels).inc_by(counts.suppressed.unsigned_abs());
         metrics.undecidable.get_or_create(&labels).inc_by(counts.undecidable.unsigned_abs());
         self.tally.rules.entry(facts.uid.clone()).or_default().add(counts);
-    }
-}
-
-/// What is noted of every event.
-struct Noted<'a> {
-    /// Its own time.
-    time: Option<Timestamp>,
-    level: Option<Cow<'a, str>>,
-    stage: Option<Stage>,
-    verb: Option<Cow<'a, str>>,
-    resource: Option<Cow<'a, str>>,
-    subresource: Option<Cow<'a, str>>,
-}
-
-impl<'a> Noted<'a> {
-    fn of(event: &Event<'a>) -> Noted<'a> {
-        let time = event.stage_time().or_else(|| event.request_received_time());
-        let object = event.object_ref();
-        Noted {
-            time,
-            level: event.level(),
-            stage: event.stage(),
-            verb: event.verb(),
-            resource: object.and_then(|object| object.resource()),
-            subresource: object.and_then(|object| object.subresource()),
-        }
-    }
-
-    /// The same without reading the event, where its values are spelt as usual.
-    fn in_line(line: &'a [u8], outline: &Outline) -> Result<Noted<'a>, NotPlain> {
-        let time = |slot| Ok(outline.text(slot, line)?.and_then(|time| time.parse().ok()));
-        let time = match time(Slot::StageTime)? {
-            Some(time) => Some(time),
-            None => time(Slot::ReceivedTime)?,
-        };
-        let stage = outline.text(Slot::Stage, line)?.and_then(Stage::from_name);
-        let text = |slot| Ok(outline.text(slot, line)?.map(Cow::Borrowed));
-        Ok(Noted {
-            time,
-            level: text(Slot::Level)?,
-            stage,
-            verb: text(Slot::Verb)?,
-            resource: text(Slot::Resource)?,
-            subresource: text(Slot::Subresource)?,
-        })
     }
 }
 

@@ -7,6 +7,7 @@ mod judge;
 mod lease;
 mod loaded_rules;
 mod namespaced_name;
+mod noted;
 mod own_requests;
 mod preflight;
 mod progress;

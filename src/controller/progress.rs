@@ -32,6 +32,8 @@ pub struct SourceCounts {
     pub ignored: i64,
     /// Lines that are no audit event.
     pub malformed_lines: i64,
+    /// Lines of text that the API server wrote beside its log.
+    pub plain_text_lines: i64,
     /// Records found in a line behind the beginning of another.
     pub salvaged_records: i64,
     /// Records over 16 MiB, judged without their bodies.

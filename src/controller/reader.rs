@@ -149,7 +149,7 @@ impl Reader {
             }
         }
         for (line, position) in batch.lines() {
-            if let Err(Stopped) = judge.line(&mut self.work, line, position) {
+            if let Err(Stopped) = judge.line(&mut self.work, &line, position) {
                 return Ok(Turn::Stopped);
             }
         }

@@ -279,3 +279,72 @@ fn a_record_too_long_to_be_read_is_judged_by_its_ends() {
     users.sort();
     assert_eq!(users, ["alice", "bob", "eve"]);
 }
+
+#[test]
+fn text_beside_the_records_is_counted_as_such_and_takes_none_with_it() {
+    let [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map(|user| record(user, 0, &json!({})));
+    let klog = "E1125 21:00:00.000000       1 runtime.go:79] Observed a panic";
+    let lines = [
+        alice.clone(),
+        klog.to_owned(),
+        "goroutine 7 [running]:".to_owned(),
+        String::new(),
+        format!("{klog}: {bob}"),
+        "\tpanic.go:884 +0x212".to_owned(),
+        // The end of a record is none of it.
+        alice[50..].to_owned(),
+    ];
+    let wrapped =
+        |stream: &str, tag: &str, text: &str| format!("2026-01-01T00:00:00.5Z {stream} {tag} {text}");
+    let (head, rest) = carol.split_at(60);
+    let container = [
+        wrapped("stdout", "P", head),
+        wrapped("stderr", "F", klog),
+        // Whoever may have a client's text in klog's must not make records by it.
+        wrapped("stderr", "F", &alice),
+        wrapped("stdout", "F", rest),
+        wrapped("stdout", "F", ""),
+        wrapped("stdout", "F", &dave),
+        // Nothing ends this one.
+        wrapped("stdout", "P", &alice),
+        "panic: no runtime wrote this".to_owned(),
+    ];
+    let came = follow("", &(lines.join("\n") + "\n" + &container.join("\n") + "\n"), StartAt::Start);
+    let mut users = came.users();
+    users.sort();
+    assert_eq!(users, ["alice", "bob", "carol", "dave"]);
+    let counts = &came.report.counts;
+    assert_eq!(
+        (counts.events, counts.malformed_lines, counts.plain_text_lines),
+        (4, 2, 9),
+        "{:?}",
+        came.report
+    );
+    assert!(came.has("tripline_plain_text_lines_total{source=\"log\"} 9"), "{}", came.metrics);
+    assert!(came.has("tripline_salvaged_records_total{source=\"log\"} 1"), "{}", came.metrics);
+}
+
+#[test]
+fn a_record_whose_parts_are_too_long_is_judged_by_its_ends() {
+    let event = record("bob", 0, &json!({}));
+    let (head, time) = event.split_once(",\"stageTimestamp\"").unwrap();
+    let received = r#""requestReceivedTimestamp":"2026-01-01T00:00:00.000000Z""#;
+    let body = "x".repeat(MAX_LINE);
+    let long = format!("{head},\"responseObject\":[\"{body}\"],{received},\"stageTimestamp\"{time}");
+    let parts = long.as_bytes().chunks(16 << 10).map(|part| std::str::from_utf8(part).unwrap());
+    let last = parts.len() - 1;
+    let mut lines = String::new();
+    for (number, part) in parts.enumerate() {
+        let tag = if number == last { "F" } else { "P" };
+        let time = "2026-01-01T00:00:00.5Z";
+        lines.extend([time, " stdout ", tag, " ", part, "\n", time, " stderr F text\n"]);
+    }
+    let came = follow("", &(lines + &record("eve", 0, &json!({})) + "\n"), StartAt::Start);
+    assert_eq!((came.report.counts.events, came.report.counts.malformed_lines), (2, 0));
+    assert!(came.has("tripline_oversized_records_total{source=\"log\"} 1"), "{}", came.metrics);
+    let texts = format!("tripline_plain_text_lines_total{{source=\"log\"}} {}", last + 1);
+    assert!(came.has(&texts), "{}", came.metrics);
+    let mut users = came.users();
+    users.sort();
+    assert_eq!(users, ["bob", "eve"]);
+}

@@ -201,6 +201,7 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         lag_seconds: report.lag_seconds,
         events: counts.events,
         malformed_lines: counts.malformed_lines,
+        plain_text_lines: counts.plain_text_lines,
         salvaged_records: counts.salvaged_records,
         oversized_records: counts.oversized_records,
         bytes: counts.bytes,
@@ -277,7 +278,11 @@ fn conditions(spec: &AuditSourceSpec, status: &AuditSourceStatus, now: Timestamp
             condition_type::RECEIVING,
             ConditionStatus::Unknown,
             reason::PENDING,
-            "no audit event has been read yet",
+            if agents.iter().any(|a| a.plain_text_lines > 0) {
+                "no audit event has been read yet, only text; see whether this is the audit log, and in JSON"
+            } else {
+                "no audit event has been read yet"
+            },
         ),
     };
     let is_recent = |a: &&SourceAgent| {

@@ -1,11 +1,13 @@
 //! Bytes of one file, cut into lines.
 use std::io;
+use std::mem;
 use std::ops::Range;
+use std::time::Duration;
 
+use super::container_log::Boundary;
 use super::contents::Contents;
-use super::gap::Gap;
-use super::long_line::LongLine;
-use super::position::{BEFORE, Fingerprint, Position, StreamId};
+use super::long_line::{LongLine, Passing};
+use super::position::{BEFORE, Fingerprint};
 
 /// The longest line that is handed out whole. Of a longer one both ends are kept (see [`LongLine`]), in bounded memory.
 pub const MAX_LINE: usize = 16 << 20;
@@ -13,22 +15,29 @@ pub const MAX_LINE: usize = 16 << 20;
 /// How much is read at once, and what the buffer shrinks back to after a long line.
 const CHUNK: usize = 256 << 10;
 
-/// How much is read at once and how long a line may be. Tests have smaller ones.
+/// How long a container runtime may take, once a log's new file is there, to write to the old one what it had taken over
+/// for it. It does so at once; a record that comes later would be lost.
+const LINGERING: Duration = Duration::from_millis(500);
+
+/// How much is read at once, how long a line may be and for how long a container's log is written after its rotation.
+/// Tests have smaller ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) chunk: usize,
     pub(super) max_line: usize,
+    pub(super) lingering: Duration,
 }
 
 impl Limits {
-    pub(super) const DEFAULT: Self = Self { chunk: CHUNK, max_line: MAX_LINE };
+    pub(super) const DEFAULT: Self = Self { chunk: CHUNK, max_line: MAX_LINE, lingering: LINGERING };
 }
 
-/// A buffer over one file: reads on where it stopped, and knows which whole lines are there.
+/// A buffer over one file: reads on where it stopped, and knows which whole lines are there. A container log's lines
+/// are whole when no part of a record is among them whose rest is not.
 ///
-/// In the file, `done` is the byte after the last line that was handed out and `read` the byte after the last that
-/// was read. `bytes[start..end]` is what lies between, except while a line that is too long passes: then none of it is
-/// there.
+/// `done` is the byte of the stream after the last line that was handed out, `read` the byte of the file after the last
+/// that was read. `bytes[start..end]` is what lies between, except while a line that is too long passes: then hardly any
+/// of it is there. It may begin in an earlier file, where a record was cut by a rotation.
 #[derive(Debug)]
 pub(super) struct LineBuffer {
     bytes: Vec<u8>,
@@ -38,15 +47,20 @@ pub(super) struct LineBuffer {
     ready: usize,
     /// How much of it was handed out last and is to be forgotten before the next read.
     handed_out: usize,
+    boundary: Boundary,
+    /// Where in the stream the file begins.
+    base: u64,
     done: u64,
     read: u64,
     /// Whether the file ended there when it was read last.
     at_end: bool,
-    /// The bytes before `done`.
+    /// The file's bytes before `done`.
     before: Vec<u8>,
-    passing: Option<LongLine>,
-    /// Lines that have passed, and where they end in the file.
+    passing: Option<Passing>,
+    /// Lines that have passed and were not handed out, and where they end in the stream.
     passed: Vec<(LongLine, u64)>,
+    /// The file's bytes before the end of the last of them.
+    passed_before: Vec<u8>,
     chunk: usize,
     max_line: usize,
 }
@@ -61,8 +75,8 @@ pub(super) enum Filled {
 }
 
 impl LineBuffer {
-    /// A buffer that begins at `offset`.
-    pub(super) fn at(file: &Contents, offset: u64, limits: Limits) -> io::Result<Self> {
+    /// A buffer that begins at `offset` of a file which begins at `base` of the stream.
+    pub(super) fn at(file: &Contents, base: u64, offset: u64, limits: Limits) -> io::Result<Self> {
         let max_line = limits.max_line;
         // The buffer never holds more than the longest line and its newline, so that no line in it is too long.
         let chunk = limits.chunk.clamp(1, max_line + 1);
@@ -76,20 +90,40 @@ impl LineBuffer {
             end: 0,
             ready: 0,
             handed_out: 0,
-            done: offset,
+            boundary: Boundary::default(),
+            base,
+            done: base + offset,
             read: offset,
             at_end: false,
             before,
             passing: None,
             passed: Vec::new(),
+            passed_before: Vec::new(),
             chunk,
             max_line,
         })
     }
 
-    /// The byte after the last line that was handed out.
+    /// Goes on in the next file, which continues this one.
+    pub(super) fn go_on(&mut self) {
+        self.base += self.read;
+        self.read = 0;
+        self.at_end = false;
+    }
+
+    /// The byte of the stream after the last line that was handed out.
     pub(super) fn done(&self) -> u64 {
         self.done
+    }
+
+    /// The same in the file; `None` where that is in an earlier one.
+    pub(super) fn done_in_file(&self) -> Option<u64> {
+        self.done.checked_sub(self.base)
+    }
+
+    /// How many bytes were read and not handed out.
+    pub(super) fn unfinished(&self) -> u64 {
+        (self.base + self.read).saturating_sub(self.done)
     }
 
     /// The byte after the last that was read.
@@ -106,9 +140,19 @@ impl LineBuffer {
         self.max_line
     }
 
-    /// The fingerprint of the bytes just before [`done`](Self::done).
+    /// The fingerprint of the bytes just before [`done`](Self::done), of those that are in the file.
     pub(super) fn before(&self) -> Fingerprint {
         Fingerprint::of(&self.before)
+    }
+
+    /// The fingerprint of bytes that were read, and where the file has them if it is what it was.
+    pub(super) fn anchor(&self) -> (Fingerprint, u64) {
+        if let Some(done) = self.done_in_file() {
+            let before = self.before();
+            return (before, done - before.length);
+        }
+        let known = usize::try_from(self.read).unwrap_or(BEFORE).min(BEFORE).min(self.end - self.start);
+        (Fingerprint::of(&self.bytes[self.end - known..self.end]), self.read - known as u64)
     }
 
     /// Reads until there is a whole line or the file ends.
@@ -118,46 +162,56 @@ impl LineBuffer {
             self.make_room();
             let room = &mut self.bytes[self.end..];
             let wanted = room.len();
+            if self.ready > 0 || wanted == 0 {
+                continue;
+            }
             let count = file.read_at(room, self.read)?;
             self.at_end = count < wanted;
             if count == 0 {
                 return Ok(Filled::End);
             }
-            let new = self.end..self.end + count;
+            let new = self.end;
             self.read += count as u64;
-            self.end = new.end;
+            self.end += count;
             if self.passing.is_some() {
-                self.pass(new);
-            } else if let Some(newline) = memchr::memrchr(b'\n', &self.bytes[new.clone()]) {
-                self.ready = new.start + newline + 1 - self.start;
+                self.pass();
+            } else {
+                self.find_lines(new);
             }
         }
         Ok(Filled::Lines)
     }
 
-    /// Makes the rest of the file a line although it has no newline: none will come.
+    /// Makes the rest of the file a line although it has no newline: none will come. Left is only a record whose parts
+    /// are whole lines, of which the next file has the rest.
     pub(super) fn close_last_line(&mut self) {
         self.forget();
-        if let Some(long) = self.passing.take() {
-            self.passed.push((LongLine { is_one_record: false, ..long }, self.read));
-            self.done = self.read;
-            self.before.clear();
-        } else {
-            self.ready = self.end - self.start;
+        let is_ended = self.start == self.end || self.bytes[self.end - 1] == b'\n';
+        match self.passing.take() {
+            Some(passing) if passing.is_between_lines() && is_ended => self.passing = Some(passing),
+            Some(passing) => {
+                // What is left of it may be the beginning of a line of its own.
+                self.passed.push((passing.break_off(), self.begin()));
+                self.passed_before.clear();
+                self.ready = self.end - self.start;
+            }
+            None if is_ended => {}
+            None => self.ready = self.end - self.start,
         }
     }
 
-    /// Hands out the whole lines there are: where they lie in [`Self::bytes`], and where the first begins in the file.
+    /// Hands out the whole lines there are: where they lie in [`Self::bytes`], and where the first begins in the stream.
     pub(super) fn hand_out(&mut self) -> (Range<usize>, u64) {
+        self.forget_passed();
         let lines = self.start..self.start + self.ready;
         let offset = self.done;
         self.done += self.ready as u64;
         self.handed_out = self.ready;
         self.ready = 0;
         let tail = &self.bytes[lines.start.max(lines.end.saturating_sub(BEFORE))..lines.end];
-        let surplus = (self.before.len() + tail.len()).saturating_sub(BEFORE);
-        self.before.drain(..surplus);
         self.before.extend_from_slice(tail);
+        let known = self.before.len().min(self.most_before(self.done));
+        self.before.drain(..self.before.len() - known);
         (lines, offset)
     }
 
@@ -169,24 +223,54 @@ impl LineBuffer {
         &self.bytes
     }
 
-    /// The long lines that have passed since the last call, and where they end in the file.
+    pub(super) fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
+    }
+
+    /// Hands out the long lines that have passed, and where they end in the stream. They stand before all that was handed
+    /// out since they did.
     pub(super) fn take_passed(&mut self) -> Vec<(LongLine, u64)> {
-        std::mem::take(&mut self.passed)
+        self.forget_passed();
+        mem::take(&mut self.passed)
+    }
+
+    /// Where what is in the buffer begins in the stream.
+    fn begin(&self) -> u64 {
+        self.base + self.read - (self.end - self.start) as u64
+    }
+
+    /// How many bytes may be remembered of those before a place of the stream.
+    fn most_before(&self, place: u64) -> usize {
+        usize::try_from(place.saturating_sub(self.base)).unwrap_or(BEFORE).min(BEFORE)
+    }
+
+    /// That lines which have passed are handed out, by themselves or with what comes after them.
+    fn forget_passed(&mut self) {
+        if let Some((_, end)) = self.passed.last().filter(|(_, end)| *end > self.done) {
+            self.done = *end;
+            self.before = mem::take(&mut self.passed_before);
+        }
     }
 
     fn forget(&mut self) {
-        self.start += std::mem::take(&mut self.handed_out);
+        let handed_out = mem::take(&mut self.handed_out);
+        self.boundary.forget(handed_out);
+        self.start += handed_out;
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
         }
-        let kept = self.end - self.start;
-        if self.bytes.len() > self.chunk && kept <= self.chunk / 2 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, kept);
-            self.bytes.truncate(self.chunk);
-            self.bytes.shrink_to_fit();
+        if self.bytes.len() > self.chunk && self.end - self.start <= self.chunk / 2 {
+            self.shrink();
         }
+    }
+
+    /// Gives back the room that a long line took.
+    fn shrink(&mut self) {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        self.bytes.truncate(self.chunk.max(self.end));
+        self.bytes.shrink_to_fit();
     }
 
     fn make_room(&mut self) {
@@ -201,138 +285,41 @@ impl LineBuffer {
             let larger = (self.bytes.len() * 2).min(self.max_line + 1);
             self.bytes.resize(larger, 0);
         } else {
-            self.passing = Some(LongLine::begin(&self.bytes[..self.end]));
-            self.end = 0;
-            self.bytes.truncate(self.chunk);
-            self.bytes.shrink_to_fit();
+            self.passing = Some(Passing::begin(self.max_line));
+            self.pass();
+            if self.passing.is_some() {
+                self.shrink();
+            }
         }
     }
 
-    fn pass(&mut self, new: Range<usize>) {
-        let Some(mut long) = self.passing.take() else { return };
-        let newline = memchr::memchr(b'\n', &self.bytes[new.clone()]);
-        long.pass(&self.bytes[new.start..newline.map_or(new.end, |newline| new.start + newline)]);
-        let Some(newline) = newline else {
-            self.passing = Some(long);
-            self.end = self.start;
+    /// Takes in what was read as more of a long line.
+    fn pass(&mut self) {
+        let Some(mut passing) = self.passing.take() else { return };
+        let from = self.start;
+        let (used, is_over) = passing.pass(&self.bytes[from..self.end]);
+        self.start += used;
+        if !is_over {
+            self.passing = Some(passing);
+            if self.start == self.end {
+                (self.start, self.end) = (0, 0);
+            }
             return;
-        };
-        self.start = new.start + newline + 1;
-        self.done = self.read - (new.end - self.start) as u64;
-        self.passed.push((long, self.done));
-        // What lies before `done` now is the end of that line, as far as this chunk has it. Fewer bytes are
+        }
+        let end = self.begin();
+        self.passed.push((passing.end(), end));
+        // What lies before that place is the end of that line, as far as this chunk has it. Fewer bytes are
         // remembered than could be, which a fingerprint with a length of its own allows.
-        let from = new.start.max(self.start.saturating_sub(BEFORE));
-        self.before = self.bytes[from..self.start].to_vec();
-        if let Some(newline) = memchr::memrchr(b'\n', &self.bytes[self.start..self.end]) {
-            self.ready = newline + 1;
+        let known = (self.start - from).min(self.most_before(end));
+        self.passed_before = self.bytes[self.start - known..self.start].to_vec();
+        self.boundary = Boundary::default();
+        self.find_lines(self.start);
+    }
+
+    /// Looks for lines that are whole now, of which the last ends at `new` or after it.
+    fn find_lines(&mut self, new: usize) {
+        if let Some(newline) = memchr::memrchr(b'\n', &self.bytes[new..self.end]) {
+            self.ready = self.boundary.advance(&self.bytes[self.start..=new + newline]);
         }
-    }
-}
-
-/// What one read came to: whole lines, and what else the caller must know.
-#[derive(Debug)]
-pub struct Batch<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) start: Position,
-    pub(super) identified_new_file: bool,
-    pub(super) long_lines: Vec<(LongLine, Position)>,
-    pub(super) gap: Option<Gap>,
-    pub(super) idle: bool,
-    pub(super) unfinished: Option<u64>,
-    pub(super) rotations: u32,
-}
-
-impl<'a> Batch<'a> {
-    pub(super) fn empty() -> Self {
-        Self {
-            bytes: &[],
-            start: Position { stream: StreamId::from_bytes([0; 16]), offset: 0 },
-            identified_new_file: false,
-            long_lines: Vec::new(),
-            gap: None,
-            idle: false,
-            unfinished: None,
-            rotations: 0,
-        }
-    }
-
-    /// The lines, each without its newline, with its position.
-    pub fn lines(&self) -> Lines<'a> {
-        Lines { rest: self.bytes, stream: self.start.stream, offset: self.start.offset }
-    }
-
-    /// The position of the last line, if it has no newline: its file was closed without.
-    pub fn unended(&self) -> Option<Position> {
-        let is_ended = self.bytes.last().is_none_or(|byte| *byte == b'\n');
-        (!is_ended).then(|| Position { offset: self.start.offset + self.bytes.len() as u64, ..self.start })
-    }
-
-    /// How many bytes the lines are.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether there are no lines.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Whether nothing is new, so that the next read is worth a wait.
-    pub fn is_idle(&self) -> bool {
-        self.idle
-    }
-
-    /// The bytes after the last whole line, if the log ended with them when it was read. Whether it was rotated since is
-    /// for the next read to find out, which is worth a short wait.
-    pub fn unfinished(&self) -> Option<u64> {
-        self.unfinished
-    }
-
-    /// How many files were read to their end and left for a newer one.
-    pub fn rotations(&self) -> u32 {
-        self.rotations
-    }
-
-    /// Whether reading goes on in a file or a stream that no checkpoint names yet. Such a batch has no lines; the
-    /// caller makes the present position durable before it reads again.
-    pub fn identified_new_file(&self) -> bool {
-        self.identified_new_file
-    }
-
-    /// Lines longer than [`MAX_LINE`], each with its position. They stood before the others.
-    pub fn long_lines(&self) -> &[(LongLine, Position)] {
-        &self.long_lines
-    }
-
-    /// What could not be read, when the stream could not be continued. The batch then has no lines, and
-    /// [`identified_new_file`](Self::identified_new_file) is true.
-    pub fn gap(&self) -> Option<&Gap> {
-        self.gap.as_ref()
-    }
-}
-
-/// The lines of a [`Batch`].
-#[derive(Debug, Clone)]
-pub struct Lines<'a> {
-    rest: &'a [u8],
-    stream: StreamId,
-    offset: u64,
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = (&'a [u8], Position);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (line, length) = match memchr::memchr(b'\n', self.rest) {
-            Some(newline) => (&self.rest[..newline], newline + 1),
-            None => (self.rest, self.rest.len()),
-        };
-        self.rest = &self.rest[length..];
-        self.offset += length as u64;
-        Some((line, Position { stream: self.stream, offset: self.offset }))
     }
 }

@@ -9,13 +9,16 @@
 //!   read again, and from whichever checkpoint.
 //! - Nothing is passed over silently. What cannot be continued is a [`Gap`] and a new stream.
 //! - Memory is bounded: of a line longer than [`MAX_LINE`] only its ends are kept.
+mod batch;
 mod checkpoint;
+mod container_log;
 mod contents;
 mod error;
 mod file;
 mod gap;
 mod lines;
 mod long_line;
+mod next_file;
 mod position;
 mod root;
 mod rotation;
@@ -26,12 +29,14 @@ mod wakeup;
 mod webhook;
 mod writer;
 
+pub use batch::{Batch, Lines};
 pub use checkpoint::{Checkpoint, Loaded, StateFolder};
+pub use container_log::{Boundary, Record, Records, Wrapper};
 pub use error::{CheckpointError, SourceError};
 pub use file::FileSource;
 pub use gap::{Gap, GapReason};
-pub use lines::{Batch, Lines, MAX_LINE};
-pub use long_line::LongLine;
+pub use lines::MAX_LINE;
+pub use long_line::{LongLine, Passing};
 pub use position::{FileId, FileIdentity, FilePosition, Fingerprint, Position, Stamp, StartAt, StreamId};
 pub use root::LogRoot;
 

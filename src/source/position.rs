@@ -163,7 +163,8 @@ fn scan(file: &Contents, mut offset: u64, limit: u64, mut more: impl FnMut(&[u8]
     Ok(())
 }
 
-/// The time in a rotated file's name, `2026-11-24T05-52-29.123`; later ones are greater.
+/// The time in a rotated file's name, `2026-11-24T05-52-29.123` or, of a container's log, `20261124-055229`; of one log
+/// later ones are greater.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp(String);
 
@@ -173,16 +174,19 @@ impl Stamp {
         Self(tz::TimeZone::UTC.to_datetime(time).strftime("%Y-%m-%dT%H-%M-%S.%3f").to_string())
     }
 
+    /// That of a container's log, rotated when a clock of the kubelet's time zone showed this.
+    pub(super) fn at_local(time: DateTime) -> Self {
+        Self(time.strftime("%Y%m%d-%H%M%S").to_string())
+    }
+
     /// Whatever else lies beside a log and begins like it (another log, a copy made by hand) has no such name.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
-        let fits = text.len() == SHAPE.len()
-            && text.bytes().zip(SHAPE).all(
-                |(byte, &shape)| {
-                    if shape == b'0' { byte.is_ascii_digit() } else { byte == shape }
-                },
-            );
-        fits.then(|| Self(text.to_owned()))
+        has_shape(text, b"0000-00-00T00-00-00.000").then(|| Self(text.to_owned()))
+    }
+
+    /// The same of a container's log.
+    pub(super) fn parse_local(text: &str) -> Option<Self> {
+        has_shape(text, b"00000000-000000").then(|| Self(text.to_owned()))
     }
 
     /// The time it says, if there is such a time.
@@ -245,7 +249,7 @@ pub struct FilePosition {
     pub base: u64,
     /// The file. Without it the place is the start of the first file rotated after `rotated_after`, or of the live one.
     pub file: Option<FileIdentity>,
-    /// That first file, where it was seen, of which nothing else is known.
+    /// That first file, or the one after the file, where it was seen, of which nothing else is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<FileId>,
     /// The bytes just before the place, at most 256.
@@ -261,6 +265,11 @@ impl FilePosition {
     pub fn position(&self) -> Position {
         Position { stream: self.stream, offset: self.offset }
     }
+}
+
+fn has_shape(text: &str, shape: &[u8]) -> bool {
+    let fits = |(byte, &shape): (u8, &u8)| if shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
+    text.len() == shape.len() && text.bytes().zip(shape).all(fits)
 }
 
 fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -230,11 +230,12 @@ mod tests {
         symlink("real.log", inner.join("within.log")).unwrap();
         symlink("../secret", inner.join("relative.log")).unwrap();
         symlink(outer.path().join("secret"), inner.join("absolute.log")).unwrap();
+        symlink(inner.join("real.log"), inner.join("absolute-within.log")).unwrap();
         symlink("..", inner.join("folder")).unwrap();
 
         let root = LogRoot::open(&inner).unwrap();
         assert_eq!(category(root.open_file(Path::new("within.log"))), "ok");
-        for outside in ["relative.log", "absolute.log", "folder/secret"] {
+        for outside in ["relative.log", "absolute.log", "absolute-within.log", "folder/secret"] {
             assert_eq!(category(root.open_file(Path::new(outside))), "outside_log_root", "{outside}");
             assert_eq!(category(root.stat(Path::new(outside))), "outside_log_root", "{outside}");
         }

@@ -2,9 +2,16 @@
 //!
 //! kube-apiserver rotates by closing the log, renaming it to `<prefix>-<time><ext>` in the same folder and creating
 //! a new one; later, in the background, it may compress a rotated file to `<name>.gz` and delete old ones. So a
-//! rotated file is complete, and the times in the names put them in order.
+//! rotated file is complete once there is a new one, and the times in the names put them in order.
+//!
+//! A container's log, `0.log` for its first run, the kubelet renames to `0.log.<time>`; then it asks the runtime to begin
+//! a new one, and when it rotates again it compresses that file. Its times are to the second, and of its own time zone.
+//! <https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/logs/container_log_manager.go>
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, tz};
 
 use super::error::SourceError;
 use super::position::{FileId, Stamp};
@@ -12,6 +19,9 @@ use super::root::{LogRoot, OpenFile, file_id};
 
 /// How often a look is taken again at once because a rotation came in between.
 const LOOKS: usize = 8;
+
+/// How far a clock may be behind UTC, and a bit more.
+const MOST_BEHIND: SignedDuration = SignedDuration::from_hours(13);
 
 /// A rotated file as it was seen.
 #[derive(Debug)]
@@ -62,19 +72,62 @@ impl Look {
 pub(super) struct LogFiles {
     root: LogRoot,
     live: PathBuf,
-    prefix: String,
-    extension: String,
+    naming: Naming,
+    lingering: Duration,
+}
+
+/// How rotated files are named.
+#[derive(Debug)]
+enum Naming {
+    /// As kube-apiserver does it: the time between these.
+    ApiServer { prefix: String, extension: String },
+    /// As the kubelet does it: the time after this.
+    Kubelet { prefix: String },
+}
+
+impl Naming {
+    /// That of a log of this name. A container's is named by the number of its run.
+    fn of(name: &str) -> Self {
+        let is_container = name
+            .strip_suffix(".log")
+            .is_some_and(|run| !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_container {
+            return Self::Kubelet { prefix: format!("{name}.") };
+        }
+        // As Go's filepath.Ext has it: the last dot counts even where it is the first character.
+        let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+        Self::ApiServer { prefix: format!("{stem}-"), extension: extension.to_owned() }
+    }
 }
 
 impl LogFiles {
-    pub(super) fn new(root: &LogRoot, path: &str) -> Result<Self, SourceError> {
+    /// The files of the log at `path`; a container's is written for some time after its rotation.
+    pub(super) fn new(root: &LogRoot, path: &str, lingering: Duration) -> Result<Self, SourceError> {
         let live = root.resolve(path)?;
         // `path` is UTF-8, so its last component is.
         let name = live.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // As Go's filepath.Ext has it: the last dot counts even where it is the first character.
-        let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
-        let (prefix, extension) = (format!("{stem}-"), extension.to_owned());
-        Ok(Self { root: root.clone(), live, prefix, extension })
+        let naming = Naming::of(name);
+        let lingering = match naming {
+            Naming::ApiServer { .. } => Duration::ZERO,
+            Naming::Kubelet { .. } => lingering,
+        };
+        Ok(Self { root: root.clone(), live, naming, lingering })
+    }
+
+    /// How long a file may still be written after there is a new one.
+    pub(super) fn lingering(&self) -> Duration {
+        self.lingering
+    }
+
+    /// The stamp before which a file was surely rotated before this time.
+    pub(super) fn surely_before(&self, time: Timestamp) -> Stamp {
+        match self.naming {
+            Naming::ApiServer { .. } => Stamp::at(time),
+            Naming::Kubelet { .. } => {
+                let time = time.checked_sub(MOST_BEHIND).unwrap_or(Timestamp::MIN);
+                Stamp::at_local(tz::TimeZone::UTC.to_datetime(time))
+            }
+        }
     }
 
     /// The path of the live file.
@@ -158,19 +211,32 @@ impl LogFiles {
     }
 
     fn stamp_of(&self, name: &str) -> Option<(Stamp, bool)> {
-        let (name, compressed) = match name.strip_suffix(".gz") {
-            // The extension of the log itself may be `.gz`, however odd.
-            Some(inner) if inner.ends_with(&self.extension) => (inner, true),
-            _ => (name, false),
-        };
-        let stamp = name.strip_prefix(&self.prefix)?.strip_suffix(&self.extension)?;
-        Some((Stamp::parse(stamp)?, compressed))
+        match &self.naming {
+            Naming::ApiServer { prefix, extension } => {
+                let (name, compressed) = match name.strip_suffix(".gz") {
+                    // The extension of the log itself may be `.gz`, however odd.
+                    Some(inner) if inner.ends_with(extension) => (inner, true),
+                    _ => (name, false),
+                };
+                let stamp = name.strip_prefix(prefix)?.strip_suffix(extension)?;
+                Some((Stamp::parse(stamp)?, compressed))
+            }
+            Naming::Kubelet { prefix } => {
+                let stamp = name.strip_prefix(prefix)?;
+                let (stamp, compressed) =
+                    stamp.strip_suffix(".gz").map_or((stamp, false), |stamp| (stamp, true));
+                Some((Stamp::parse_local(stamp)?, compressed))
+            }
+        }
     }
 
     fn path_of(&self, rotated: &Rotated) -> PathBuf {
         let folder = self.live.parent().unwrap_or(Path::new(""));
-        let suffix = if rotated.is_compressed { ".gz" } else { "" };
-        folder.join(format!("{}{}{}{suffix}", self.prefix, rotated.stamp, self.extension))
+        let (stamp, suffix) = (&rotated.stamp, if rotated.is_compressed { ".gz" } else { "" });
+        folder.join(match &self.naming {
+            Naming::ApiServer { prefix, extension } => format!("{prefix}{stamp}{extension}{suffix}"),
+            Naming::Kubelet { prefix } => format!("{prefix}{stamp}{suffix}"),
+        })
     }
 }
 
@@ -184,7 +250,7 @@ mod tests {
     const SECOND: &str = "2026-11-24T05-52-30.000";
 
     fn files(folder: &Path, path: &str) -> LogFiles {
-        LogFiles::new(&LogRoot::open(folder).unwrap(), path).unwrap()
+        LogFiles::new(&LogRoot::open(folder).unwrap(), path, Duration::ZERO).unwrap()
     }
 
     #[test]
@@ -244,6 +310,39 @@ mod tests {
                 assert_eq!(files.path_of(&seen).file_name().unwrap().to_str(), Some(name.as_str()));
             }
         }
+    }
+
+    #[test]
+    fn a_containers_log_has_the_kubelets_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "0.log",
+            "0.log.20261125-210000",
+            "0.log.20261125-205000.gz",
+            "0.log.20261125-205000",
+            "0.log.20261125-204000.gz",
+            // What the kubelet compresses to first, and what is another log's.
+            "0.log.20261125-203000.tmp",
+            "0-2026-11-24T05-52-29.123.log",
+            "1.log",
+            "1.log.20261125-202000",
+            "0.log.20261125",
+        ] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let files = files(folder.path(), "0.log");
+        let look = files.look().unwrap().unwrap();
+        let found: Vec<_> =
+            look.rotated.iter().map(|file| (file.stamp.to_string(), file.is_compressed)).collect();
+        let found: Vec<_> = found.iter().map(|(stamp, is_compressed)| (&**stamp, *is_compressed)).collect();
+        assert_eq!(
+            found,
+            [("20261125-204000", true), ("20261125-205000", false), ("20261125-210000", false)]
+        );
+        assert!(look.rotated.iter().all(|rotated| folder.path().join(files.path_of(rotated)).exists()));
+        // A zone may be that far behind: of a file that looks older nothing is known.
+        let wanted = files.surely_before("2026-11-25T21:00:00Z".parse().unwrap());
+        assert_eq!(wanted.to_string(), "20261125-080000");
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! more: whatever was written before the rename is seen only by a read after it.
 use std::io;
 use std::ops::Range;
+use std::time::Instant;
 
 use super::contents::Contents;
 use super::error::SourceError;
-use super::lines::{Filled, Limits, LineBuffer};
+use super::lines::{Filled, LineBuffer};
 use super::position::{FileId, Fingerprint, Stamp, StreamId};
 use super::root::OpenFile;
 use super::rotation::{LogFiles, Look};
@@ -30,6 +31,8 @@ pub(super) struct Tail {
     /// Not known until the first record is whole.
     pub(super) first_record: Option<Fingerprint>,
     pub(super) lines: LineBuffer,
+    /// The file after it, where an earlier process saw that one.
+    pub(super) next: Option<FileId>,
     /// The end was reached: before reading on, what was read last must still be there.
     paused: bool,
     complete: bool,
@@ -37,6 +40,8 @@ pub(super) struct Tail {
     was_last: bool,
     /// What was seen of it when it was last found among the rotated files.
     rotated: Option<Seen>,
+    /// When the file was first seen that took its place.
+    replaced: Option<Instant>,
 }
 
 /// Where a rotated file stood.
@@ -53,7 +58,7 @@ pub(super) enum TailTurn {
     Idle,
     /// The first record is known now.
     Identified,
-    /// These bytes of the buffer are lines; the first begins there in the file.
+    /// These bytes of the buffer are lines; the first begins there in the stream.
     Lines(Range<usize>, u64),
     /// The file is not what it was.
     Truncated,
@@ -66,25 +71,19 @@ pub(super) enum TailTurn {
 }
 
 impl Tail {
-    pub(super) fn new(
-        files: &LogFiles,
-        place: Place,
-        open: OpenFile,
-        offset: u64,
-        limits: Limits,
-    ) -> Result<Self, SourceError> {
-        let lines =
-            LineBuffer::at(&open.contents, offset, limits).map_err(|source| files.failed("read", source))?;
-        Ok(Self {
+    pub(super) fn new(place: Place, open: OpenFile, lines: LineBuffer) -> Self {
+        Self {
             place,
             open,
             first_record: None,
             lines,
+            next: None,
             paused: false,
             complete: false,
             was_last: false,
             rotated: None,
-        })
+            replaced: None,
+        }
     }
 
     pub(super) fn turn(&mut self, files: &LogFiles) -> Result<TailTurn, SourceError> {
@@ -99,6 +98,9 @@ impl Tail {
                 }
                 filled => filled.map_err(failed)?,
             };
+            if self.lines.has_passed() && self.identify(files)? {
+                return Ok(TailTurn::Identified);
+            }
             if filled == Filled::End && !self.complete {
                 self.paused = true;
                 self.complete = self.has_successor(files)?;
@@ -113,7 +115,8 @@ impl Tail {
                 self.lines.close_last_line();
             }
             if !self.lines.has_lines() {
-                return self.leave(files);
+                let is_new = self.lines.has_passed() && self.identify(files)?;
+                return if is_new { Ok(TailTurn::Identified) } else { self.leave(files) };
             }
         }
         if self.identify(files)? {
@@ -126,7 +129,7 @@ impl Tail {
     /// The bytes after the last whole line, where the file was read to its end and is the last one as far as is known.
     pub(super) fn unfinished(&self) -> Option<u64> {
         let is_caught_up = self.was_last && self.lines.is_at_end() && !self.lines.has_lines();
-        is_caught_up.then(|| self.lines.read() - self.lines.done())
+        is_caught_up.then(|| self.lines.unfinished())
     }
 
     /// Learns the first record where it is not known yet. True when it was learnt now.
@@ -184,8 +187,8 @@ impl Tail {
         if self.open.is_shorter_than(self.lines.read())? {
             return Ok(false);
         }
-        let before = self.lines.before();
-        self.open.has(&before, self.lines.done() - before.length)
+        let (bytes, offset) = self.lines.anchor();
+        self.open.has(&bytes, offset)
     }
 
     /// Whether there is a file after this one.
@@ -200,7 +203,11 @@ impl Tail {
         // The live path may name this file again by now, or nothing: between renaming and creation.
         let live = look.live.as_ref().is_some_and(|live| !self.open.is_at(Some(live.id)));
         let own = self.own_stamp(files, &look)?;
-        Ok(live || !look.newer_than(own.as_ref().or(self.place.after.as_ref())).is_empty())
+        if !look.newer_than(own.as_ref().or(self.place.after.as_ref())).is_empty() {
+            return Ok(true);
+        }
+        // The next rotation is later than whoever writes takes to let go of the file.
+        Ok(live && self.replaced.get_or_insert_with(Instant::now).elapsed() >= files.lingering())
     }
 
     /// Leaves a compressed file that cannot be read on.
@@ -227,7 +234,7 @@ impl Tail {
         let Some(own) = own else {
             return Ok(TailTurn::Deleted);
         };
-        let file = look.first_after(Some(&own));
+        let file = self.next.or_else(|| look.first_after(Some(&own)));
         let base = self.place.base + self.lines.read();
         Ok(TailTurn::Left(Place { stream: self.place.stream, base, after: Some(own), file }))
     }

@@ -84,6 +84,7 @@ impl Default for AnswerSeconds {
 pub struct Metrics {
     pub events: Family<SourceLabels, Counter>,
     pub malformed_lines: Family<MalformedLabels, Counter>,
+    pub plain_text_lines: Family<SourceLabels, Counter>,
     pub salvaged_records: Family<SourceLabels, Counter>,
     pub oversized_records: Family<SourceLabels, Counter>,
     pub ignored_events: Family<IgnoredLabels, Counter>,
@@ -151,6 +152,7 @@ impl Metrics {
         for reason in MALFORMED_REASONS {
             drop(self.malformed_lines.get_or_create(&MalformedLabels { source: source.to_owned(), reason }));
         }
+        drop(self.plain_text_lines.get_or_create(&labels));
         drop(self.salvaged_records.get_or_create(&labels));
         drop(self.oversized_records.get_or_create(&labels));
         for reason in ["own", "user"] {
@@ -200,6 +202,11 @@ impl Metrics {
         let r = &mut registry;
         r.register("events", "Audit events read", self.events.clone());
         r.register("malformed_lines", "Lines that are no audit event", self.malformed_lines.clone());
+        r.register(
+            "plain_text_lines",
+            "Lines of text that the API server wrote beside its log",
+            self.plain_text_lines.clone(),
+        );
         r.register(
             "salvaged_records",
             "Records found in a line behind the beginning of another",
@@ -312,6 +319,7 @@ mod tests {
             "tripline_events_total{source=\"apiserver\"}",
             "tripline_malformed_lines_total{source=\"apiserver\",reason=\"not_json\"}",
             "tripline_malformed_lines_total{source=\"apiserver\",reason=\"too_long\"}",
+            "tripline_plain_text_lines_total{source=\"apiserver\"}",
             "tripline_ignored_events_total{source=\"apiserver\",reason=\"own\"}",
             "tripline_matches_total{rule=\"a-rule\"}",
             "tripline_suppressed_total{rule=\"a-rule\"}",

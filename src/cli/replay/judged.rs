@@ -1,5 +1,6 @@
 //! What rules make of a chunk of a log.
 
+use std::borrow::Cow;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use crate::api::Mode;
 use crate::cli::log_file::Chunk;
 use crate::controller::LoadedRules;
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading};
-use crate::event::{DecodeError, Tape, glued_record};
+use crate::event::{DecodeError, Tape, glued_record, is_plain_text};
+use crate::source::{Records, Wrapper};
 
 /// How many malformed lines are shown.
 pub(super) const SHOWN_MALFORMED: usize = 5;
@@ -42,8 +44,8 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     pub(super) events: u64,
     pub(super) malformed: u64,
-    /// Lines with a second record, behind the beginning of another.
-    pub(super) glued: u64,
+    /// Lines that the API server wrote beside its log.
+    pub(super) text: u64,
     pub(super) matches: u64,
     pub(super) detections: u64,
     pub(super) suppressed: u64,
@@ -51,11 +53,6 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// How many lines there were.
-    pub(super) fn lines(&self) -> u64 {
-        self.events + self.malformed - self.glued
-    }
-
     fn count(&mut self, what: Judgement) {
         match what {
             Judgement::Undecidable => self.undecidable += 1,
@@ -72,7 +69,7 @@ impl AddAssign<&Totals> for Totals {
         self.bytes += other.bytes;
         self.events += other.events;
         self.malformed += other.malformed;
-        self.glued += other.glued;
+        self.text += other.text;
         self.matches += other.matches;
         self.detections += other.detections;
         self.suppressed += other.suppressed;
@@ -82,12 +79,28 @@ impl AddAssign<&Totals> for Totals {
 
 /// An outcome to be reported.
 pub(super) struct Found {
-    /// The line's number, from 0 in the chunk.
+    /// The line's number, from 0 in the chunk; the last one's of a record in parts.
     pub(super) line: u64,
-    /// Where in the chunk's text the line is, with its newline.
-    pub(super) span: Range<usize>,
+    /// Where in the chunk's text the record ends.
+    pub(super) end: usize,
+    /// Where the record is: in the chunk's text, or in that of the parts put together.
+    span: Range<usize>,
+    joined: Option<usize>,
     /// The rule's index.
     pub(super) rule: usize,
+}
+
+/// A line, or parts put together.
+struct Line<'t> {
+    number: u64,
+    /// The text that `span` is a part of.
+    text: &'t [u8],
+    span: Range<usize>,
+    /// Where it ends in the chunk.
+    end: usize,
+    /// Whether it has a newline.
+    is_ended: bool,
+    is_joined: bool,
 }
 
 /// A chunk and what the rules make of it. One a thread, used again for the next chunk.
@@ -96,12 +109,16 @@ pub(super) struct Judged<'a> {
     matcher: Matcher,
     /// The lines.
     pub(super) chunk: Chunk,
+    /// How many they are.
+    pub(super) lines: u64,
     /// Their numbers.
     pub(super) totals: Totals,
     /// The first few malformed lines, by their number in the chunk, and what is wrong with them.
     pub(super) malformed: Vec<(u64, String)>,
     /// What is to be reported, in order.
     pub(super) found: Vec<Found>,
+    /// Records put together of which something is to be reported.
+    joined: Vec<Vec<u8>>,
 }
 
 impl<'a> Judged<'a> {
@@ -110,10 +127,18 @@ impl<'a> Judged<'a> {
             order,
             matcher: Matcher::new(Arc::clone(&order.rules.set), &order.context),
             chunk: Chunk::default(),
+            lines: 0,
             totals: Totals::default(),
             malformed: Vec::new(),
             found: Vec::new(),
+            joined: Vec::new(),
         }
+    }
+
+    /// The record of which something was found.
+    pub(super) fn record(&self, found: &Found) -> &[u8] {
+        let text = found.joined.map_or(self.chunk.text(), |joined| &self.joined[joined]);
+        &text[found.span.clone()]
     }
 
     /// Judges the lines that the chunk holds now.
@@ -121,53 +146,124 @@ impl<'a> Judged<'a> {
         self.totals = Totals { bytes: self.chunk.length, ..Totals::default() };
         self.malformed.clear();
         self.found.clear();
+        self.joined.clear();
         let chunk = std::mem::take(&mut self.chunk);
-        if chunk.is_too_long() {
-            self.count_malformed(0, &"longer than 16 MiB");
-        }
-        let text = chunk.text();
-        let mut from = 0;
-        while from < text.len() {
-            let line = self.totals.lines();
-            if text[from] == b'\n' {
-                self.count_malformed(line, &"an empty line");
-                from += 1;
-                continue;
-            }
-            let (next, judged) = self.matcher.judge_next(text, from, self.order.reading);
-            let judged = judged.map(<[Outcome]>::to_vec);
-            // Without a newline it is what a record begins with, and whatever that holds is part of it.
-            let glued = || glued_record(text[from..next].strip_suffix(b"\n")?, &mut Tape::new());
-            match judged.is_err().then(glued).flatten() {
-                None => self.count(line, from..next, judged),
-                Some((start, record)) => {
-                    let start = from + start;
-                    let before = self.matcher.judge(&text[from..start], self.order.reading);
-                    let before = before.map(<[Outcome]>::to_vec);
-                    self.count(line, from..start, before);
-                    let judged = self.matcher.judge(record, self.order.reading).map(<[Outcome]>::to_vec);
-                    self.count(line, start..next, judged);
-                    self.totals.glued += 1;
-                }
-            }
-            from = next;
-        }
+        self.lines = if chunk.is_too_long() {
+            self.judge_text(&chunk.parts, b"");
+            self.totals.text += chunk.passed.text_lines;
+            self.count_malformed(chunk.passed.lines.saturating_sub(1), &"longer than 16 MiB");
+            chunk.passed.lines
+        } else if chunk.is_open {
+            self.count_text_only(chunk.text())
+        } else {
+            self.judge_text(&chunk.parts, chunk.text())
+        };
         self.chunk = chunk;
     }
 
-    /// Counts what came of what stands there.
-    fn count(&mut self, line: u64, span: Range<usize>, judged: Result<Vec<Outcome>, DecodeError>) {
-        match judged {
-            Ok(outcomes) => {
-                for outcome in outcomes {
-                    self.totals.count(outcome.what);
-                    if self.order.is_reported(&outcome) {
-                        self.found.push(Found { line, span: span.clone(), rule: outcome.rule });
+    /// Judges the lines of a text that goes on where a record is open in the one before; their number.
+    fn judge_text(&mut self, parts: &[u8], text: &[u8]) -> u64 {
+        let (mut records, goes_on) = Records::after(parts, text);
+        if !parts.is_empty() && !goes_on {
+            self.count_malformed(0, &"the record that the log before it ends with does not go on here");
+        }
+        loop {
+            if let Some(from) = records.plain() {
+                let (end, judged) = self.matcher.judge_next(text, from, self.order.reading);
+                let judged = judged.map(<[Outcome]>::to_vec);
+                let line = text[from..end].strip_suffix(b"\n").unwrap_or(&text[from..end]);
+                let (span, is_ended) = (from..from + line.len(), line.len() < end - from);
+                let number = records.pass(end);
+                self.take(&Line { number, text, span, end, is_ended, is_joined: false }, judged);
+            } else if let Some(record) = records.next() {
+                let (number, end) = (record.line, record.end);
+                let is_ended = text[..end].ends_with(b"\n");
+                if Wrapper::of(&record.text).is_some_and(|wrapper| wrapper.is_stderr) {
+                    self.totals.text += 1;
+                    continue;
+                }
+                let judged = self.matcher.judge(&record.text, self.order.reading);
+                let judged = judged.map(<[Outcome]>::to_vec);
+                match &record.text {
+                    Cow::Borrowed(line) => {
+                        let to = end - usize::from(is_ended);
+                        let span = to - line.len()..to;
+                        self.take(&Line { number, text, span, end, is_ended, is_joined: false }, judged);
+                    }
+                    Cow::Owned(text) => {
+                        let span = 0..text.len();
+                        self.take(&Line { number, text, span, end, is_ended, is_joined: true }, judged);
                     }
                 }
-                self.totals.events += 1;
+            } else {
+                return records.lines();
             }
-            Err(why) => self.count_malformed(line, &why),
+        }
+    }
+
+    /// Counts the lines between parts of a record that is judged later, and gives the number of all.
+    fn count_text_only(&mut self, text: &[u8]) -> u64 {
+        let mut lines = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            lines += 1;
+            self.totals.text += u64::from(Wrapper::of(line).is_some_and(|wrapper| wrapper.is_stderr));
+        }
+        lines
+    }
+
+    /// Counts what came of a line, and of what stands glued together in it.
+    fn take(&mut self, line: &Line<'_>, judged: Result<Vec<Outcome>, DecodeError>) {
+        let Line { text, span, end, .. } = line;
+        let content = &text[span.clone()];
+        // Without a newline it is what a record begins with, and whatever that holds is part of it.
+        let may_hold_one = judged.is_err() && line.is_ended && Wrapper::of(content).is_none();
+        let glued = if may_hold_one { glued_record(content, &mut Tape::new()) } else { None };
+        let Some((start, record)) = glued else { return self.count(line, span.clone(), *end, judged) };
+        let start = span.start + start;
+        let before = self.matcher.judge(&text[span.start..start], self.order.reading);
+        let before = before.map(<[Outcome]>::to_vec);
+        // Of a record put together the beginning may be in another log.
+        self.count(line, span.start..start, end.saturating_sub(record.len() + 1), before);
+        let judged = self.matcher.judge(record, self.order.reading).map(<[Outcome]>::to_vec);
+        self.count(line, start..span.end, *end, judged);
+    }
+
+    /// Counts what came of what stands there.
+    fn count(
+        &mut self,
+        line: &Line<'_>,
+        span: Range<usize>,
+        end: usize,
+        judged: Result<Vec<Outcome>, DecodeError>,
+    ) {
+        let outcomes = match judged {
+            Ok(outcomes) => outcomes,
+            Err(why) => return self.count_no_event(line.number, &line.text[span], &why),
+        };
+        self.totals.events += 1;
+        for outcome in &outcomes {
+            self.totals.count(outcome.what);
+        }
+        let mut reported = outcomes.iter().filter(|outcome| self.order.is_reported(outcome)).peekable();
+        let joined = reported.peek().filter(|_| line.is_joined).map(|_| {
+            self.joined.push(line.text.to_vec());
+            self.joined.len() - 1
+        });
+        self.found.extend(reported.map(|outcome| Found {
+            line: line.number,
+            end,
+            span: span.clone(),
+            joined,
+            rule: outcome.rule,
+        }));
+    }
+
+    fn count_no_event(&mut self, line: u64, content: &[u8], why: &DecodeError) {
+        let is_json = matches!(why, DecodeError::NotAnEvent(_));
+        if !is_json && Wrapper::of(content).is_none() && is_plain_text(content) {
+            self.totals.text += 1;
+        } else {
+            self.count_malformed(line, why);
         }
     }
 

@@ -73,16 +73,16 @@ impl<'a> Report<'a> {
             stream: chunk.log.to_string(),
             offset: 0,
         };
-        for found in judged.found.chunk_by(|a, b| a.line == b.line) {
-            let Found { line, span, .. } = &found[0];
-            place.offset = 0_i64.saturating_add_unsigned(chunk.offset + span.end as u64);
-            self.report(found, &chunk.text()[span.clone()], &file, self.lines + line + 1, &place)?;
+        for found in judged.found.chunk_by(|a, b| a.end == b.end) {
+            let Found { line, end, .. } = &found[0];
+            place.offset = 0_i64.saturating_add_unsigned(chunk.offset + *end as u64);
+            self.report(found, judged.record(&found[0]), &file, self.lines + line + 1, &place)?;
         }
-        self.lines += judged.totals.lines();
+        self.lines += judged.lines;
         Ok(())
     }
 
-    /// Reports what was found on one line.
+    /// Reports what was found of one record.
     fn report(
         &mut self,
         found: &[Found],
@@ -91,7 +91,6 @@ impl<'a> Report<'a> {
         line: u64,
         place: &RecordPlace,
     ) -> anyhow::Result<()> {
-        // Its newline is white space to the decoder.
         let event = match Event::decode(text, &mut self.tape) {
             Ok(event) => event,
             // What matched was read whole, so this is not to be. Should it be, the lines after it are reported.
@@ -128,8 +127,12 @@ impl Totals {
     pub(super) fn summary(&self, seconds: f64) -> String {
         #[allow(clippy::cast_precision_loss)] // a speed is read to two digits
         let megabytes = self.bytes as f64 / 1e6;
+        let text = match self.text {
+            0 => String::new(),
+            lines => format!(" {lines} lines of text,"),
+        };
         format!(
-            "{} events, {} malformed lines, {} matches ({} detections, {} suppressed), {} undecidable; {megabytes:.1} MB in \
+            "{} events, {} malformed lines,{text} {} matches ({} detections, {} suppressed), {} undecidable; {megabytes:.1} MB in \
              {seconds:.2} s, {:.0} MB/s",
             self.events,
             self.malformed,

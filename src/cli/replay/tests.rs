@@ -1,5 +1,10 @@
+use std::slice;
+
 use super::judged::Totals;
 use super::*;
+
+/// As good as none.
+const LARGE: Limits = Limits { chunk: 8 << 20, line: 8 << 20 };
 
 const RULES: &str = "apiVersion: tripline.dev/v1alpha1
 kind: DetectionRule
@@ -37,7 +42,7 @@ fn log(lines: usize) -> String {
         7 => event(n, "create", "mallory", host),
         8 => event(n, "patch", "mallory", host),
         9 => event(n, "delete", "mallory", host).replace(r#""level":"Request","#, r#""stage":"Panic","#),
-        12 => String::new(),
+        12 => "{".to_owned(),
         20 => event(n, "get", "bob", "{}").replace("shop/pods\",", "shop/pods\",,"),
         21 => event(n, "delete", "bob", "{}") + "x",
         25 => event(n, "delete", "carol", &format!("{{\"text\":\"{}\"}}", "x".repeat(n * 3 % 5000))),
@@ -45,6 +50,29 @@ fn log(lines: usize) -> String {
         n => event(n, "list", "alice", host),
     };
     (0..lines).map(|n| line(n) + "\n").collect()
+}
+
+/// The same lines, every second hundred of them as a container runtime writes them, in parts and among others.
+fn container_log(lines: usize) -> String {
+    let wrap =
+        |stream: &str, tag: &str, text: &str| format!("2026-11-25T21:00:00.5Z {stream} {tag} {text}\n");
+    let container = |number: usize, line: &str| {
+        let parts: Vec<_> = line.as_bytes().chunks(1 + number * 7 % 300).collect();
+        let mut text = String::new();
+        for (index, part) in parts.iter().enumerate() {
+            let tag = if index + 1 == parts.len() { "F" } else { "P" };
+            text += &wrap("stdout", tag, std::str::from_utf8(part).unwrap());
+            if (number + index) % 5 == 1 {
+                text += &wrap("stderr", if index % 2 == 0 { "P" } else { "F" }, line);
+            }
+        }
+        text
+    };
+    let plain = log(lines);
+    let line = |(number, line): (usize, &str)| {
+        if number / 100 % 2 == 0 { format!("{line}\n") } else { container(number, line) }
+    };
+    plain.lines().enumerate().map(line).collect()
 }
 
 /// What is printed, and the numbers.
@@ -74,8 +102,7 @@ fn the_result_is_the_same_however_the_logs_are_cut_and_shared() {
         std::fs::write(path, text).unwrap();
     }
     for print_matches in [true, false] {
-        let whole = Limits { chunk: 8 << 20, line: 8 << 20 };
-        let expected = replay(&logs, whole, 1, print_matches);
+        let expected = replay(&logs, LARGE, 1, print_matches);
         assert!(expected.1.matches > 400 && expected.1.malformed > 200, "{:?}", expected.1);
         for (chunk, jobs) in [(300, 1), (1000, 2), (4096, 7), (50_000, 2), (1 << 20, 2)] {
             let found = replay(&logs, Limits { chunk, line: 8 << 20 }, jobs, print_matches);
@@ -83,6 +110,34 @@ fn the_result_is_the_same_however_the_logs_are_cut_and_shared() {
             assert!(found.0 == expected.0, "{jobs} jobs, chunks of {chunk}: not the same output");
         }
     }
+}
+
+#[test]
+fn a_containers_log_is_read_as_a_plain_one_however_it_is_cut_and_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, first, second] =
+        ["plain.log", "first.log", "second.log"].map(|name| folder.path().join(name));
+    let text = container_log(1000);
+    std::fs::write(&plain, log(1000)).unwrap();
+    let expected = replay(slice::from_ref(&plain), LARGE, 1, true).1;
+    let ends: Vec<_> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let mut cuts = 0;
+    for cut in ends.iter().step_by(311) {
+        std::fs::write(&first, &text[..*cut]).unwrap();
+        std::fs::write(&second, &text[*cut..]).unwrap();
+        let logs = [first.clone(), second.clone()];
+        let whole = replay(&logs, LARGE, 1, true);
+        for (chunk, jobs) in [(300, 1), (1000, 2), (50_000, 3)] {
+            let found = replay(&logs, Limits { chunk, line: 8 << 20 }, jobs, true);
+            assert_eq!(found.1, whole.1, "{jobs} jobs, chunks of {chunk}, cut at {cut}");
+            assert!(found.0 == whole.0, "{jobs} jobs, chunks of {chunk}, cut at {cut}: not the same output");
+        }
+        let (text, bytes) = (whole.1.text, whole.1.bytes);
+        assert!(text > 500, "{text} lines of text");
+        assert_eq!(whole.1, Totals { bytes, text, ..expected });
+        cuts += 1;
+    }
+    assert!(cuts > 8 && expected.matches > 100, "{cuts} cuts, {expected:?}");
 }
 
 #[test]
@@ -105,7 +160,7 @@ fn a_match_has_its_number_in_its_log() {
     let (first, second) = numbers.split_at(numbers.len() / 2);
     assert_eq!(first, second);
     assert!(first.is_sorted());
-    let is_malformed = |line: &&str| line.is_empty() || line.ends_with('x') || line.contains(",,");
+    let is_malformed = |line: &&str| line.len() == 1 || line.ends_with('x') || line.contains(",,");
     let malformed = text.lines().filter(is_malformed).count() as u64;
     let too_long = text.lines().filter(|line| line.len() > 2000).count() as u64;
     assert!(too_long > 0 && totals.malformed == 2 * (malformed + too_long), "{totals:?}");

@@ -1,4 +1,5 @@
 //! A log on disk that is written, rotated and followed, also while the source is in the middle of a look.
+mod container;
 mod follow;
 mod losses;
 mod model;
@@ -30,15 +31,20 @@ pub(super) fn meanwhile() {
     }
 }
 
-/// A log as kube-apiserver writes and rotates it.
+/// A log as kube-apiserver writes and rotates it, or a container runtime and the kubelet.
 struct Log {
     folder: TempDir,
     rotations: u32,
+    is_container: bool,
 }
 
 impl Log {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), rotations: 0 }
+        Self { folder: tempfile::tempdir().unwrap(), rotations: 0, is_container: false }
+    }
+
+    fn of_container() -> Self {
+        Self { is_container: true, ..Self::new() }
     }
 
     fn with(content: &str) -> Self {
@@ -48,11 +54,19 @@ impl Log {
     }
 
     fn live(&self) -> PathBuf {
-        self.folder.path().join("audit.log")
+        self.folder.path().join(self.name())
+    }
+
+    fn name(&self) -> &'static str {
+        if self.is_container { "0.log" } else { "audit.log" }
     }
 
     fn rotated(&self, number: u32) -> PathBuf {
-        self.folder.path().join(format!("audit-2026-11-24T05-52-29.{number:03}.log"))
+        self.folder.path().join(if self.is_container {
+            format!("0.log.20261124-05{:02}{:02}", number / 60, number % 60)
+        } else {
+            format!("audit-2026-11-24T05-52-29.{number:03}.log")
+        })
     }
 
     fn write(&self, content: &str) {
@@ -92,7 +106,7 @@ impl Log {
 
     fn source(&self, start_at: StartAt, resume: Option<FilePosition>) -> FileSource {
         let now = "2026-11-24T06:00:00Z".parse::<Timestamp>().unwrap();
-        FileSource::new(LogRoot::open(self.folder.path()).unwrap(), "audit.log", start_at, now, resume)
+        FileSource::new(LogRoot::open(self.folder.path()).unwrap(), self.name(), start_at, now, resume)
     }
 
     fn started(&self) -> FileSource {

@@ -8,6 +8,21 @@ use super::*;
 
 const MAX_LINE: usize = 24;
 
+/// What is delivered in place of a line that is too long.
+pub(super) const LONG: &str = "a long line";
+
+/// A log that somebody writes, and what is to be read of it.
+pub(super) trait Written {
+    /// How long a line may be.
+    const MAX_LINE: usize;
+
+    fn log(&self) -> &Log;
+    /// Makes a live file, if there is none.
+    fn create(&mut self);
+    /// The lines that end after `from`, by where they end.
+    fn lines_after(&self, from: u64) -> BTreeMap<u64, String>;
+}
+
 /// What an API server does.
 #[derive(Debug, Clone)]
 enum Write {
@@ -27,7 +42,7 @@ enum Write {
 
 /// What a process that follows the log does.
 #[derive(Debug, Clone)]
-enum Follow {
+pub(super) enum Follow {
     /// Some turns.
     Read(usize),
     /// Die, and go on from a checkpoint, that many before the last.
@@ -48,7 +63,7 @@ fn write() -> impl Strategy<Value = Write> {
     ]
 }
 
-fn follow() -> impl Strategy<Value = Follow> {
+pub(super) fn follow() -> impl Strategy<Value = Follow> {
     prop_oneof![
         3 => (1_usize..6).prop_map(Follow::Read),
         1 => (0_usize..6).prop_map(Follow::Restart),
@@ -122,6 +137,18 @@ impl Writer {
             }
         }
     }
+}
+
+impl Written for Writer {
+    const MAX_LINE: usize = MAX_LINE;
+
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn create(&mut self) {
+        self.act(&Write::Create);
+    }
 
     fn lines_after(&self, from: u64) -> BTreeMap<u64, String> {
         let mut lines = BTreeMap::new();
@@ -132,7 +159,8 @@ impl Writer {
                 offset += line.len() as u64;
                 let text = line.trim_end_matches('\n');
                 let whole = text.len() < line.len() || number < last;
-                if whole && text.len() <= MAX_LINE && offset > from {
+                if whole && offset > from {
+                    let text = if text.len() <= MAX_LINE { text } else { LONG };
                     lines.insert(offset, text.to_owned());
                 }
             }
@@ -141,8 +169,8 @@ impl Writer {
     }
 }
 
-struct Reader {
-    writer: Rc<RefCell<Writer>>,
+pub(super) struct Reader<W> {
+    writer: Rc<RefCell<W>>,
     chunk: usize,
     source: FileSource,
     checkpoints: Vec<FilePosition>,
@@ -151,15 +179,15 @@ struct Reader {
     from: u64,
 }
 
-impl Reader {
-    fn new(writer: &Rc<RefCell<Writer>>, chunk: usize) -> Self {
-        let mut source = writer.borrow().log.started().with_limits(chunk, MAX_LINE);
+impl<W: Written> Reader<W> {
+    pub(super) fn new(writer: &Rc<RefCell<W>>, chunk: usize) -> Self {
+        let mut source = writer.borrow().log().started().with_limits(chunk, W::MAX_LINE);
         assert!(source.read().is_err());
         let checkpoints = vec![source.position().unwrap()];
         Self { writer: Rc::clone(writer), chunk, source, checkpoints, delivered: BTreeMap::new(), from: 0 }
     }
 
-    fn act(&mut self, action: &Follow) {
+    pub(super) fn act(&mut self, action: &Follow) {
         match *action {
             Follow::Read(turns) => {
                 for _ in 0..turns {
@@ -170,7 +198,8 @@ impl Reader {
                 let index = self.checkpoints.len().saturating_sub(back).max(1) - 1;
                 self.checkpoints.truncate(index + 1);
                 let position = &self.checkpoints[index];
-                self.source = self.writer.borrow().log.resumed(position).with_limits(self.chunk, MAX_LINE);
+                self.source =
+                    self.writer.borrow().log().resumed(position).with_limits(self.chunk, W::MAX_LINE);
                 self.from = position.offset;
                 self.delivered.clear();
             }
@@ -182,7 +211,8 @@ impl Reader {
         let more = match self.source.read() {
             Ok(batch) => {
                 assert_eq!(batch.gap(), None);
-                for (line, position) in batch.lines() {
+                let long = batch.long_lines().iter().map(|(_, position)| (LONG.as_bytes().into(), *position));
+                for (line, position) in long.chain(batch.lines()) {
                     assert_eq!(position.stream, self.checkpoints[0].stream);
                     let last = self.delivered.last_key_value().map_or(self.from, |(&offset, _)| offset);
                     assert!(position.offset > last, "{position:?} after {last}");
@@ -198,9 +228,9 @@ impl Reader {
     }
 
     /// Reads what is there, now and once more from the very start.
-    fn check(&mut self) -> Result<(), TestCaseError> {
+    pub(super) fn check(&mut self) -> Result<(), TestCaseError> {
         // Without a live file the last rotated one has no successor yet.
-        self.writer.borrow_mut().act(&Write::Create);
+        self.writer.borrow_mut().create();
         while self.read() {}
         prop_assert_eq!(&self.delivered, &self.writer.borrow().lines_after(self.from));
         self.act(&Follow::Restart(usize::MAX));

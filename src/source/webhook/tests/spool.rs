@@ -46,7 +46,7 @@ impl Reader {
             assert!(batch.gap().is_none(), "{:?}", batch.gap());
             let is_over = batch.is_idle();
             for (line, _) in batch.lines() {
-                let line: serde_json::Value = serde_json::from_slice(line).unwrap();
+                let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
                 self.read.push(u32::try_from(line["number"].as_u64().unwrap()).unwrap());
             }
             let is_new = batch.identified_new_file();
