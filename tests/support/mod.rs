@@ -15,6 +15,7 @@
 pub(crate) mod clock;
 pub(crate) mod helm;
 pub(crate) mod kubectl;
+pub(crate) mod log_files;
 pub(crate) mod node;
 pub(crate) mod operator;
 pub(crate) mod process;
