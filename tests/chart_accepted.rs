@@ -55,7 +55,7 @@ fn every_golden_is_accepted_by_a_real_api_server() -> Result<()> {
             apply(plane, &[], &definitions.join(format!("monitoring.coreos.com_{kind}.yaml")))?;
         }
         apply(plane, &[], &tests.join("securitycontextconstraints.yaml"))?;
-        plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+        plane.await_definitions()?;
 
         let pod_monitor = helm.template(&[
             "--set-json=metrics.podMonitor={\"enabled\":true,\"relabelings\":[{\"action\":\"labeldrop\",\"regex\":\"x\"}]}",

@@ -73,7 +73,7 @@ fn lifecycle(plane: &ControlPlane) -> Result<()> {
     let before = inventory(plane)?;
 
     helm.run(&["install", "tripline-crds", CRDS, "--namespace", NAMESPACE])?;
-    plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+    plane.await_definitions()?;
     let notes = install(&helm, &["--skip-crds"])?;
     ensure!(!notes.contains("WARNING"), "{notes}");
     ensure!(notes.contains("kubectl get auditsources") && notes.contains("helm test tripline"), "{notes}");

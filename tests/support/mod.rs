@@ -243,6 +243,14 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stderr)?)
     }
 
+    /// Waits until every definition of a kind is served.
+    pub(crate) fn await_definitions(&self) -> Result<()> {
+        let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=5s"];
+        // It gives up at once on a definition that has no conditions yet.
+        wait_for("the definitions to be served", Duration::from_mins(1), || self.run("admin", &wait).ok())
+            .map(drop)
+    }
+
     /// Makes a pod by hand, on a node that is only an object, with what that takes: namespace, service account, node.
     /// An exec into it fails for want of a kubelet, with 500, but is allowed and audited as any other.
     pub(crate) fn make_pod(&self, namespace: &str, name: &str) -> Result<()> {

@@ -72,8 +72,7 @@ pub(crate) fn list(objects: &[Value]) -> String {
 pub(crate) fn install_kinds(plane: &ControlPlane) -> Result<()> {
     let answer = plane.apply("admin", &printed_kinds()?)?;
     ensure!(!answer.contains("Warning"), "the definitions are not accepted without a warning: {answer}");
-    plane.run("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
-    Ok(())
+    plane.await_definitions()
 }
 
 /// The definitions, as `tripline crds` prints them.
