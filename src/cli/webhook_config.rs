@@ -31,16 +31,22 @@ It needs `get` on the AuditSource and on the Secret, which a cluster administrat
 Exit codes: 0 it is printed, 2 it is not, and the message says what is missing.")]
 pub struct Args {
     /// AuditSource that the log is sent to; without it, the only one that is a webhook
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "TRIPLINE_WEBHOOK_SOURCE")]
     source: Option<String>,
     /// Secret of the webhooks
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "tripline-system/tripline-webhook")]
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        default_value = "tripline-system/tripline-webhook",
+        env = "TRIPLINE_WEBHOOK_SECRET"
+    )]
     secret: NamespacedName,
     /// URL that the API server reaches it by; without it, the source's own address
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "TRIPLINE_WEBHOOK_SERVER")]
     server: Option<String>,
     /// For how many days the certificate is good
-    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    #[arg(long, value_name = "DAYS", default_value_t = 365, env = "TRIPLINE_WEBHOOK_DAYS",
+          value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
     /// Kubeconfig to use instead of the usual file
     #[arg(long, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
