@@ -11,6 +11,7 @@ use support::operator::{
     source, wait_for_alerts,
 };
 use support::{ControlPlane, Options, wait_for};
+use tripline::api::SCHEMA_REVISION;
 
 const SEED_RULE: &str = include_str!("../rules/user-exec-into-pod.yaml");
 const WIDE_RULE: &str = include_str!("../rules/exec-into-pod.yaml");
@@ -51,8 +52,8 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     let operator = Operator::launch(plane, &account)?;
     operator.wait_for_page("/readyz", 503, "auditsources.tripline.dev is missing")?;
     operator.wait_for_page("/livez", 200, "ok")?;
-    let older = printed_kinds()?
-        .replace("tripline.dev/schema-revision: \"2\"", "tripline.dev/schema-revision: \"1\"");
+    let revision = |revision: u32| format!("tripline.dev/schema-revision: \"{revision}\"");
+    let older = printed_kinds()?.replace(&revision(SCHEMA_REVISION), &revision(SCHEMA_REVISION - 1));
     plane.apply("admin", &older)?;
     operator.wait_for_page("/readyz", 503, "is older than this program")?;
     install_kinds(plane)?;
@@ -338,7 +339,8 @@ fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
     wait_for_alerts(plane, "the alert of a log that came later", |alerts| counted(alerts, "good-11") == 2)?;
     wait_for_condition(plane, "auditsource", "later", "Reading", "True")?;
     for line in [
-        "tripline_malformed_lines_total{source=\"later\",reason=\"not_json\"} 3",
+        "tripline_plain_text_lines_total{source=\"later\"} 2",
+        "tripline_malformed_lines_total{source=\"later\",reason=\"not_json\"} 1",
         "tripline_malformed_lines_total{source=\"later\",reason=\"not_an_event\"} 1",
         "tripline_malformed_lines_total{source=\"later\",reason=\"not_utf8\"} 1",
         "tripline_events_total{source=\"later\"} 2",
