@@ -128,7 +128,14 @@ impl Trouble {
                 reason::NOT_LISTENING,
                 "`spec.webhook.address` must be one of the node's or pod's and `spec.webhook.port` free; it is tried again",
             ),
-            _ => (reason::NOT_LISTENING, "make room in the state folder or mend it; it is tried again"),
+            WebhookError::Store => (
+                reason::STATE_UNWRITABLE,
+                "make room in the state folder or mend it: the API server sends the batch again, but gives it up after \
+                 some attempts",
+            ),
+            WebhookError::Spool { .. } => {
+                (reason::NOT_LISTENING, "make room in the state folder or mend it; it is tried again")
+            }
         };
         Self { reason, message: format!("{}; {remedy}", Chain(error)) }
     }

@@ -81,6 +81,9 @@ pub enum WebhookError {
         /// What the system said.
         source: io::Error,
     },
+    /// The last batch could not be stored, and was refused.
+    #[error("the last batch could not be written to the spool")]
+    Store,
 }
 
 impl WebhookError {
@@ -90,6 +93,7 @@ impl WebhookError {
             Self::Credentials(_) => "credentials",
             Self::Listen { .. } => "listen",
             Self::Spool { .. } => "spool",
+            Self::Store => "store",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::credentials::Credentials;
 use super::records::{Batch, NotABatch, Record};
 use super::spool::Stored;
 use super::store::Store;
-use super::{SharedIntake, WebhookMetrics};
+use super::{SharedIntake, WebhookError, WebhookMetrics};
 
 /// How long a request may take; kube-apiserver waits as long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -126,14 +126,18 @@ impl Receiving {
         let result = self.take(request, credentials, prove).await;
         Ok(match result {
             Ok(()) => {
+                // While batches come there is no other trouble than that they cannot be stored.
+                self.intake.say(None);
                 self.metrics.count("accepted");
                 self.metrics.answer_seconds.observe(began.elapsed().as_secs_f64());
                 Response::new(Full::default())
             }
             Err(refused) => {
                 self.metrics.count(refused.category());
-                if refused == Refused::Full {
-                    self.intake.lock().full = Some(Timestamp::now());
+                match refused {
+                    Refused::Full => self.intake.lock().full = Some(Timestamp::now()),
+                    Refused::Failed => self.intake.say(Some(WebhookError::Store)),
+                    _ => {}
                 }
                 tracing::debug!(path = self.path, %refused, "a batch was not taken");
                 response(refused)

@@ -3,7 +3,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
 use jiff::Timestamp;
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -15,6 +19,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::authority::{Authority, Pair, SERVER_NAME};
+use super::super::credentials::Credentials;
+use super::super::request::Receiving;
+use super::super::spool::Spool;
+use super::super::store::Store;
 use super::super::*;
 
 const TOKEN_TEXT: &str = "a-token-that-is-long-enough";
@@ -266,4 +274,27 @@ async fn credentials_that_come_late_or_change_are_used() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     endpoint.receiver.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_stored_is_refused_and_said_until_one_can() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), &Authority::make(Timestamp::now()).unwrap());
+    let credentials = Credentials::load(folder.path(), WebhookAuthentication::BearerToken).unwrap();
+    let (metrics, intake) = (Arc::new(Metrics::new()), SharedIntake::default());
+    for (room, status, category) in [(0, 500, Some("store")), (usize::MAX, 200, None)] {
+        let mut spool = Spool::open(&folder.path().join("spool"), 64 << 20).unwrap();
+        spool.set_room(room);
+        let (store, thread) = Store::start(spool, Box::new(|| None), Gauge::default()).unwrap();
+        let counted = WebhookMetrics::new(Arc::clone(&metrics), "apiserver");
+        let receiving = Receiving::new("apiserver", store, intake.clone(), counted);
+        let request =
+            Request::post("/audit/apiserver").header("Authorization", format!("Bearer {TOKEN_TEXT}"));
+        let request = request.body(Full::<Bytes>::from(batch(&[1]))).unwrap();
+        let answer = receiving.answer(request, &credentials, || true).await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(intake.lock().trouble.as_ref().map(|trouble| trouble.category()), category);
+        drop(receiving);
+        thread.join();
+    }
 }
