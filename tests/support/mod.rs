@@ -18,11 +18,13 @@ pub(crate) mod kubectl;
 pub(crate) mod log_files;
 pub(crate) mod node;
 pub(crate) mod operator;
+pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod release;
 mod servers;
 pub(crate) mod sessions;
+pub(crate) mod small_disk;
 pub(crate) mod webhook;
 
 use std::fs;

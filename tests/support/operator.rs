@@ -217,6 +217,26 @@ pub(crate) fn wait_for_alerts(
     outcome.with_context(|| format!("the alerts are {last:#?}"))
 }
 
+/// Waits for a condition of a source.
+pub(crate) fn wait_for_condition(
+    plane: &ControlPlane,
+    source: &str,
+    type_: &str,
+    status: &str,
+    reason: &str,
+) -> Result<()> {
+    let path = format!(
+        "--output=jsonpath={{.status.conditions[?(@.type==\"{type_}\")].status}} \
+         {{.status.conditions[?(@.type==\"{type_}\")].reason}}"
+    );
+    let mut last = String::new();
+    let waited = wait_for(&format!("{type_} to be {status}"), PATIENCE, || {
+        last = plane.run("admin", &["get", "auditsource", source, &path]).ok()?;
+        (last == format!("{status} {reason}")).then_some(())
+    });
+    waited.with_context(|| format!("{type_} is {last:?}"))
+}
+
 fn get(port: u16, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

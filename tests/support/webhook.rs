@@ -8,9 +8,12 @@ use anyhow::{Context as _, Result, ensure};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::operator::{NAMESPACE, Operator, PATIENCE, install_kinds, list, permissions, tripline};
+use super::operator::{self, NAMESPACE, Operator, PATIENCE, install_kinds, list, permissions, tripline};
 use super::process::free_port;
 use super::{ControlPlane, wait_for};
+
+/// A test has little patience.
+const BACKOFF: &str = "1s";
 
 /// The operator with a webhook.
 pub(crate) struct Webhook {
@@ -19,6 +22,8 @@ pub(crate) struct Webhook {
     credentials: PathBuf,
     /// What kube-apiserver is given.
     pub(crate) kubeconfig: PathBuf,
+    /// After how long kube-apiserver first sends a batch again.
+    pub(crate) initial_backoff: &'static str,
 }
 
 impl Webhook {
@@ -33,6 +38,7 @@ impl Webhook {
             account: plane.add_service_account(NAMESPACE, "tripline")?,
             credentials: plane.folder().join("webhook"),
             kubeconfig: plane.folder().join("webhook.kubeconfig"),
+            initial_backoff: BACKOFF,
         };
         let spec = json!({"webhook": {"port": free_port()?, "authentication": authentication}});
         let source = json!({
@@ -56,6 +62,7 @@ impl Webhook {
             account: PathBuf::new(),
             credentials: PathBuf::new(),
             kubeconfig: folder.join("webhook.kubeconfig"),
+            initial_backoff: BACKOFF,
         }
     }
 
@@ -95,7 +102,7 @@ impl Webhook {
             let batch = said.filter(|flag| flag.starts_with("--audit-webhook-batch-"));
             flags.extend(batch.map(str::to_owned));
         }
-        flags.push("--audit-webhook-initial-backoff=1s".to_owned());
+        flags.push(format!("--audit-webhook-initial-backoff={}", self.initial_backoff));
         plane.set_api_server_arguments(flags);
         plane.restart_api_server()
     }
@@ -123,14 +130,5 @@ pub(crate) fn wait_for_condition(
     status: &str,
     reason: &str,
 ) -> Result<()> {
-    let path = format!(
-        "--output=jsonpath={{.status.conditions[?(@.type==\"{type_}\")].status}} \
-         {{.status.conditions[?(@.type==\"{type_}\")].reason}}"
-    );
-    let mut last = String::new();
-    let waited = wait_for(&format!("{type_} to be {status}"), PATIENCE, || {
-        last = plane.run("admin", &["get", "auditsource", "sent", &path]).ok()?;
-        (last == format!("{status} {reason}")).then_some(())
-    });
-    waited.with_context(|| format!("{type_} is {last:?}"))
+    operator::wait_for_condition(plane, "sent", type_, status, reason)
 }

@@ -21,7 +21,6 @@ mod relay;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -29,6 +28,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::privileges::{self, NET_ADMIN, SYS_ADMIN};
 use super::process::{Server, memory};
 use super::servers::{NODE, programs};
 use super::{ControlPlane, Options};
@@ -71,30 +71,16 @@ pub(crate) struct Node {
 /// Whether this machine can run a node, for a test that does nothing otherwise. It says so, and fails instead where
 /// `TRIPLINE_NODE_TESTS=required` is set.
 pub(crate) fn is_possible() -> Result<bool> {
-    let Some(reason) = node_missing() else { return Ok(true) };
-    let required = std::env::var_os("TRIPLINE_NODE_TESTS").is_some_and(|value| value == "required");
-    ensure!(!required, "TRIPLINE_NODE_TESTS=required is set, but this machine cannot run a node: {reason}");
-    eprintln!("left out, since this machine cannot run a node: {reason}");
-    Ok(false)
+    privileges::is_possible("run a node", node_missing())
 }
 
 /// Why this machine cannot run a node, where it cannot.
 pub(crate) fn node_missing() -> Option<String> {
     if !cfg!(target_os = "linux") {
-        return Some("a node takes Linux".to_owned());
+        return Some("it takes Linux".to_owned());
     }
-    if fs::metadata("/proc/self").map_or(true, |process| process.uid() != 0) {
-        return Some("a node takes root".to_owned());
-    }
-    // A root of a container may lack them.
-    let capabilities = fs::read_to_string("/proc/self/status").ok().and_then(|status| {
-        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(effective.trim(), 16).ok()
-    });
-    for (name, bit) in [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)] {
-        if capabilities.is_some_and(|effective| effective & (1 << bit) == 0) {
-            return Some(format!("a node takes {name}, which this root has not"));
-        }
+    if let Some(lacking) = privileges::lacking(&[NET_ADMIN, SYS_ADMIN]) {
+        return Some(lacking);
     }
     let wanted = ["containerd", "ctr", "containerd-shim-runc-v2", "runc", "ip", "tar", "bash"];
     let mut missing: Vec<_> = wanted.into_iter().filter(|name| program(name).is_none()).collect();
