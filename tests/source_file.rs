@@ -2,9 +2,11 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::{ControlPlane, Options, wait_for};
@@ -16,7 +18,25 @@ const PATCHES: usize = 20;
 
 #[test]
 fn a_real_log_is_read_whole_across_its_rotations_and_restarts() -> Result<()> {
-    let options = Options { audit_log_max_size: 1, ..Options::default() };
+    reads_the_whole_log(None)
+}
+
+#[test]
+fn also_where_the_log_is_a_link_which_the_server_rotates_as_one() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let audit = folder.path().join("audit");
+    std::fs::create_dir(&audit)?;
+    symlink("../elsewhere", audit.join("audit.log"))?;
+    reads_the_whole_log(Some(folder.path()))?;
+    // The server wrote through it before it gave it another name.
+    let renamed = std::fs::read_dir(&audit)?.flatten().find(|file| file.path().is_symlink());
+    let renamed = renamed.context("no link was rotated")?;
+    ensure!(renamed.file_name() != "audit.log" && std::fs::metadata(renamed.path())?.len() > 500_000);
+    Ok(())
+}
+
+fn reads_the_whole_log(folder: Option<&Path>) -> Result<()> {
+    let options = Options { folder: folder.map(Path::to_owned), audit_log_max_size: 1, ..Options::default() };
     ControlPlane::with(options, |plane| {
         plane.make_pod("shop", "web-0")?;
         let mut source = source(plane, None)?;

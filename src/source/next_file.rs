@@ -18,7 +18,7 @@ impl FileSource {
         };
         let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned(), file: None };
         if start_at != StartAt::End {
-            let wanted = self.not_before.map(|time| files.surely_before(time));
+            let wanted = self.not_before.map(|time| look.surely_before(time));
             let is_older = |file: &&Rotated| Some(&file.stamp) < wanted.as_ref();
             let after = look.rotated.iter().rfind(is_older).map(|file| file.stamp.clone());
             self.state = State::Between(Place { after, ..place });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::contents::Contents;
@@ -16,6 +16,9 @@ use super::position::{FileId, Fingerprint};
 
 /// `O_NONBLOCK` on Linux: without it, opening a named pipe that took the log's place would hang for good.
 const NONBLOCK: i32 = 0o4000;
+
+/// How many links are followed, as many as Linux follows.
+const LINKS: usize = 40;
 
 /// The folder beneath which logs may be read, `--log-root`. No path and no link leads out of it: whoever may write
 /// an AuditSource names a path, and a node's other files are none of his business.
@@ -127,6 +130,39 @@ impl LogRoot {
         Ok(OpenFile { id, contents: Contents::Plain(file) })
     }
 
+    /// Where a resolved path leads if it is a link, or links that follow each other: the files that belong to a log are
+    /// beside the one that is written, not beside a link to it.
+    pub(super) fn follow(&self, path: &Path) -> Result<PathBuf, SourceError> {
+        #[cfg(test)]
+        super::tests::meanwhile();
+        let mut followed = path.to_owned();
+        for _ in 0..LINKS {
+            match self.dir.read_link(&followed) {
+                Ok(target) => {
+                    followed.pop();
+                    followed.push(target);
+                }
+                // It is none, or nothing is there.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) =>
+                {
+                    return Ok(followed);
+                }
+                Err(error) => return Err(self.failed("follow", path, error)),
+            }
+        }
+        Err(self.failed("follow", path, io::Error::other("too many links")))
+    }
+
+    /// Which file a listed link leads to. `None` where it leads nowhere, or out of the root.
+    pub(super) fn linked(&self, path: &Path) -> io::Result<Option<Metadata>> {
+        match self.dir.metadata(path) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_escape(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The file at a resolved path, or nothing where there is nothing.
     pub(super) fn stat(&self, path: &Path) -> Result<Option<FileId>, SourceError> {
         #[cfg(test)]
@@ -161,12 +197,17 @@ impl LogRoot {
     }
 
     pub(super) fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> SourceError {
-        // cap-std reports an escape as a refusal of its own, which no error number of the system stands behind.
-        if source.kind() == io::ErrorKind::PermissionDenied && source.raw_os_error().is_none() {
+        if is_escape(&source) {
             return SourceError::OutsideLogRoot { path: self.path.join(path), root: self.path.clone() };
         }
         failed(action, self.path.join(path), source)
     }
+}
+
+/// Whether a path was not followed because it leads out of the root. cap-std reports that as a refusal of its own, which
+/// no error number of the system stands behind.
+fn is_escape(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 
 /// When an open file was made, since 1970. The standard library knows it with glibc only, and the operator's image has
@@ -179,7 +220,7 @@ fn born(file: &File) -> Option<Duration> {
 }
 
 /// Which file a listed one is.
-pub(super) fn file_id(metadata: &cap_std::fs::Metadata) -> FileId {
+pub(super) fn file_id(metadata: &Metadata) -> FileId {
     use cap_std::fs::MetadataExt as _;
     let born = metadata.created().ok().and_then(|time| time.into_std().duration_since(UNIX_EPOCH).ok());
     FileId::new(metadata.dev(), metadata.ino(), born)

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cap_std::fs::Metadata;
 use jiff::{SignedDuration, Timestamp, tz};
 
 use super::error::SourceError;
@@ -32,6 +33,7 @@ pub(super) struct Rotated {
     /// In bytes, of which a compressed file has fewer than were written.
     pub(super) size: u64,
     pub(super) id: FileId,
+    path: PathBuf,
 }
 
 /// The files of a log at one instant.
@@ -41,6 +43,7 @@ pub(super) struct Look {
     pub(super) live: Option<OpenFile>,
     /// The rotated ones, oldest first.
     pub(super) rotated: Vec<Rotated>,
+    naming: Naming,
 }
 
 impl Look {
@@ -65,6 +68,17 @@ impl Look {
     pub(super) fn newest(&self) -> Option<&Stamp> {
         self.rotated.last().map(|file| &file.stamp)
     }
+
+    /// The stamp before which a file was surely rotated before this time.
+    pub(super) fn surely_before(&self, time: Timestamp) -> Stamp {
+        match self.naming {
+            Naming::ApiServer { .. } => Stamp::at(time),
+            Naming::Kubelet { .. } => {
+                let time = time.checked_sub(MOST_BEHIND).unwrap_or(Timestamp::MIN);
+                Stamp::at_local(tz::TimeZone::UTC.to_datetime(time))
+            }
+        }
+    }
 }
 
 /// Where the files of one log are.
@@ -72,7 +86,6 @@ impl Look {
 pub(super) struct LogFiles {
     root: LogRoot,
     live: PathBuf,
-    naming: Naming,
     lingering: Duration,
 }
 
@@ -98,35 +111,39 @@ impl Naming {
         let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
         Self::ApiServer { prefix: format!("{stem}-"), extension: extension.to_owned() }
     }
+
+    fn stamp_of(&self, name: &str) -> Option<(Stamp, bool)> {
+        match self {
+            Naming::ApiServer { prefix, extension } => {
+                let (name, compressed) = match name.strip_suffix(".gz") {
+                    // The extension of the log itself may be `.gz`, however odd.
+                    Some(inner) if inner.ends_with(extension) => (inner, true),
+                    _ => (name, false),
+                };
+                let stamp = name.strip_prefix(prefix)?.strip_suffix(extension)?;
+                Some((Stamp::parse(stamp)?, compressed))
+            }
+            Naming::Kubelet { prefix } => {
+                let stamp = name.strip_prefix(prefix)?;
+                let (stamp, compressed) =
+                    stamp.strip_suffix(".gz").map_or((stamp, false), |stamp| (stamp, true));
+                Some((Stamp::parse_local(stamp)?, compressed))
+            }
+        }
+    }
 }
 
 impl LogFiles {
     /// The files of the log at `path`; a container's is written for some time after its rotation.
     pub(super) fn new(root: &LogRoot, path: &str, lingering: Duration) -> Result<Self, SourceError> {
-        let live = root.resolve(path)?;
-        // `path` is UTF-8, so its last component is.
-        let name = live.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let naming = Naming::of(name);
-        let lingering = match naming {
-            Naming::ApiServer { .. } => Duration::ZERO,
-            Naming::Kubelet { .. } => lingering,
-        };
-        Ok(Self { root: root.clone(), live, naming, lingering })
+        Ok(Self { root: root.clone(), live: root.resolve(path)?, lingering })
     }
 
     /// How long a file may still be written after there is a new one.
-    pub(super) fn lingering(&self) -> Duration {
-        self.lingering
-    }
-
-    /// The stamp before which a file was surely rotated before this time.
-    pub(super) fn surely_before(&self, time: Timestamp) -> Stamp {
-        match self.naming {
-            Naming::ApiServer { .. } => Stamp::at(time),
-            Naming::Kubelet { .. } => {
-                let time = time.checked_sub(MOST_BEHIND).unwrap_or(Timestamp::MIN);
-                Stamp::at_local(tz::TimeZone::UTC.to_datetime(time))
-            }
+    pub(super) fn lingering(&self, look: &Look) -> Duration {
+        match look.naming {
+            Naming::ApiServer { .. } => Duration::ZERO,
+            Naming::Kubelet { .. } => self.lingering,
         }
     }
 
@@ -152,7 +169,7 @@ impl LogFiles {
 
     /// Opens a rotated file. `None` when it is not that one any more: deleted or compressed since the look.
     pub(super) fn open(&self, rotated: &Rotated) -> Result<Option<OpenFile>, SourceError> {
-        match self.root.open_file(&self.path_of(rotated)) {
+        match self.root.open_file(&rotated.path) {
             Ok(open) if !open.is_at(Some(rotated.id)) => Ok(None),
             Ok(open) if rotated.is_compressed => Ok(Some(open.decompressed())),
             Ok(open) => Ok(Some(open)),
@@ -178,26 +195,37 @@ impl LogFiles {
             Err(SourceError::NotFound { .. }) => None,
             Err(error) => return Err(error),
         };
-        let rotated = self.rotated()?;
+        // Before the last look: a link that leads to the open file then led there now.
+        let written = self.root.follow(&self.live)?;
+        // Where a link leads to a name that is no UTF-8, no file could be told to be rotated.
+        let naming = Naming::of(written.file_name().and_then(|name| name.to_str()).unwrap_or_default());
+        let rotated = self.rotated(&written, &naming)?;
         // Reading a folder is not one step: a file renamed meanwhile may be in neither place. But when the live file
         // is still the one that was open all the time, every other file had its name before the list was begun.
         let now = self.stat_live()?;
         let same = live.as_ref().map_or(now.is_none(), |open| open.is_at(now));
-        Ok(same.then_some(Look { live, rotated }))
+        Ok(same.then_some(Look { live, rotated, naming }))
     }
 
-    fn rotated(&self) -> Result<Vec<Rotated>, SourceError> {
-        let listed = self.root.list(&self.live, |name, entry| {
-            let Some((stamp, is_compressed)) = self.stamp_of(name) else {
+    /// The rotated files of the log that is written there.
+    fn rotated(&self, written: &Path, naming: &Naming) -> Result<Vec<Rotated>, SourceError> {
+        let folder = written.parent().unwrap_or(Path::new(""));
+        let listed = self.root.list(written, |name, entry| {
+            let Some((stamp, is_compressed)) = naming.stamp_of(name) else {
                 return Ok(None);
             };
+            let path = folder.join(name);
             let metadata = match entry.metadata() {
-                Ok(metadata) => metadata,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                // kube-apiserver gives a link another name as it would the file.
+                Ok(metadata) if metadata.is_symlink() => self.root.linked(&path)?,
+                Ok(metadata) => Some(metadata),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
             };
-            let (id, size) = (file_id(&metadata), metadata.len());
-            Ok(metadata.is_file().then_some(Rotated { stamp, is_compressed, size, id }))
+            Ok(metadata.filter(Metadata::is_file).map(|metadata| {
+                let (id, size) = (file_id(&metadata), metadata.len());
+                Rotated { stamp, is_compressed, size, id, path }
+            }))
         });
         let listed = match listed {
             Err(SourceError::NotFound { .. }) => Vec::new(),
@@ -208,35 +236,6 @@ impl LogFiles {
         files.sort_by(|a, b| a.stamp.cmp(&b.stamp).then(a.is_compressed.cmp(&b.is_compressed)));
         files.dedup_by(|next, first| next.stamp == first.stamp);
         Ok(files)
-    }
-
-    fn stamp_of(&self, name: &str) -> Option<(Stamp, bool)> {
-        match &self.naming {
-            Naming::ApiServer { prefix, extension } => {
-                let (name, compressed) = match name.strip_suffix(".gz") {
-                    // The extension of the log itself may be `.gz`, however odd.
-                    Some(inner) if inner.ends_with(extension) => (inner, true),
-                    _ => (name, false),
-                };
-                let stamp = name.strip_prefix(prefix)?.strip_suffix(extension)?;
-                Some((Stamp::parse(stamp)?, compressed))
-            }
-            Naming::Kubelet { prefix } => {
-                let stamp = name.strip_prefix(prefix)?;
-                let (stamp, compressed) =
-                    stamp.strip_suffix(".gz").map_or((stamp, false), |stamp| (stamp, true));
-                Some((Stamp::parse_local(stamp)?, compressed))
-            }
-        }
-    }
-
-    fn path_of(&self, rotated: &Rotated) -> PathBuf {
-        let folder = self.live.parent().unwrap_or(Path::new(""));
-        let (stamp, suffix) = (&rotated.stamp, if rotated.is_compressed { ".gz" } else { "" });
-        folder.join(match &self.naming {
-            Naming::ApiServer { prefix, extension } => format!("{prefix}{stamp}{extension}{suffix}"),
-            Naming::Kubelet { prefix } => format!("{prefix}{stamp}{suffix}"),
-        })
     }
 }
 
@@ -300,15 +299,10 @@ mod tests {
             (".audit", format!("-{FIRST}.audit")),
             ("deep/audit.log", format!("audit-{FIRST}.log")),
         ] {
-            let files = files(&std::env::temp_dir(), path);
-            let stamp = Stamp::parse(FIRST).unwrap();
-            assert_eq!(files.stamp_of(&rotated), Some((stamp.clone(), false)), "{path}");
-            assert_eq!(files.stamp_of(&format!("{rotated}.gz")), Some((stamp.clone(), true)), "{path}");
-            for (is_compressed, name) in [(false, rotated.clone()), (true, format!("{rotated}.gz"))] {
-                let id = FileId { device: 0, inode: 0, born: None };
-                let seen = Rotated { stamp: stamp.clone(), is_compressed, size: 0, id };
-                assert_eq!(files.path_of(&seen).file_name().unwrap().to_str(), Some(name.as_str()));
-            }
+            let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+            let (naming, stamp) = (Naming::of(name), Stamp::parse(FIRST).unwrap());
+            assert_eq!(naming.stamp_of(&rotated), Some((stamp.clone(), false)), "{path}");
+            assert_eq!(naming.stamp_of(&format!("{rotated}.gz")), Some((stamp, true)), "{path}");
         }
     }
 
@@ -330,8 +324,7 @@ mod tests {
         ] {
             fs::write(folder.path().join(name), name).unwrap();
         }
-        let files = files(folder.path(), "0.log");
-        let look = files.look().unwrap().unwrap();
+        let look = files(folder.path(), "0.log").look().unwrap().unwrap();
         let found: Vec<_> =
             look.rotated.iter().map(|file| (file.stamp.to_string(), file.is_compressed)).collect();
         let found: Vec<_> = found.iter().map(|(stamp, is_compressed)| (&**stamp, *is_compressed)).collect();
@@ -339,9 +332,9 @@ mod tests {
             found,
             [("20261125-204000", true), ("20261125-205000", false), ("20261125-210000", false)]
         );
-        assert!(look.rotated.iter().all(|rotated| folder.path().join(files.path_of(rotated)).exists()));
+        assert!(look.rotated.iter().all(|rotated| folder.path().join(&rotated.path).exists()));
         // A zone may be that far behind: of a file that looks older nothing is known.
-        let wanted = files.surely_before("2026-11-25T21:00:00Z".parse().unwrap());
+        let wanted = look.surely_before("2026-11-25T21:00:00Z".parse().unwrap());
         assert_eq!(wanted.to_string(), "20261125-080000");
     }
 

@@ -207,7 +207,7 @@ impl Tail {
             return Ok(true);
         }
         // The next rotation is later than whoever writes takes to let go of the file.
-        Ok(live && self.replaced.get_or_insert_with(Instant::now).elapsed() >= files.lingering())
+        Ok(live && self.replaced.get_or_insert_with(Instant::now).elapsed() >= files.lingering(&look))
     }
 
     /// Leaves a compressed file that cannot be read on.

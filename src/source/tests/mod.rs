@@ -1,6 +1,7 @@
 //! A log on disk that is written, rotated and followed, also while the source is in the middle of a look.
 mod container;
 mod follow;
+mod links;
 mod losses;
 mod model;
 mod resume;
@@ -132,6 +133,14 @@ struct Seen {
 impl Seen {
     fn texts(&self) -> Vec<&str> {
         self.lines.iter().map(|(line, _)| line.as_str()).collect()
+    }
+
+    /// Adds what was seen later.
+    fn add(&mut self, later: Seen) {
+        self.lines.extend(later.lines);
+        self.new_files += later.new_files;
+        self.skipped += later.skipped;
+        self.gaps.extend(later.gaps);
     }
 
     fn offsets(&self) -> Vec<u64> {
