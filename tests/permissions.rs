@@ -311,6 +311,60 @@ fn with_a_webhook_whoever_leads_keeps_one_secret_and_sees_no_other() -> Result<(
 }
 
 #[test]
+fn a_webhooks_secret_is_filled_with_its_permissions_and_without_either_is_not() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        install_kinds(plane)?;
+        let objects = permissions("mode=split,source.webhook.enabled=true")?;
+        plane.apply("admin", &list(&objects))?;
+        let secret = ["secret", "tripline-webhook", "--namespace", NAMESPACE];
+        plane.run("admin", &["create", "secret", "generic", "tripline-webhook", "--namespace", NAMESPACE])?;
+        let kubeconfig = plane.add_service_account(NAMESPACE, "tripline-controller")?;
+        let is_its = |object: &Value| {
+            object["kind"] == "Role" && object["metadata"]["name"] == "tripline-controller-webhook"
+        };
+        let role: Vec<_> = objects.into_iter().filter(is_its).collect();
+        let all = grants(&role);
+        assert_eq!(all, ["get", "update"].map(|verb| Grant::new("", "secrets", verb)).into());
+        let keys = || -> Result<Option<usize>> {
+            let secret = plane.run("admin", &[&["get", "--output=json"][..], &secret].concat())?;
+            let secret: Value = serde_json::from_str(&secret)?;
+            Ok(secret["data"].as_object().map(serde_json::Map::len))
+        };
+
+        let (lease, its) = (format!("{NAMESPACE}/tripline"), format!("{NAMESPACE}/tripline-webhook"));
+        let arguments = ["--role", "controller", "--lease", &lease, "--webhook-secret", &its];
+        let can = |verb: &str| {
+            let named = "secrets/tripline-webhook";
+            can_with_secret(plane, "tripline-controller", verb, named, NAMESPACE).unwrap_or_default()
+        };
+        for grant in &all {
+            plane.apply("admin", &list(&without(&role, grant)))?;
+            wait_for("the role to be smaller", PATIENCE, || (!can(&grant.verb)).then_some(()))?;
+            let before = plane.audit_log().metadata()?.len();
+            let operator = Operator::launch_on(plane, &kubeconfig, "paper", &arguments)?;
+            let waited = wait_for("the refusal in the audit log", PATIENCE, || {
+                let user = format!("system:serviceaccount:{NAMESPACE}:tripline-controller");
+                let events = events_since(plane, before).ok()?;
+                let refused = |e: &Value| {
+                    e["user"]["username"] == *user && e["responseStatus"]["code"] == 403 && grant.is_of(e)
+                };
+                events.iter().any(refused).then_some(())
+            });
+            waited.with_context(|| format!("without {grant:?}"))?;
+            operator.terminate()?;
+            assert_eq!(keys()?, None, "filled without {grant:?}");
+        }
+        plane.apply("admin", &list(&role))?;
+        wait_for("the role to be whole", PATIENCE, || {
+            all.iter().all(|grant| can(&grant.verb)).then_some(())
+        })?;
+        let operator = Operator::launch_on(plane, &kubeconfig, "paper", &arguments)?;
+        wait_for("the Secret to be filled", PATIENCE, || keys().ok()?.filter(|keys| *keys == 5))?;
+        operator.terminate()
+    })
+}
+
+#[test]
 fn a_reader_needs_what_it_may_and_may_nothing_else() -> Result<()> {
     every_permission_is_needed("reader")
 }
