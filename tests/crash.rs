@@ -22,6 +22,16 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// None is deleted, however long it takes.
+fn small_compressed_files() -> Options {
+    Options {
+        audit_log_max_size: 1,
+        audit_log_max_backup: 10_000,
+        audit_log_compress: true,
+        ..Options::default()
+    }
+}
+
 #[test]
 fn kills_under_load_neither_lose_nor_double_a_match() -> Result<()> {
     // Small files, so that the log is rotated while the operator is down.
@@ -31,8 +41,7 @@ fn kills_under_load_neither_lose_nor_double_a_match() -> Result<()> {
 
 #[test]
 fn nor_do_they_where_the_log_is_compressed_while_the_operator_is_down() -> Result<()> {
-    let options = Options { audit_log_max_size: 1, audit_log_compress: true, ..Options::default() };
-    ControlPlane::with(options, |plane| kills_under_load(plane, rotate_and_compress))
+    ControlPlane::with(small_compressed_files(), |plane| kills_under_load(plane, rotate_and_compress))
 }
 
 /// Fills the log until the file that is live now is compressed, and a later one too.
@@ -158,13 +167,7 @@ fn an_api_server_killed_in_the_middle_of_a_record_hides_no_other() -> Result<()>
 
 #[test]
 fn nor_do_kills_of_the_api_server_itself() -> Result<()> {
-    let options = Options {
-        audit_log_max_size: 1,
-        audit_log_max_backup: 10_000,
-        audit_log_compress: true,
-        ..Options::default()
-    };
-    ControlPlane::with(options, kills_of_the_api_server)
+    ControlPlane::with(small_compressed_files(), kills_of_the_api_server)
 }
 
 fn kills_of_the_api_server(plane: &mut ControlPlane) -> Result<()> {
