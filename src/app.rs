@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::alert::{Announcement, Ledger, Rejected, Writer};
+use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
 use crate::controller::{
     Candidate, IgnoredUsers, NamespacedName, Reader, Readers, Reading, Receivers, Role, RuleStatuses, Rules,
-    SourceStatuses, Surroundings, connect, keep_webhook_secret, wait_until_ready,
+    SourceStatuses, Surroundings, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
 };
 use crate::source::{CheckpointError, StateFolder};
-use crate::telemetry::{Chain, Health, Metrics, serve};
+use crate::telemetry::{Health, Metrics, serve};
 
 /// How long the last writes may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -68,6 +68,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How alerts are announced.
     pub announcement: Announcement,
+    /// How many alerts may be open.
+    pub bounds: Bounds,
+    /// How many alerts are written a second while few wait.
+    pub alerts_per_second: u32,
 }
 
 /// Runs the operator until `stop`.
@@ -141,7 +145,7 @@ impl Operator {
         let Some(account) = wait_until_ready(&self.client, &self.health, &self.stop).await else {
             return Ok(());
         };
-        let ledger = Arc::new(Ledger::new(&self.options.node));
+        let ledger = Arc::new(Ledger::new(&self.options.node, self.options.bounds));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
         let rules = Arc::new(Rules::default());
         let reading = state.zip(receivers).map(|(state, receivers)| {
@@ -160,13 +164,10 @@ impl Operator {
         let (judges, may_judge) = watch::channel(false);
         let following = Arc::clone(&readers).follow(self.client.clone(), may_judge, self.stop.child_token());
         let followed = tokio::spawn(following);
-        if let Some(writer) = &writer
-            && !learn_alerts(writer, &self.health, &self.stop).await
-        {
-            followed.await.context("following the sources failed")?;
-            return Ok(());
-        }
         let tasks = TaskTracker::new();
+        if writer.is_some() {
+            self.follow_alerts(&ledger, &tasks).await;
+        }
         self.follow_rules(&rules, &tasks).await;
         let leading = CancellationToken::new();
         let (leads, led) = self.lead(leading.clone())?;
@@ -209,7 +210,19 @@ impl Operator {
             ledger: Arc::clone(ledger),
             announcement: self.options.announcement,
             rejected: Rejected::new(self.options.state_dir.join("rejected-alerts.jsonl")),
+            per_second: self.options.alerts_per_second,
             metrics: Arc::clone(&self.metrics),
+        }
+    }
+
+    /// Follows the alerts, and returns once all that exist are known: what they count is not to be counted again.
+    async fn follow_alerts(&self, ledger: &Arc<Ledger>, tasks: &TaskTracker) {
+        let (listed, mut is_listed) = watch::channel(false);
+        let (client, ledger, health) = (self.client.clone(), Arc::clone(ledger), self.health.clone());
+        tasks.spawn(follow_alerts(client, ledger, health, listed, self.stop.child_token()));
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            _ = is_listed.wait_for(|listed| *listed) => {}
         }
     }
 
@@ -280,27 +293,6 @@ impl Operator {
         tasks.spawn(of_sources.run(self.stop.child_token()));
         if let Some(secret) = self.options.webhook_secret.clone() {
             tasks.spawn(keep_webhook_secret(self.client.clone(), secret, leads, self.stop.child_token()));
-        }
-    }
-}
-
-/// Reads which alerts exist, again and again until it works; says false when told to stop before.
-async fn learn_alerts(writer: &Writer, health: &Health, stop: &CancellationToken) -> bool {
-    loop {
-        match writer.learn_existing().await {
-            Ok(()) => {
-                health.ready("alerts");
-                return true;
-            }
-            Err(error) => {
-                let why = Chain(&error).to_string();
-                warn!(why, "the existing alerts cannot be read; trying again");
-                health.not_ready("alerts", why);
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return false,
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
         }
     }
 }

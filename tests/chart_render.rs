@@ -112,7 +112,7 @@ fn permissions(role: &Value) -> BTreeSet<String> {
 
 const DEFINITIONS: &str = "get apiextensions.k8s.io/customresourcedefinitions \
     detectionrules.tripline.dev securityalerts.tripline.dev auditsources.tripline.dev";
-const READER: [&str; 13] = [
+const READER: [&str; 14] = [
     "list tripline.dev/detectionrules",
     "watch tripline.dev/detectionrules",
     "list tripline.dev/auditsources",
@@ -121,6 +121,7 @@ const READER: [&str; 13] = [
     "update tripline.dev/auditsources/status",
     "get tripline.dev/securityalerts",
     "list tripline.dev/securityalerts",
+    "watch tripline.dev/securityalerts",
     "create tripline.dev/securityalerts",
     "update tripline.dev/securityalerts/status",
     "get /nodes",

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tripline::alert::{Ledger, RuleFacts};
+use tripline::alert::{Bounds, Ledger, RuleFacts};
 use tripline::api::Mode;
 use tripline::controller::compile::{compile, describe};
 use tripline::controller::{LoadedRule, LoadedRules, Reader, SharedReport, SourceSettings, Surroundings};
@@ -195,7 +195,7 @@ pub(crate) fn asked_for() -> Option<(PathBuf, PathBuf)> {
 pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
     let state = folder.join("state");
     std::fs::create_dir(&state)?;
-    let ledger = Arc::new(Ledger::new("bench"));
+    let ledger = Arc::new(Ledger::new("bench", Bounds::default()));
     let around = Surroundings {
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),

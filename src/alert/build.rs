@@ -3,18 +3,22 @@
 use kube::api::ObjectMeta;
 
 use super::evidence::shown_time;
-use super::name::{alert_name, short_hash};
-use super::parcel::{Parcel, add_sample};
+use super::frequent::Frequent;
+use super::name::{alert_name, overflow_name, short_hash};
+use super::parcel::{Overflow, Parcel, add_sample};
 use crate::api::{
-    Condition, CountedStream, Detection, SecurityAlert, SecurityAlertSpec, SecurityAlertStatus, Triage,
+    Condition, CountedStream, OverflowValues, SecurityAlert, SecurityAlertSpec, SecurityAlertStatus, Triage,
     condition_type, label,
 };
 
 /// The most `sources` entries of an alert; the oldest fold into one beyond it.
 const SOURCES: usize = 64;
+/// How many of the most frequent users and targets an overflow alert shows.
+const FREQUENT: usize = 16;
 
-/// A new alert, without status.
-pub fn alert_object(opening: &Detection, ordinal: u32) -> SecurityAlert {
+/// A new alert for a parcel, without status.
+pub fn alert_object(parcel: &Parcel, ordinal: u32) -> SecurityAlert {
+    let opening = &parcel.opening;
     let hash = &opening.group_hash;
     let labels = [
         (label::RULE, opening.rule_name.as_str()),
@@ -23,7 +27,10 @@ pub fn alert_object(opening: &Detection, ordinal: u32) -> SecurityAlert {
     ];
     SecurityAlert {
         metadata: ObjectMeta {
-            name: Some(alert_name(&opening.rule_name, hash, ordinal)),
+            name: Some(match parcel.overflow {
+                None => alert_name(&opening.rule_name, hash, ordinal),
+                Some(_) => overflow_name(&opening.rule_name, ordinal),
+            }),
             labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
             ..ObjectMeta::default()
         },
@@ -67,6 +74,9 @@ pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str)
     for sample in &parcel.samples {
         add_sample(&mut status.samples, sample.clone());
     }
+    if let Some(overflow) = &parcel.overflow {
+        status.overflow = Some(frequent(status.overflow.take().unwrap_or_default(), overflow));
+    }
     let message = "the alert's evidence and count are written";
     // `last` stands in for the clock: this condition never changes, so its time may as well be the match's.
     Condition::new(condition_type::READY, true, "Recorded", message).set(
@@ -75,4 +85,16 @@ pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str)
         last.0,
     );
     status
+}
+
+fn frequent(shown: OverflowValues, overflow: &Overflow) -> OverflowValues {
+    let most = |shown, more: &Frequent| {
+        let mut all = Frequent::of(shown);
+        all.merge(more);
+        all.most(FREQUENT)
+    };
+    OverflowValues {
+        users: most(shown.users, &overflow.users),
+        targets: most(shown.targets, &overflow.targets),
+    }
 }

@@ -109,6 +109,19 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
     }
 }
 
+/// The evidence of what found no room for an alert of its own, of which this match is the first: where it stands, and
+/// nothing of who made it, since others will follow.
+pub(super) fn overflow(found: &Match<'_>, group_hash: &str) -> Detection {
+    let whole = detection(found, group_hash);
+    let EventEvidence { stage, request_received_time, stage_time, place, .. } = whole.event;
+    Detection {
+        group: Vec::new(),
+        target: "what found no room in alerts of its own".to_owned(),
+        event: EventEvidence { stage, request_received_time, stage_time, place, ..EventEvidence::default() },
+        ..whole
+    }
+}
+
 /// A match among the newest few of an alert.
 pub(super) fn sample(event: &Event<'_>, place: &RecordPlace, time: Timestamp) -> Sample {
     Sample {

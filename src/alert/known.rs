@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::name::overflow_hash;
 use super::parcel::{Parcel, Segment, within};
-use crate::api::{SecurityAlert, TriageState};
+use crate::api::{RecordPlace, SecurityAlert, Severity, TriageState};
 
 /// An alert that exists, as last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,14 @@ pub(super) struct KnownAlert {
     pub name: String,
     /// The number at the end of its name.
     pub ordinal: u32,
+    /// The rule.
+    pub rule: String,
+    /// The rule's severity when the alert was opened.
+    pub severity: Severity,
+    /// Whether it is its rule's overflow alert, which takes up no place.
+    is_overflow: bool,
+    /// The object's version; 0 where that is unknown.
+    version: u64,
     /// Whether it takes no more matches.
     closed: bool,
     first: Timestamp,
@@ -27,7 +36,8 @@ impl KnownAlert {
     /// What to remember of `alert`, of whose streams those of `node` matter.
     pub(super) fn of(alert: &SecurityAlert, node: &str) -> Self {
         let name = alert.metadata.name.clone().unwrap_or_default();
-        let event = &alert.spec.detection.event;
+        let detection = &alert.spec.detection;
+        let event = &detection.event;
         let opened = event.stage_time.as_ref().or(event.request_received_time.as_ref()).map(|t| t.0);
         let status = alert.status.as_ref().filter(|s| s.count > 0);
         let seen = |time: fn(&crate::api::SecurityAlertStatus) -> Option<Timestamp>| {
@@ -36,6 +46,10 @@ impl KnownAlert {
         Self {
             ordinal: name.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(1),
             name,
+            rule: detection.rule_name.clone(),
+            severity: detection.severity,
+            is_overflow: detection.group_hash == overflow_hash(&detection.rule_name),
+            version: alert.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
             closed: alert.spec.triage.state == TriageState::Closed,
             first: seen(|s| s.first_seen_time.as_ref().map(|t| t.0)),
             last: seen(|s| s.last_seen_time.as_ref().map(|t| t.0)),
@@ -57,10 +71,31 @@ impl KnownAlert {
     /// first match, which may be in no segment of it: a checkpoint holds only the segments of its own source.
     fn was_opened_by(&self, parcel: &Parcel) -> bool {
         let (stream, offset) = &self.opened_at;
-        let place = &parcel.opening.event.place;
         let is_first = |s: &Segment| s.stream == *stream && s.lowest == *offset;
-        !self.has_status
-            && ((place.stream == *stream && place.offset == *offset) || parcel.segments.iter().any(is_first))
+        self.was_opened_at(&parcel.opening.event.place)
+            || (!self.has_status && parcel.segments.iter().any(is_first))
+    }
+
+    /// Whether it is one of those whose number is bounded.
+    pub(super) fn is_bounded(&self) -> bool {
+        !self.closed && !self.is_overflow
+    }
+
+    /// Whether this is what became of the other later. Versions are numbers that only grow, whatever the API says of
+    /// their opacity, and from 1.35 on by its word.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        self.version > other.version
+    }
+
+    /// Whether it was opened with the match at this place and has counted nothing since.
+    pub(super) fn was_opened_at(&self, place: &RecordPlace) -> bool {
+        let (stream, offset) = &self.opened_at;
+        !self.has_status && place.stream == *stream && place.offset == *offset
+    }
+
+    /// Whether a match at `time` joins it.
+    pub(super) fn takes_at(&self, time: Timestamp, window: i64) -> bool {
+        !self.closed && within(self.first, self.last, window, time)
     }
 
     fn takes(&self, parcel: &Parcel) -> bool {
@@ -105,7 +140,6 @@ pub(super) fn destination(parcel: &mut Parcel, known: &[KnownAlert], taken: u32)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::RecordPlace;
     use serde_json::{Value, json};
 
     const HOUR: i64 = 3_600;

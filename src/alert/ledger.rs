@@ -4,21 +4,29 @@
 //! Both hold one lock for moments only: no call to the API server is made under it. A checkpoint holds the position
 //! together with this source's part of the ledger ([`Ledger::snapshot`]), which is why an API server that is away
 //! stops neither reading nor the position.
+//!
+//! Nothing waits for room here. A match whose group has an alert, or may open one by the [`Bounds`], goes into a parcel
+//! of its group; any other into its rule's overflow parcel, where it is counted. So the ledger is as bounded as the
+//! alerts are.
+//!
+//! An overflow parcel is written only after a checkpoint that holds it is on disk. Judged again after a crash, the same
+//! match might find room: then it must not be in the overflow alert already. Until then the rule's other parcels wait
+//! as well: an alert that counts a later match of the same group would say that it counts this one too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::evidence::{self, Match};
 use super::known::{Destination, KnownAlert, destination};
-use super::name::group_hash;
-use super::parcel::Parcel;
-use crate::api::{RecordPlace, SecurityAlert, Severity};
+use super::name::{group_hash, overflow_hash};
+use super::parcel::{Hold, Parcel};
+use super::population::{Bounds, Population};
+use super::queue::Queue;
+use crate::api::{RecordPlace, SecurityAlert};
 
-/// The most parcels that wait. When they are all taken, reading waits: the log is the queue then.
-pub(super) const MAX_PARCELS: usize = 5_000;
 /// How long one alert is left alone between two updates of its count.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -30,47 +38,88 @@ struct Group {
     /// The highest ordinal in use under this group's short hash.
     taken: u32,
     waiting: VecDeque<Parcel>,
-    in_flight: Option<Parcel>,
+    in_flight: Vec<Parcel>,
     not_before: Option<Instant>,
     failures: u32,
 }
 
-#[derive(Default)]
+impl Group {
+    fn parcels(&self) -> impl Iterator<Item = &Parcel> {
+        self.in_flight.iter().chain(&self.waiting)
+    }
+
+    fn has_parcels(&self) -> bool {
+        self.parcels().next().is_some()
+    }
+
+    /// Whether an alert takes this match, or one that a parcel is about to open.
+    fn takes(&self, found: &Match<'_>) -> bool {
+        let window = found.rule.window_seconds;
+        self.known.iter().any(|alert| alert.takes_at(found.time, window) || alert.was_opened_at(found.place))
+            || self.parcels().any(|parcel| parcel.holds(found.time))
+    }
+}
+
 struct Entries {
-    groups: HashMap<String, Group>,
+    groups: HashMap<Arc<str>, Group>,
     /// Groups that have parcels.
-    pending: HashSet<String>,
-    parcels: usize,
+    pending: HashSet<Arc<str>>,
+    queue: Queue,
+    population: Population,
     /// How many alerts each rule has that were opened with a match of a source read here.
     opened: HashMap<(String, String), i64>,
+    /// The number of the last snapshot.
+    snapshots: u64,
 }
 
 /// See the module.
 pub struct Ledger {
     node: String,
     entries: Mutex<Entries>,
-    room: Condvar,
     arrived: Notify,
 }
 
-/// A parcel on its way to the API, and the group it is of.
+/// What became of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It will be counted in an alert of its group.
+    Taken,
+    /// It will be counted in its rule's overflow alert: no further alert may be opened.
+    Overflowed,
+    /// An alert, or a parcel restored from a checkpoint, counts it already.
+    Counted,
+}
+
+/// Parcels of a group on their way to the API.
 #[derive(Debug)]
 pub struct Delivery {
     /// The group's hash.
-    pub group: String,
-    /// What to write.
-    pub parcel: Parcel,
+    pub group: Arc<str>,
+    /// What to write, in order.
+    pub parcels: VecDeque<Parcel>,
+}
+
+/// What a checkpoint holds of the ledger.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What waits or is on its way and was found in the source.
+    pub pending: Vec<Parcel>,
+    /// What [`Ledger::saved`] is told once this is on disk.
+    pub number: u64,
 }
 
 impl Ledger {
     /// An empty ledger of the process on `node`.
-    pub fn new(node: &str) -> Self {
-        Self {
-            node: node.to_owned(),
-            entries: Mutex::default(),
-            room: Condvar::new(),
-            arrived: Notify::new(),
-        }
+    pub fn new(node: &str, bounds: Bounds) -> Self {
+        let entries = Entries {
+            groups: HashMap::new(),
+            pending: HashSet::new(),
+            queue: Queue::default(),
+            population: Population::new(bounds),
+            opened: HashMap::new(),
+            snapshots: 0,
+        };
+        Self { node: node.to_owned(), entries: Mutex::new(entries), arrived: Notify::new() }
     }
 
     /// The node whose streams are counted here.
@@ -84,91 +133,118 @@ impl Ledger {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a match. Says false when an alert, or a parcel restored from a checkpoint, counts it already.
-    pub fn enter(&self, found: &Match<'_>) -> bool {
+    /// Enters a match.
+    pub fn enter(&self, found: &Match<'_>) -> Entry {
         let hash = group_hash(&found.rule.name, found.group);
         let RecordPlace { stream, offset, .. } = found.place;
         let mut entries = self.lock();
-        let Entries { groups, pending, parcels, .. } = &mut *entries;
-        let group = groups.entry(hash.clone()).or_default();
-        let in_parcel = |p: &Parcel| p.segments.iter().any(|s| s.stream == *stream && *offset <= s.highest);
-        if group.known.iter().any(|alert| alert.counts(stream, *offset))
-            || group.in_flight.iter().chain(&group.waiting).any(in_parcel)
-        {
-            return false;
-        }
-        let sample = evidence::sample(found.event, found.place, found.time);
-        match group.waiting.back_mut().filter(|p| !p.sealed && p.holds(found.time)) {
-            Some(parcel) => parcel.add(sample, found.time),
-            None => {
-                let opening = evidence::detection(found, &hash);
-                group.waiting.push_back(Parcel::new(opening, found.rule.window_seconds, sample, found.time));
-                *parcels += 1;
-                pending.insert(hash);
+        if let Some(group) = entries.groups.get(hash.as_str()) {
+            let in_parcel =
+                |p: &Parcel| p.segments.iter().any(|s| s.stream == *stream && *offset <= s.highest);
+            if group.known.iter().any(|alert| alert.counts(stream, *offset)) || group.parcels().any(in_parcel)
+            {
+                return Entry::Counted;
             }
         }
+        let is_taken = entries.groups.get(hash.as_str()).is_some_and(|group| group.takes(found));
+        let (rule, severity) = (&found.rule.name, found.rule.severity);
+        let overflows = !is_taken && !entries.population.has_room(rule, severity);
+        let hash = if overflows { overflow_hash(rule) } else { hash };
+        entries.collect(&hash, found, overflows, is_taken);
         drop(entries);
         self.arrived.notify_one();
-        true
-    }
-
-    /// Waits until there is room for another parcel, at most for `patience`; says whether there is.
-    pub fn wait_for_room(&self, patience: Duration) -> bool {
-        let entries = self.lock();
-        let full = |entries: &mut Entries| entries.parcels >= MAX_PARCELS;
-        let waited = self.room.wait_timeout_while(entries, patience, full);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        if overflows { Entry::Overflowed } else { Entry::Taken }
     }
 
     /// Puts back what a checkpoint held. Must come before the first match is entered.
     pub fn restore(&self, restored: Vec<Parcel>) {
         let mut entries = self.lock();
         for parcel in restored {
-            let parcel = parcel.restored();
-            let hash = parcel.opening.group_hash.clone();
-            entries.groups.entry(hash.clone()).or_default().waiting.push_back(parcel);
-            entries.pending.insert(hash);
-            entries.parcels += 1;
+            entries.add(parcel.restored());
         }
         drop(entries);
         self.arrived.notify_one();
     }
 
     /// What waits or is on its way and was found in `source`, for its checkpoint.
-    pub fn snapshot(&self, source: &str) -> Vec<Parcel> {
-        let entries = self.lock();
-        let groups = entries.pending.iter().filter_map(|hash| entries.groups.get(hash));
-        let parcels = groups.flat_map(|group| group.in_flight.iter().chain(&group.waiting));
-        parcels
-            .filter(|p| p.segments.iter().any(|s| s.source == source))
-            .map(|p| {
-                let mut part = p.clone();
+    pub fn snapshot(&self, source: &str) -> Snapshot {
+        let mut entries = self.lock();
+        let Entries { groups, pending, snapshots, .. } = &mut *entries;
+        *snapshots += 1;
+        let mut parts = Vec::new();
+        for hash in &*pending {
+            let Some(group) = groups.get_mut(hash) else { continue };
+            for parcel in group.in_flight.iter_mut().chain(&mut group.waiting) {
+                if !parcel.segments.iter().any(|s| s.source == source) {
+                    continue;
+                }
+                // What is added later is in no checkpoint yet, and waits for one by itself.
+                if parcel.hold == Hold::Unsaved {
+                    parcel.hold = Hold::In(*snapshots);
+                    parcel.sealed = true;
+                }
+                let mut part = parcel.clone();
                 part.segments.retain(|s| s.source == source);
-                part
-            })
-            .collect()
+                parts.push(part);
+            }
+        }
+        Snapshot { pending: parts, number: *snapshots }
+    }
+
+    /// The snapshot of `source` with this number, or a later one, is on disk.
+    pub fn saved(&self, source: &str, number: u64) {
+        let mut entries = self.lock();
+        let Entries { groups, pending, queue, .. } = &mut *entries;
+        let mut any = false;
+        for hash in &*pending {
+            let Some(group) = groups.get_mut(hash) else { continue };
+            for parcel in &mut group.waiting {
+                if matches!(parcel.hold, Hold::In(first) if first <= number) && parcel.is_all_of(source) {
+                    parcel.hold = Hold::Free;
+                    any = true;
+                }
+            }
+            group.queue_up(queue, hash);
+        }
+        drop(entries);
+        if any {
+            self.arrived.notify_one();
+        }
     }
 
     /// Takes all that waits, each group's in order, for `replay`, which writes to no API server.
     pub fn take_all(&self) -> Vec<Parcel> {
         let mut entries = self.lock();
-        let Entries { groups, pending, parcels, .. } = &mut *entries;
-        *parcels = 0;
+        let Entries { groups, pending, queue, .. } = &mut *entries;
+        *queue = Queue::default();
         pending.drain().filter_map(|hash| groups.remove(&hash)).flat_map(|group| group.waiting).collect()
     }
 
-    /// How many parcels wait or are on their way.
+    /// How many groups wait or are on their way.
     pub fn pending(&self) -> usize {
-        self.lock().parcels
+        self.lock().pending.len()
     }
 
-    /// Remembers an alert that exists, or what became of one.
+    /// Remembers an alert that exists, or what became of one. What is older than what is known says nothing.
     pub fn learn(&self, alert: &SecurityAlert) {
         let known = KnownAlert::of(alert, &self.node);
         let mut entries = self.lock();
-        let group = entries.groups.entry(alert.spec.detection.group_hash.clone()).or_default();
-        match group.known.iter_mut().find(|k| k.name == known.name) {
-            Some(old) => *old = known,
+        let Entries { groups, population, .. } = &mut *entries;
+        let group = groups.entry(Arc::from(alert.spec.detection.group_hash.as_str())).or_default();
+        let slot = group.known.iter_mut().find(|k| k.name == known.name);
+        if slot.as_ref().is_some_and(|old| old.is_newer_than(&known)) {
+            return;
+        }
+        if known.is_bounded() {
+            population.add(&known.rule, known.severity);
+        }
+        match slot {
+            Some(old) => {
+                if old.is_bounded() {
+                    population.remove(&old.rule, old.severity);
+                }
+                *old = known;
+            }
             None => group.known.push(known),
         }
     }
@@ -188,61 +264,87 @@ impl Ledger {
     /// Notes that an ordinal under a group's short hash is another group's.
     pub fn ordinal_is_taken(&self, hash: &str, ordinal: u32) {
         let mut entries = self.lock();
-        let group = entries.groups.entry(hash.to_owned()).or_default();
+        let group = entries.groups.entry(Arc::from(hash)).or_default();
         group.taken = group.taken.max(ordinal);
     }
 
     /// Forgets an alert that is gone. Its ordinal is free again.
     pub fn forget(&self, hash: &str, name: &str) {
-        if let Some(group) = self.lock().groups.get_mut(hash) {
-            group.known.retain(|k| k.name != name);
+        self.lock().forget(hash, |known| known.name == name);
+    }
+
+    /// Forgets an alert that was deleted, unless there is one again since.
+    pub fn forget_deleted(&self, alert: &SecurityAlert) {
+        let deleted = KnownAlert::of(alert, &self.node);
+        self.lock().forget(&alert.spec.detection.group_hash, |known| {
+            known.name == deleted.name && !known.is_newer_than(&deleted)
+        });
+    }
+
+    /// Forgets all alerts but those with these names.
+    pub fn retain(&self, names: &HashSet<String>) {
+        let mut entries = self.lock();
+        let hashes: Vec<_> = entries.groups.keys().cloned().collect();
+        for hash in hashes {
+            entries.forget(&hash, |known| !names.contains(&known.name));
         }
     }
 
-    /// Decides where a parcel goes by what is known now.
+    /// Decides where the first parcel of a delivery goes by what is known now. Parcels that are counted already are
+    /// taken out.
     pub fn destination(&self, delivery: &mut Delivery) -> Destination {
         let entries = self.lock();
         let group = entries.groups.get(&delivery.group);
         let (known, taken) = group.map_or((&[][..], 0), |g| (&g.known[..], g.taken));
-        destination(&mut delivery.parcel, known, taken)
-    }
-
-    /// Takes up to `limit` parcels that are due: those that open an alert and the most severe first.
-    pub fn take_due(&self, now: Instant, limit: usize) -> Vec<Delivery> {
-        if limit == 0 {
-            return Vec::new();
-        }
-        let mut entries = self.lock();
-        let Entries { groups, pending, .. } = &mut *entries;
-        let mut due: Vec<(bool, std::cmp::Reverse<Severity>, &String)> = Vec::new();
-        for hash in pending.iter() {
-            let Some(group) = groups.get(hash) else { continue };
-            let Some(parcel) = group.waiting.front() else {
-                continue;
-            };
-            if group.in_flight.is_none() && group.not_before.is_none_or(|t| t <= now) {
-                due.push((!group.known.is_empty(), std::cmp::Reverse(parcel.opening.severity), hash));
+        while let Some(parcel) = delivery.parcels.front_mut() {
+            match destination(parcel, known, taken) {
+                Destination::Counted => drop(delivery.parcels.pop_front()),
+                elsewhere => return elsewhere,
             }
         }
-        due.sort_unstable();
-        let mut taken = Vec::with_capacity(limit.min(due.len()));
-        for (.., hash) in due.into_iter().take(limit) {
-            let Some(group) = groups.get_mut(hash) else {
-                continue;
-            };
-            group.in_flight = group.waiting.pop_front();
-            let parcel = group.in_flight.clone();
-            taken.extend(parcel.map(|parcel| Delivery { group: hash.clone(), parcel }));
+        Destination::Counted
+    }
+
+    /// Takes out the first parcels of a delivery, those that go into this one alert: they are counted in one write.
+    pub fn joining(&self, delivery: &mut Delivery, name: &str) -> Vec<Parcel> {
+        let mut joining = Vec::with_capacity(1);
+        while let Destination::Join(alert) = self.destination(delivery)
+            && alert == name
+        {
+            joining.extend(delivery.parcels.pop_front());
+        }
+        joining
+    }
+
+    /// How many groups wait for nothing but their turn.
+    pub fn due(&self, now: Instant) -> usize {
+        let mut entries = self.lock();
+        entries.ripen(now);
+        entries.queue.due()
+    }
+
+    /// Takes what is due of up to `limit` groups: those that open an alert first, and the most severe.
+    pub fn take_due(&self, now: Instant, limit: usize) -> Vec<Delivery> {
+        let mut entries = self.lock();
+        entries.ripen(now);
+        let Entries { groups, queue, .. } = &mut *entries;
+        let mut taken = Vec::new();
+        while taken.len() < limit
+            && let Some(hash) = queue.take()
+        {
+            let Some(group) = groups.get_mut(&hash) else { continue };
+            // In order: an alert that counts a later match says that it counts all before.
+            while let Some(parcel) = group.waiting.pop_front_if(|parcel| parcel.hold == Hold::Free) {
+                group.in_flight.push(parcel);
+            }
+            taken.push(Delivery { group: hash, parcels: group.in_flight.iter().cloned().collect() });
         }
         taken
     }
 
-    /// When the next parcel is due, if one waits.
-    pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        let entries = self.lock();
-        let groups = entries.pending.iter().filter_map(|hash| entries.groups.get(hash));
-        let waiting = groups.filter(|g| g.in_flight.is_none() && !g.waiting.is_empty());
-        waiting.map(|g| g.not_before.unwrap_or(now)).min()
+    /// When a group that waits for a time is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.lock().queue.next()
     }
 
     /// Resolves when a parcel has arrived.
@@ -250,12 +352,14 @@ impl Ledger {
         self.arrived.notified().await;
     }
 
-    /// The group's parcel is written, or will never be.
-    pub fn settle(&self, hash: &str, now: Instant) {
+    /// The group's parcels on their way are written, or will never be.
+    pub fn settle(&self, hash: &Arc<str>, now: Instant) {
         let mut entries = self.lock();
-        let Entries { groups, pending, parcels, .. } = &mut *entries;
+        let Entries { groups, pending, queue, population, .. } = &mut *entries;
         let Some(group) = groups.get_mut(hash) else { return };
-        *parcels -= usize::from(group.in_flight.take().is_some());
+        for parcel in group.in_flight.drain(..) {
+            parcel.give_back(population);
+        }
         group.failures = 0;
         group.not_before = Some(now + UPDATE_INTERVAL);
         if group.waiting.is_empty() {
@@ -263,23 +367,106 @@ impl Ledger {
             if group.known.is_empty() {
                 groups.remove(hash);
             }
+        } else {
+            group.queue_up(queue, hash);
         }
-        drop(entries);
-        self.room.notify_all();
     }
 
-    /// The group's parcel could not be written and may have arrived all the same: it is sent again, unchanged, later.
-    pub fn retry(&self, hash: &str, now: Instant) {
+    /// The group's parcels could not be written and may have arrived all the same: they are sent again, unchanged,
+    /// later.
+    pub fn retry(&self, hash: &Arc<str>, now: Instant) {
         let mut entries = self.lock();
-        let Some(group) = entries.groups.get_mut(hash) else {
+        let Entries { groups, queue, .. } = &mut *entries;
+        let Some(group) = groups.get_mut(hash) else {
             return;
         };
         let wait = FIRST_RETRY.saturating_mul(1 << group.failures.min(10)).min(LAST_RETRY);
         group.failures += 1;
         group.not_before = Some(now + wait);
-        if let Some(mut parcel) = group.in_flight.take() {
+        for mut parcel in group.in_flight.drain(..).rev() {
             parcel.sealed = true;
             group.waiting.push_front(parcel);
+        }
+        group.queue_up(queue, hash);
+    }
+}
+
+impl Group {
+    /// Enters a group whose parcels may be sent into the queue.
+    fn queue_up(&self, queue: &mut Queue, hash: &Arc<str>) {
+        let first = self.waiting.front().filter(|parcel| parcel.hold == Hold::Free);
+        if let Some(parcel) = first.filter(|_| self.in_flight.is_empty()) {
+            let opens = self.known.is_empty().then_some(parcel.opening.severity);
+            queue.enter(hash, opens, self.not_before);
+        }
+    }
+}
+
+impl Entries {
+    /// Puts a match into a parcel of this group.
+    fn collect(&mut self, hash: &str, found: &Match<'_>, overflows: bool, is_taken: bool) {
+        let sample = evidence::sample(found.event, found.place, found.time);
+        let source = &found.place.source;
+        let overflow = self.groups.get(overflow_hash(&found.rule.name).as_str());
+        let waits = |p: &Parcel| p.hold != Hold::Free && p.is_all_of(source);
+        let is_held = overflows || overflow.is_some_and(|group| group.parcels().any(waits));
+        let open = self.groups.get_mut(hash).and_then(|group| {
+            // What waits for a checkpoint waits for that of one source.
+            let fits = |p: &Parcel| match p.hold {
+                Hold::Free => !is_held,
+                Hold::Unsaved => p.is_all_of(source),
+                Hold::In(_) => false,
+            };
+            group.waiting.iter_mut().rfind(|p| !p.sealed && fits(p)).filter(|p| p.holds(found.time))
+        });
+        if let Some(parcel) = open {
+            return parcel.add(sample, found.time);
+        }
+        let mut parcel = if overflows {
+            Parcel::overflow(evidence::overflow(found, hash), sample, found.time)
+        } else {
+            let opening = evidence::detection(found, hash);
+            Parcel::new(opening, found.rule.window_seconds, sample, found.time)
+        };
+        if is_held {
+            parcel.hold = Hold::Unsaved;
+        }
+        if !overflows && !is_taken {
+            parcel.claim(&mut self.population);
+        }
+        self.add(parcel);
+    }
+
+    fn add(&mut self, parcel: Parcel) {
+        let hash: Arc<str> = Arc::from(parcel.opening.group_hash.as_str());
+        let group = self.groups.entry(Arc::clone(&hash)).or_default();
+        group.waiting.push_back(parcel);
+        group.queue_up(&mut self.queue, &hash);
+        self.pending.insert(hash);
+    }
+
+    /// Gives those their turn whose time has come.
+    fn ripen(&mut self, now: Instant) {
+        for hash in self.queue.take_ripe(now) {
+            if let Some(group) = self.groups.get_mut(&hash) {
+                group.not_before = None;
+                group.queue_up(&mut self.queue, &hash);
+            }
+        }
+    }
+
+    fn forget(&mut self, hash: &str, mut is_gone: impl FnMut(&KnownAlert) -> bool) {
+        let Some(group) = self.groups.get_mut(hash) else { return };
+        let population = &mut self.population;
+        group.known.retain(|known| {
+            let gone = is_gone(known);
+            if gone && known.is_bounded() {
+                population.remove(&known.rule, known.severity);
+            }
+            !gone
+        });
+        if group.known.is_empty() && !group.has_parcels() {
+            self.groups.remove(hash);
         }
     }
 }
@@ -305,33 +492,36 @@ mod tests {
         }))
         .unwrap();
         let rule = Arc::new(RuleFacts::from(&rule));
-        let ledger = Ledger::new("n");
+        let ledger = Ledger::new("n", Bounds::default());
         let mut tape = Tape::default();
         let event = Event::from_object("{}", &mut tape).unwrap();
         // The clock goes back and forth again.
         for (offset, second) in [(10, 1_000), (20, 500), (30, 1_001)] {
             let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
             let time = Timestamp::from_second(second).unwrap();
-            assert!(ledger.enter(&Match { rule: &rule, group: &[], event: &event, place: &place, time }));
+            let found = Match { rule: &rule, group: &[], event: &event, place: &place, time };
+            assert_eq!(ledger.enter(&found), Entry::Taken);
         }
         let (mut now, mut stored) = (Instant::now(), std::collections::BTreeMap::new());
         while ledger.pending() > 0 {
             now += UPDATE_INTERVAL;
             for mut delivery in ledger.take_due(now, 1) {
-                let name = match ledger.destination(&mut delivery) {
-                    Destination::Counted => None,
-                    Destination::Join(name) => Some(name),
-                    Destination::Open(ordinal) => {
-                        let alert = alert_object(&delivery.parcel.opening, ordinal);
-                        let name = alert.metadata.name.clone().unwrap();
-                        stored.insert(name.clone(), alert);
-                        Some(name)
+                loop {
+                    match ledger.destination(&mut delivery) {
+                        Destination::Counted => break,
+                        Destination::Open(ordinal) => {
+                            let alert = alert_object(&delivery.parcels[0], ordinal);
+                            ledger.learn(&alert);
+                            stored.insert(alert.metadata.name.clone().unwrap(), alert);
+                        }
+                        Destination::Join(name) => {
+                            let alert: &mut SecurityAlert = stored.get_mut(&name).unwrap();
+                            for parcel in ledger.joining(&mut delivery, &name) {
+                                alert.status = Some(counted(alert.status.take(), &parcel, "n"));
+                            }
+                            ledger.learn(alert);
+                        }
                     }
-                };
-                if let Some(name) = name {
-                    let alert: &mut SecurityAlert = stored.get_mut(&name).unwrap();
-                    alert.status = Some(counted(alert.status.take(), &delivery.parcel, "n"));
-                    ledger.learn(alert);
                 }
                 ledger.settle(&delivery.group, now);
             }

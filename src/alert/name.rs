@@ -37,6 +37,11 @@ pub fn group_hash(rule: &str, group: &[GroupValue]) -> String {
     BASE32_NOPAD.encode(&hash.finalize()).to_ascii_lowercase()
 }
 
+/// The hash of what a rule's overflow alert counts. No field has such a name, so no group has this hash.
+pub(super) fn overflow_hash(rule: &str) -> String {
+    group_hash(rule, &[GroupValue { field: "tripline.dev/overflow".to_owned(), values: None }])
+}
+
 /// The part of a group's hash that stands in names and labels.
 pub(super) fn short_hash(group_hash: &str) -> &str {
     group_hash.get(..HASH_LENGTH).unwrap_or(group_hash)
@@ -45,7 +50,18 @@ pub(super) fn short_hash(group_hash: &str) -> &str {
 /// The name of a group's alert: `RULE-HASH-ORDINAL`, at most 63 characters. A long rule name is cut; the hash still
 /// tells its alerts from those of another rule with the same beginning.
 pub(super) fn alert_name(rule: &str, group_hash: &str, ordinal: u32) -> String {
-    let tail = format!("-{}-{ordinal}", short_hash(group_hash));
+    name(rule, &format!("-{}-{ordinal}", short_hash(group_hash)))
+}
+
+/// The name of a rule's overflow alert: `RULE-overflow`, and `RULE-overflow-2` once that was closed.
+pub fn overflow_name(rule: &str, ordinal: u32) -> String {
+    match ordinal {
+        1 => name(rule, "-overflow"),
+        _ => name(rule, &format!("-overflow-{ordinal}")),
+    }
+}
+
+fn name(rule: &str, tail: &str) -> String {
     let room = NAME_MAX.saturating_sub(tail.len());
     let head: String = rule.chars().take(room).collect();
     format!("{}{tail}", head.trim_end_matches(['-', '.']))
@@ -102,5 +118,8 @@ mod tests {
         );
         let long = alert_name(&"a.".repeat(31), "k3j5mwq2xr7ta", 12);
         assert!(long.len() <= 63 && long.ends_with("a-k3j5mwq2xr7ta-12"), "{long}");
+        assert_eq!(overflow_name("user-exec-into-pod", 1), "user-exec-into-pod-overflow");
+        let long = overflow_name(&"a.".repeat(31), 2);
+        assert!(long.len() <= 63 && long.ends_with("a-overflow-2"), "{long}");
     }
 }

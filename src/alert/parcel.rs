@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::shown_time;
+use super::frequent::Frequent;
+use super::population::Population;
 use crate::api::{Detection, RecordPlace, Sample};
 
 /// How many of the newest matches an alert shows.
@@ -44,9 +46,40 @@ pub struct Parcel {
     pub segments: Vec<Segment>,
     /// The newest matches, oldest first.
     pub samples: Vec<Sample>,
-    /// Whether it may still grow.
+    /// Of matches that found no room for an alert of their group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<Overflow>,
+    /// Whether it no longer grows.
     #[serde(skip)]
     pub sealed: bool,
+    /// Whether it takes up the place of the alert that it will open.
+    #[serde(skip)]
+    claims: bool,
+    /// What it waits for.
+    #[serde(skip)]
+    pub(super) hold: Hold,
+}
+
+/// What a parcel of several groups' matches says of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overflow {
+    /// Who made the requests.
+    pub users: Frequent,
+    /// What they touched.
+    pub targets: Frequent,
+}
+
+/// Whether a parcel has to wait for a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It can be sent at any time.
+    #[default]
+    Free,
+    /// It is in no snapshot yet.
+    Unsaved,
+    /// It is in the snapshot with this number and all later ones, of which none is known to be on disk.
+    In(u64),
 }
 
 impl Parcel {
@@ -59,10 +92,20 @@ impl Parcel {
             last: time,
             segments: Vec::with_capacity(1),
             samples: Vec::with_capacity(1),
+            overflow: None,
             sealed: false,
+            claims: false,
+            hold: Hold::Free,
         };
         parcel.add(sample, time);
         parcel
+    }
+
+    /// A parcel of one match that found no room. Such an alert takes whatever comes, whenever that was.
+    pub(super) fn overflow(opening: Detection, sample: Sample, time: Timestamp) -> Self {
+        let mut overflow = Overflow::default();
+        overflow.add(&sample);
+        Self { overflow: Some(overflow), ..Self::new(opening, i64::MAX, sample, time) }
     }
 
     /// Takes one more match.
@@ -83,7 +126,28 @@ impl Parcel {
                 highest: *offset,
             }),
         }
+        if let Some(overflow) = &mut self.overflow {
+            overflow.add(&sample);
+        }
         add_sample(&mut self.samples, sample);
+    }
+
+    /// Takes up the place of the alert that it will open.
+    pub(super) fn claim(&mut self, population: &mut Population) {
+        population.add(&self.opening.rule_name, self.opening.severity);
+        self.claims = true;
+    }
+
+    /// Gives that place back: the alert is there and takes it up itself, or will never be.
+    pub(super) fn give_back(self, population: &mut Population) {
+        if self.claims {
+            population.remove(&self.opening.rule_name, self.opening.severity);
+        }
+    }
+
+    /// Whether all of it was found in this source.
+    pub(super) fn is_all_of(&self, source: &str) -> bool {
+        self.segments.iter().all(|segment| segment.source == source)
     }
 
     /// The parcel as a checkpoint held it, made fit to be sent. Its file may have been changed since it was written.
@@ -107,6 +171,20 @@ impl Parcel {
     pub fn count(&self) -> i64 {
         self.segments.iter().map(|s| s.count).fold(0, i64::saturating_add)
     }
+}
+
+impl Overflow {
+    fn add(&mut self, sample: &Sample) {
+        self.users.add(sample.user.as_deref().unwrap_or_default(), 1);
+        self.targets.add(&sample.target, 1);
+    }
+}
+
+/// Up to where a source's log will never be judged again, nor anything found in it be written again, by a checkpoint at
+/// `offset` with these parcels: an alert that counts nothing beyond may be deleted.
+pub fn committed(pending: &[Parcel], source: &str, offset: i64) -> i64 {
+    let segments = pending.iter().flat_map(|parcel| &parcel.segments).filter(|s| s.source == source);
+    segments.map(|segment| segment.lowest - 1).fold(offset, i64::min)
 }
 
 /// Whether `time` is at most `window` seconds away from the span.

@@ -17,6 +17,7 @@ use super::error::WriteError;
 use super::known::Destination;
 use super::ledger::{Delivery, Ledger};
 use super::name::short_hash;
+use super::pace::Pace;
 use super::rejected::Rejected;
 use crate::api::{SecurityAlert, label};
 use crate::telemetry::{AlertLabels, CategoryLabels, Chain, Metrics};
@@ -38,54 +39,38 @@ pub struct Writer {
     pub announcement: Announcement,
     /// Where what the API refuses for good is kept.
     pub rejected: Rejected,
+    /// How many alerts are written a second while few wait.
+    pub per_second: u32,
     /// What it counts.
     pub metrics: Arc<Metrics>,
 }
 
 impl Writer {
-    /// Reads which alerts exist, so that what they count already is not counted again. Must come before the first
-    /// record is judged.
-    ///
-    /// # Errors
-    /// When the list cannot be read.
-    pub async fn learn_existing(&self) -> Result<(), WriteError> {
-        let api: Api<SecurityAlert> = Api::all(self.client.clone());
-        let mut params = ListParams::default().limit(500);
-        loop {
-            let page = call("the list of alerts", api.list(&params)).await?;
-            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            for alert in page.items {
-                self.ledger.learn(&alert);
-                if alert.spec.detection.event.place.node == self.ledger.node() {
-                    self.ledger.count_opened(&alert);
-                }
-            }
-            if params.continue_token.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
     /// Writes until `stop`, then waits for what is on its way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut deliveries = JoinSet::new();
         // Which group a delivery is of, should it end by a panic.
-        let mut groups: HashMap<task::Id, String> = HashMap::new();
+        let mut groups: HashMap<task::Id, Arc<str>> = HashMap::new();
         let mut paused_until = Instant::now();
+        let mut pace = Pace::new(self.per_second, paused_until);
         loop {
             let now = Instant::now();
+            let places = CONCURRENCY - deliveries.len();
+            let due = self.ledger.due(now);
             if now >= paused_until {
-                for delivery in self.ledger.take_due(now, CONCURRENCY - deliveries.len()) {
+                for delivery in self.ledger.take_due(now, pace.allowed(now, due).min(places)) {
                     let writer = Arc::clone(&self);
-                    let group = delivery.group.clone();
+                    let group = Arc::clone(&delivery.group);
                     let delivering = deliveries.spawn(async move { writer.deliver(delivery).await });
                     groups.insert(delivering.id(), group);
+                    pace.spend(1);
                 }
             }
             self.metrics.pending_alerts.set(i64::try_from(self.ledger.pending()).unwrap_or(i64::MAX));
             // With all places taken only a delivery's end brings anything new.
-            let next = (deliveries.len() < CONCURRENCY).then(|| self.ledger.next_due(now)).flatten();
-            let next = next.map(|due| due.max(paused_until));
+            let is_due = self.ledger.due(now) > 0;
+            let next = if is_due { Some(pace.next()) } else { self.ledger.next_due() };
+            let next = next.filter(|_| deliveries.len() < CONCURRENCY).map(|due| due.max(paused_until));
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.ledger.arrived(), if deliveries.len() < CONCURRENCY => {}
@@ -106,7 +91,7 @@ impl Writer {
     fn ended(
         &self,
         ended: Result<(task::Id, Result<(), WriteError>), JoinError>,
-        groups: &mut HashMap<task::Id, String>,
+        groups: &mut HashMap<task::Id, Arc<str>>,
     ) -> bool {
         let now = Instant::now();
         let (id, outcome) = match ended {
@@ -140,7 +125,8 @@ impl Writer {
         let outcome = self.try_deliver(&mut delivery).await;
         if let Err(error @ WriteError::Rejected { .. }) = &outcome {
             self.metrics.rejected_alerts.inc();
-            self.rejected.keep(&delivery.parcel, &Chain(error).to_string());
+            let why = Chain(error).to_string();
+            delivery.parcels.iter().for_each(|parcel| self.rejected.keep(parcel, &why));
         }
         outcome
     }
@@ -148,17 +134,20 @@ impl Writer {
     async fn try_deliver(&self, delivery: &mut Delivery) -> Result<(), WriteError> {
         let api: Api<SecurityAlert> = Api::all(self.client.clone());
         let mut fresh: Option<SecurityAlert> = None;
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             match self.ledger.destination(delivery) {
                 Destination::Counted => return Ok(()),
                 Destination::Open(ordinal) => {
-                    let alert = alert_object(&delivery.parcel.opening, ordinal);
+                    let Some(parcel) = delivery.parcels.front() else { return Ok(()) };
+                    let alert = alert_object(parcel, ordinal);
                     match call("the alert", api.create(&write_params(), &alert)).await {
                         Ok(created) => {
                             self.opened(&created);
                             fresh = Some(created);
                         }
                         Err(WriteError::Refused { source, .. }) if is_already_exists(&source) => {
+                            attempts += 1;
                             self.learn_group(&api, &delivery.group).await?;
                             self.learn_taken(&api, &delivery.group, &alert.name_any(), ordinal).await?;
                         }
@@ -166,31 +155,56 @@ impl Writer {
                     }
                 }
                 Destination::Join(name) => {
-                    let Some(mut alert) = fresh.take().filter(|alert| alert.name_any() == name) else {
+                    let Some(alert) = fresh.take().filter(|alert| alert.name_any() == name) else {
                         fresh = call("the alert's present state", api.get_opt(&name)).await?;
                         match &fresh {
                             Some(alert) => self.ledger.learn(alert),
-                            None => self.ledger.forget(&delivery.group, &name),
+                            None => {
+                                attempts += 1;
+                                self.ledger.forget(&delivery.group, &name);
+                            }
                         }
                         continue;
                     };
-                    if alert.status.is_none() {
-                        self.announce(&alert).await?;
-                    }
-                    alert.status = Some(counted(alert.status.take(), &delivery.parcel, self.ledger.node()));
-                    match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await
-                    {
-                        Ok(written) => {
-                            self.ledger.learn(&written);
-                            return Ok(());
-                        }
-                        Err(WriteError::Refused { source, .. }) if is_conflict_or_gone(&source) => {}
-                        Err(error) => return Err(error),
+                    if !self.count(&api, delivery, alert).await? {
+                        attempts += 1;
                     }
                 }
             }
         }
         Err(WriteError::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Counts in an alert, as it is now, what goes there. Says false where somebody else changed it meanwhile.
+    async fn count(
+        &self,
+        api: &Api<SecurityAlert>,
+        delivery: &mut Delivery,
+        mut alert: SecurityAlert,
+    ) -> Result<bool, WriteError> {
+        if alert.status.as_ref().is_none_or(|status| status.count == 0) {
+            self.announce(&alert).await?;
+        }
+        let name = alert.name_any();
+        let joining = self.ledger.joining(delivery, &name);
+        for parcel in &joining {
+            alert.status = Some(counted(alert.status.take(), parcel, self.ledger.node()));
+        }
+        match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
+            Ok(written) => {
+                self.ledger.learn(&written);
+                Ok(true)
+            }
+            Err(error) => {
+                for parcel in joining.into_iter().rev() {
+                    delivery.parcels.push_front(parcel);
+                }
+                match error {
+                    WriteError::Refused { source, .. } if is_conflict_or_gone(&source) => Ok(false),
+                    error => Err(error),
+                }
+            }
+        }
     }
 
     fn opened(&self, alert: &SecurityAlert) {

@@ -201,6 +201,11 @@ pub struct SourceAgent {
     /// The byte up to which the log was judged.
     #[schemars(range(min = 0))]
     pub offset: i64,
+    /// Up to where all that was found is written to the API, whatever happens to the process: an alert that counts
+    /// nothing beyond will not be written again and may be deleted.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub committed_offset: i64,
     /// Bytes written and not yet judged.
     #[serde(default)]
     #[schemars(range(min = 0))]

@@ -291,6 +291,11 @@ pub struct DetectionRuleStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub suppressed: i64,
+    /// Matches that found no room in alerts of their own and are counted in the rule's overflow alert: the sum over
+    /// `agents`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub limited: i64,
     /// Requests whose log entry lacks a body the query needs: the sum over `agents`.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -329,6 +334,13 @@ pub struct RuleAgent {
     /// See the status field of this name.
     #[schemars(range(min = 0))]
     pub suppressed: i64,
+    /// See the status field of this name.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub limited: i64,
+    /// When the last match found no room in an alert of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_limited_time: Option<MicroTime>,
     /// See the status field of this name.
     #[schemars(range(min = 0))]
     pub undecidable: i64,

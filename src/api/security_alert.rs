@@ -290,6 +290,9 @@ pub struct SecurityAlertStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
     pub samples: Vec<Sample>,
+    /// Of an alert that counts what found no room in alerts of its own: the most frequent of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<OverflowValues>,
     /// When the alert will be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_time: Option<MicroTime>,
@@ -320,6 +323,32 @@ pub struct CountedStream {
     #[schemars(range(min = 0))]
     pub offset: i64,
     /// How many matches of this stream are counted.
+    #[schemars(range(min = 0))]
+    pub count: i64,
+}
+
+/// The most frequent values of what an overflow alert counts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OverflowValues {
+    /// Who made the requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub users: Vec<FrequentValue>,
+    /// What they touched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub targets: Vec<FrequentValue>,
+}
+
+/// A value, and how often it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FrequentValue {
+    /// The value; empty where a request has none.
+    #[schemars(length(max = 1024))]
+    pub value: String,
+    /// How often it was seen, at least: rare values among very many are not kept.
     #[schemars(range(min = 0))]
     pub count: i64,
 }

@@ -50,7 +50,7 @@ impl Found {
     }
 
     fn alert(&self, node: &str) -> SecurityAlert {
-        let mut alert = alert_object(&self.first.opening, self.ordinal);
+        let mut alert = alert_object(&self.first, self.ordinal);
         let parcels = std::iter::once(&self.first).chain(&self.more);
         alert.status = parcels.fold(None, |status, parcel| Some(counted(status, parcel, node)));
         alert

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
-use crate::alert::{Announcement, EventTarget};
+use crate::alert::{Announcement, Bounds, EventTarget};
 use crate::app;
 use crate::controller::{NamespacedName, Role};
 use crate::telemetry::{LogFormat, init_logging};
@@ -71,6 +71,33 @@ pub struct Args {
     /// Name user, object and address in Events that everybody in a namespace can read
     #[arg(long, env = "TRIPLINE_EVENT_DETAIL")]
     event_detail: bool,
+    /// Most alerts that may be open; closed ones do not count
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 5_000,
+        value_parser = clap::value_parser!(u32).range(10..=100_000),
+        env = "TRIPLINE_MAX_ALERTS"
+    )]
+    max_alerts: u32,
+    /// Most alerts of one rule that may be open; what comes beyond is counted in the rule's overflow alert
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 500,
+        value_parser = clap::value_parser!(u32).range(1..=100_000),
+        env = "TRIPLINE_MAX_ALERTS_PER_RULE"
+    )]
+    max_alerts_per_rule: u32,
+    /// Alerts written a second while few wait; all that waits is written within half a minute
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=1_000),
+        env = "TRIPLINE_ALERTS_PER_SECOND"
+    )]
+    alerts_per_second: u32,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -98,6 +125,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         ignore_users: args.ignore_users,
         listen: args.listen,
         announcement: Announcement { target: args.events, detail: args.event_detail },
+        bounds: Bounds {
+            alerts: args.max_alerts as usize,
+            alerts_per_rule: args.max_alerts_per_rule as usize,
+        },
+        alerts_per_second: args.alerts_per_second,
     };
     // Two threads: the reading threads are outside of this, and API calls mostly wait.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -16,7 +14,7 @@ use super::noted::Noted;
 use super::progress::{RuleCounts, SourceCounts};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::Match;
+use crate::alert::{Entry, Match};
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
@@ -25,8 +23,6 @@ use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, Sour
 
 /// How many malformed lines of a source are shown in the log.
 const SHOWN_MALFORMED: u32 = 5;
-/// How long to wait for room in the ledger before looking whether to stop.
-const ROOM_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What a batch came to, until it is added to the report together with the position.
 #[derive(Debug, Default)]
@@ -88,45 +84,30 @@ pub(super) struct Judge<'a> {
     pub(super) unended: Option<Position>,
     /// Records older than this are passed over (`startAt: LastSeconds`).
     pub(super) not_before: Option<Timestamp>,
-    pub(super) stop: &'a AtomicBool,
     pub(super) tally: Tally,
     /// The source's count of events, looked up once and not once an event.
     pub(super) events: &'a Counter,
 }
 
-/// Told to stop while the ledger was full: the line is to be judged again after the next start.
-#[derive(Debug)]
-pub(super) struct Stopped;
-
 impl Judge<'_> {
     /// Judges one line.
-    pub(super) fn line(
-        &mut self,
-        work: &mut Workspace,
-        line: &[u8],
-        position: Position,
-    ) -> Result<(), Stopped> {
-        self.guarded(work, position, |judge, work| judge.judge(work, line, position))
+    pub(super) fn line(&mut self, work: &mut Workspace, line: &[u8], position: Position) {
+        self.guarded(work, position, |judge, work| judge.judge(work, line, position));
     }
 
     /// Judges by its ends a line that is too long to be read.
-    pub(super) fn long_line(
-        &mut self,
-        work: &mut Workspace,
-        long: &LongLine,
-        position: Position,
-    ) -> Result<(), Stopped> {
+    pub(super) fn long_line(&mut self, work: &mut Workspace, long: &LongLine, position: Position) {
         self.guarded(work, position, |judge, work| {
             if long.text_lines > 0 {
                 judge.text(work, long.text_lines, position);
             }
             let record = if long.is_one_record { without_bodies(&long.head, &long.tail) } else { None };
             if let Some(record) = record
-                && let Ok(()) = judge.record(work, &record, position)?
+                && judge.record(work, &record, position).is_ok()
             {
                 judge.tally.oversized += 1;
                 judge.metrics().oversized_records.get_or_create(judge.labels).inc();
-                return Ok(());
+                return;
             }
             warn!(
                 source = judge.settings.name,
@@ -134,8 +115,7 @@ impl Judge<'_> {
                 "a record over 16 MiB cannot be judged"
             );
             judge.count_malformed("too_long");
-            Ok(())
-        })
+        });
     }
 
     /// No record may end the thread: what one record does to the judge, an attacker could do on purpose.
@@ -143,20 +123,13 @@ impl Judge<'_> {
         &mut self,
         work: &mut Workspace,
         position: Position,
-        judge: impl FnOnce(&mut Self, &mut Workspace) -> Result<(), Stopped>,
-    ) -> Result<(), Stopped> {
-        match catch_unwind(AssertUnwindSafe(|| judge(self, work))) {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                error!(
-                    source = self.settings.name,
-                    offset = position.offset,
-                    "judging a record panicked; it is passed over"
-                );
-                *work = Workspace::default();
-                self.count_malformed("panic");
-                Ok(())
-            }
+        judge: impl FnOnce(&mut Self, &mut Workspace),
+    ) {
+        if catch_unwind(AssertUnwindSafe(|| judge(self, work))).is_err() {
+            let (source, offset) = (&self.settings.name, position.offset);
+            error!(source, offset, "judging a record panicked; it is passed over");
+            *work = Workspace::default();
+            self.count_malformed("panic");
         }
     }
 
@@ -170,29 +143,29 @@ impl Judge<'_> {
         self.metrics().malformed_lines.get_or_create(&labels).inc();
     }
 
-    fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), Stopped> {
+    fn judge(&mut self, work: &mut Workspace, line: &[u8], position: Position) {
         let wrapper = Wrapper::of(line);
         if wrapper.is_some_and(|wrapper| wrapper.is_stderr) {
             self.text(work, 1, position);
-            return Ok(());
+            return;
         }
-        let Err(why) = self.record(work, line, position)? else { return Ok(()) };
+        let Err(why) = self.record(work, line, position) else { return };
         // What still has its wrapper is a part that nothing ends.
         let may_hold_one = self.unended != Some(position) && wrapper.is_none();
         let glued = if may_hold_one { glued_record(line, &mut Tape::new()) } else { None };
         let Some((start, record)) = glued else {
             self.no_record(work, line, position, &why);
-            return Ok(());
+            return;
         };
         self.tally.salvaged += 1;
         self.metrics().salvaged_records.get_or_create(self.labels).inc();
         // What stands before it ends where it begins, and may lack its newline only.
         let end = position.offset - record.len() as u64 - 1;
-        if let Err(why) = self.record(work, &line[..start], Position { offset: end, ..position })? {
+        if let Err(why) = self.record(work, &line[..start], Position { offset: end, ..position }) {
             self.no_record(work, &line[..start], position, &why);
         }
         // It is one, so this does not fail.
-        self.record(work, record, position).map(drop)
+        drop(self.record(work, record, position));
     }
 
     /// Counts lines that kube-apiserver wrote beside its log.
@@ -221,12 +194,7 @@ impl Judge<'_> {
     }
 
     /// Judges what is one record, or says why it is none.
-    fn record(
-        &mut self,
-        work: &mut Workspace,
-        line: &[u8],
-        position: Position,
-    ) -> Result<Result<(), DecodeError>, Stopped> {
+    fn record(&mut self, work: &mut Workspace, line: &[u8], position: Position) -> Result<(), DecodeError> {
         let context = Context {
             cluster: self.settings.cluster.as_deref(),
             omitted_stages: &self.settings.omitted_stages,
@@ -241,10 +209,7 @@ impl Judge<'_> {
             Box::new((Arc::clone(&rules), Matcher::new(rules, &context)))
         });
         // The line is read whole, so that one which is no event is always found out.
-        let outcomes = match matcher.judge(line, Reading::Whole) {
-            Ok(outcomes) => outcomes.to_vec(),
-            Err(why) => return Ok(Err(why)),
-        };
+        let outcomes = matcher.judge(line, Reading::Whole)?.to_vec();
         // Most events are no rule's concern, and what is noted of them stands in few places.
         if outcomes.is_empty()
             && let Some(outline) = matcher.outline()
@@ -254,27 +219,24 @@ impl Judge<'_> {
             if !self.is_too_old(&noted) {
                 self.note(&noted);
             }
-            return Ok(Ok(()));
+            return Ok(());
         }
-        let event = match matcher.read(line) {
-            Ok(event) => event,
-            Err(why) => return Ok(Err(why)),
-        };
+        let event = matcher.read(line)?;
         let noted = Noted::of(&event);
         if self.is_too_old(&noted) {
-            return Ok(Ok(()));
+            return Ok(());
         }
         self.note(&noted);
         if let Some(why) = self.around.ignored.ignores(&event) {
             self.tally.ignored += 1;
             let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
             self.metrics().ignored_events.get_or_create(&labels).inc();
-            return Ok(Ok(()));
+            return Ok(());
         }
         for outcome in &outcomes {
-            self.take(outcome, &event, &context, position, noted.time)?;
+            self.take(outcome, &event, &context, position, noted.time);
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn is_too_old(&self, noted: &Noted<'_>) -> bool {
@@ -310,14 +272,14 @@ impl Judge<'_> {
         context: &Context<'_>,
         position: Position,
         time: Option<Timestamp>,
-    ) -> Result<(), Stopped> {
+    ) {
         let (Some(facts), Some(mode)) =
             (self.rules.facts.get(outcome.rule), self.rules.modes.get(outcome.rule))
         else {
-            return Ok(());
+            return;
         };
-        let counts = match &outcome.what {
-            Judgement::Passing => return Ok(()),
+        let mut counts = match &outcome.what {
+            Judgement::Passing => return,
             Judgement::Undecidable => RuleCounts { undecidable: 1, ..RuleCounts::default() },
             Judgement::Suppressed { .. } => {
                 RuleCounts { matches: 1, suppressed: 1, last_match_time: time, ..RuleCounts::default() }
@@ -325,12 +287,6 @@ impl Judge<'_> {
             Judgement::Detection => RuleCounts { matches: 1, last_match_time: time, ..RuleCounts::default() },
         };
         if matches!(outcome.what, Judgement::Detection) && *mode == Mode::Alert {
-            // A full ledger stops reading: the log is the queue, and nothing is lost.
-            while !self.around.ledger.wait_for_room(ROOM_PATIENCE) {
-                if self.stop.load(Ordering::Acquire) {
-                    return Err(Stopped);
-                }
-            }
             let group = self.rules.set.rules()[outcome.rule].group(event, context);
             let place = RecordPlace {
                 node: self.around.ledger.node().to_owned(),
@@ -340,10 +296,13 @@ impl Judge<'_> {
             };
             // An API server stamps every record; where one does not, only this moment is left.
             let time = time.unwrap_or_else(Timestamp::now);
-            self.around.ledger.enter(&Match { rule: facts, group: &group, event, place: &place, time });
+            let found = Match { rule: facts, group: &group, event, place: &place, time };
+            if self.around.ledger.enter(&found) == Entry::Overflowed {
+                counts.limited = 1;
+                counts.last_limited_time = Some(Timestamp::now());
+            }
         }
         self.count_rule(facts, &counts);
-        Ok(())
     }
 
     fn count_rule(&mut self, facts: &Arc<crate::alert::RuleFacts>, counts: &RuleCounts) {
@@ -351,6 +310,7 @@ impl Judge<'_> {
         let metrics = self.metrics();
         metrics.matches.get_or_create(&labels).inc_by(counts.matches.unsigned_abs());
         metrics.suppressed.get_or_create(&labels).inc_by(counts.suppressed.unsigned_abs());
+        metrics.limited.get_or_create(&labels).inc_by(counts.limited.unsigned_abs());
         metrics.undecidable.get_or_create(&labels).inc_by(counts.undecidable.unsigned_abs());
         self.tally.rules.entry(facts.uid.clone()).or_default().add(counts);
     }

@@ -4,7 +4,9 @@ mod client;
 pub mod compile;
 mod gap_event;
 mod judge;
+mod known_alerts;
 mod lease;
+mod limited;
 mod loaded_rules;
 mod namespaced_name;
 mod noted;
@@ -29,6 +31,7 @@ mod surroundings;
 mod webhook_secret;
 
 pub use client::{ConnectError, connect};
+pub use known_alerts::follow_alerts;
 pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};
 pub use namespaced_name::NamespacedName;

@@ -70,8 +70,12 @@ pub struct RuleCounts {
     pub suppressed: i64,
     /// Requests whose entry lacks a body the query needs.
     pub undecidable: i64,
+    /// Those that found no room in alerts of their own, and are counted in the rule's overflow alert.
+    pub limited: i64,
     /// The newest match's own time.
     pub last_match_time: Option<Timestamp>,
+    /// When the last one found no room.
+    pub last_limited_time: Option<Timestamp>,
 }
 
 impl SourceCounts {
@@ -89,6 +93,8 @@ impl RuleCounts {
         self.matches += other.matches;
         self.suppressed += other.suppressed;
         self.undecidable += other.undecidable;
+        self.limited += other.limited;
+        self.last_limited_time = self.last_limited_time.max(other.last_limited_time);
         self.last_match_time = self.last_match_time.max(other.last_match_time);
     }
 }
@@ -153,6 +159,8 @@ pub struct Report {
     pub stream: String,
     /// Up to where `counts` counts.
     pub offset: i64,
+    /// A stream, and up to where all that was found in it is written to the API, with a checkpoint on disk that says so.
+    pub committed: Option<(String, i64)>,
     /// Bytes written and not yet judged.
     pub lag_bytes: i64,
     /// Age of the newest judged event while there is more to judge.

@@ -1,6 +1,7 @@
 //! The thread that reads one source: it judges what is written and enters what it finds into the ledger. Nothing it
-//! does waits for the API server, unless the ledger is full.
+//! does waits for the API server.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,9 +10,10 @@ use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use tracing::{error, info, warn};
 
-use super::judge::{Judge, Stopped, Tally, Workspace};
+use super::judge::{Judge, Tally, Workspace};
 use super::progress::{Progress, SharedReport, Trouble};
 use super::surroundings::{SourceSettings, Surroundings};
+use crate::alert::{Snapshot, committed};
 use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
 use crate::telemetry::{CategoryLabels, Chain, SourceLabels};
 
@@ -37,10 +39,10 @@ pub struct Reader {
     saved_at: Option<Instant>,
     /// Whether the checkpoint on disk is behind.
     unsaved: bool,
+    /// The ledger's snapshots that are not known to be on disk, each with the stream and up to where it commits it.
+    handed_in: VecDeque<(u64, String, i64)>,
     /// How often a checkpoint could not be written.
     failures: u64,
-    /// Whether a batch was left half judged: the position is past what is in the counts.
-    abandoned: bool,
 }
 
 impl Reader {
@@ -73,8 +75,8 @@ impl Reader {
             events,
             saved_at: None,
             unsaved: false,
+            handed_in: VecDeque::new(),
             failures: 0,
-            abandoned: false,
         })
     }
 
@@ -89,10 +91,6 @@ impl Reader {
                 }
                 Ok(Turn::Idle) => {
                     self.wakeup.wait(Wakeup::SAFETY_POLL);
-                }
-                Ok(Turn::Stopped) => {
-                    self.abandoned = true;
-                    break;
                 }
                 Err(error) => {
                     self.report_trouble(&error);
@@ -109,6 +107,7 @@ impl Reader {
                     self.wait_for_state();
                 }
             }
+            self.note_saved();
             // Writing happens on a thread of its own: what failed there since the last time is noticed here.
             if self.checkpoints.failures() > self.failures {
                 self.wait_for_state();
@@ -119,9 +118,7 @@ impl Reader {
 
     /// Makes the last position durable, with what is still to be written.
     pub fn finish(mut self) {
-        if !self.abandoned {
-            self.save();
-        }
+        self.save();
         if let Err(error) = self.checkpoints.flush() {
             self.failed(&error);
         }
@@ -139,19 +136,14 @@ impl Reader {
             labels: &self.labels,
             unended: batch.unended(),
             not_before,
-            stop: &self.stop,
             tally: Tally::default(),
             events: &self.events,
         };
         for (long, position) in batch.long_lines() {
-            if let Err(Stopped) = judge.long_line(&mut self.work, long, *position) {
-                return Ok(Turn::Stopped);
-            }
+            judge.long_line(&mut self.work, long, *position);
         }
         for (line, position) in batch.lines() {
-            if let Err(Stopped) = judge.line(&mut self.work, &line, position) {
-                return Ok(Turn::Stopped);
-            }
+            judge.line(&mut self.work, &line, position);
         }
         let tally = judge.tally;
         let (new_file, unfinished) = (batch.identified_new_file(), batch.unfinished());
@@ -248,15 +240,33 @@ impl Reader {
         report.counts.rules.retain(|uid, _| rules.uids.contains(uid));
         let counts = report.counts.clone();
         drop(report);
-        let pending = self.around.ledger.snapshot(name);
+        let Snapshot { pending, number } = self.around.ledger.snapshot(name);
         // What is pending now is delivered later, and then the checkpoint is behind.
         self.unsaved = !pending.is_empty();
         self.saved_at = Some(Instant::now());
+        if let Some(position) = self.file.position() {
+            let offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
+            let committed = committed(&pending, name, offset);
+            self.handed_in.push_back((number, position.stream.to_string(), committed));
+        }
         let found = Progress { pending, counts };
         let checkpoint = Checkpoint::new(name, &self.settings.path, self.file.position(), found);
         match checkpoint.encode() {
-            Ok(snapshot) => self.checkpoints.submit(snapshot),
+            Ok(snapshot) => self.checkpoints.submit(snapshot, number),
             Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Tells of the checkpoints that have reached the disk.
+    fn note_saved(&mut self) {
+        let durable = self.checkpoints.durable();
+        let mut newest = None;
+        while let Some((_, stream, offset)) = self.handed_in.pop_front_if(|(number, ..)| *number <= durable) {
+            newest = Some((stream, offset));
+        }
+        if newest.is_some() {
+            self.report.lock().committed = newest;
+            self.around.ledger.saved(&self.settings.name, durable);
         }
     }
 
@@ -305,6 +315,4 @@ enum Turn {
     CaughtUp,
     /// All is read.
     Idle,
-    /// Told to stop in the middle of a batch.
-    Stopped,
 }

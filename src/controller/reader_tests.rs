@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::compile::compile;
 use super::progress::{Report, SharedReport};
 use super::*;
-use crate::alert::{Ledger, Parcel, RuleFacts};
+use crate::alert::{Bounds, Ledger, Parcel, RuleFacts};
 use crate::api::{DetectionRule, Mode};
 use crate::source::{FileSource, LogRoot, MAX_LINE, StartAt, StateFolder, Wakeup};
 use crate::telemetry::Metrics;
@@ -69,7 +69,7 @@ impl Following {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("audit-2026-01-01T00-30-00.000.log"), rotated).unwrap();
         fs::write(folder.path().join("audit.log"), log).unwrap();
-        let (ledger, metrics) = (Arc::new(Ledger::new("node")), Arc::new(Metrics::new()));
+        let (ledger, metrics) = (Arc::new(Ledger::new("node", Bounds::default())), Arc::new(Metrics::new()));
         let own_accounts = vec![OWN.to_owned()];
         let around = Surroundings {
             rules: Arc::new(ArcSwap::from_pointee(rules())),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::compile::{NotJudged, TestOutcome};
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
-use super::{make_room, status_failure};
+use super::{limited, make_room, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
     Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode, RuleAgent,
@@ -91,8 +91,15 @@ impl RuleStatuses {
             {
                 counted_at.insert(name.clone(), Instant::now());
             }
+            let begins = limited::begins(&wanted, &present);
             let mut object = entry.object.clone();
             object.status = Some(wanted);
+            if begins && let Err(error) = limited::publish(&self.client, self.ledger.node(), &object).await {
+                status_failure::note(&self.metrics, "rule", &name, &error);
+                if error.concerns_all() {
+                    return;
+                }
+            }
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(written) => self.rules.note_written(object.metadata.resource_version.as_deref(), written),
                 Err(error) => {
@@ -113,7 +120,7 @@ impl RuleStatuses {
         if *self.leads.borrow() {
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status, logged) {
+            for condition in conditions(entry, &status, logged, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
@@ -145,6 +152,8 @@ impl RuleStatuses {
                 matches: counts.matches,
                 alerts: self.ledger.opened(&rule, &source),
                 suppressed: counts.suppressed,
+                limited: counts.limited,
+                last_limited_time: counts.last_limited_time.map(MicroTime),
                 undecidable: counts.undecidable,
                 last_match_time: counts.last_match_time.map(MicroTime),
                 observed_generation: entry.object.metadata.generation.unwrap_or_default(),
@@ -170,6 +179,7 @@ impl RuleStatuses {
         status.matches = sum(|a| a.matches);
         status.alerts = sum(|a| a.alerts);
         status.suppressed = sum(|a| a.suppressed);
+        status.limited = sum(|a| a.limited);
         status.undecidable = sum(|a| a.undecidable);
         status.last_match_time =
             status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
@@ -213,12 +223,26 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
         let agents = status.agents.iter();
         agents.map(|a| (a.name.clone(), a.source.clone(), a.observed_generation, a.ready)).collect()
     };
-    wanted.conditions != present.conditions
+    // How many matches find no room is a count, though it stands in a message.
+    let said = |status: &DetectionRuleStatus| -> Vec<_> {
+        let said = |c: &Condition| {
+            let counts = c.type_ == condition_type::LIMITED;
+            let message = if counts { String::new() } else { c.message.clone() };
+            (c.type_.clone(), c.status, c.reason.clone(), c.observed_generation, message)
+        };
+        status.conditions.iter().map(said).collect()
+    };
+    said(wanted) != said(present)
         || wanted.observed_generation != present.observed_generation
         || state(wanted) != state(present)
 }
 
-fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus, logged: &[LoggedRequests]) -> [Condition; 5] {
+fn conditions(
+    entry: &RuleEntry,
+    status: &DetectionRuleStatus,
+    logged: &[LoggedRequests],
+    now: Timestamp,
+) -> [Condition; 5] {
     let (ready, accepted, needs_body) = match &entry.compiled {
         Err(refusal) => {
             let message = format!("{}\nthe rule is not running", refusal.message);
@@ -243,7 +267,7 @@ fn conditions(entry: &RuleEntry, status: &DetectionRuleStatus, logged: &[LoggedR
         _ => None,
     };
     let observable = observable(needs_body, status, bodiless.as_deref());
-    [ready, accepted, tested(entry), observable, limited()]
+    [ready, accepted, tested(entry), observable, limited::condition(&entry.object.name_any(), status, now)]
 }
 
 /// The requests that a rule asks about, such as `create pods`, if none of those that were seen was logged with a body.
@@ -354,10 +378,6 @@ fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus, bodiless: 
         ),
         _ => say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds"),
     }
-}
-
-fn limited() -> Condition {
-    Condition::new(condition_type::LIMITED, false, reason::WITHIN_BOUNDS, "every match is in an alert")
 }
 
 #[cfg(test)]

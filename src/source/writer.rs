@@ -24,7 +24,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Slot {
-    waiting: Option<Vec<u8>>,
+    waiting: Option<(Vec<u8>, u64)>,
+    /// The number of the newest snapshot that is on disk.
+    durable: u64,
     writing: bool,
     stopping: bool,
     stopped: bool,
@@ -81,9 +83,10 @@ impl CheckpointWriter {
         }
     }
 
-    /// Hands in the newest snapshot and returns at once. One that still waited is dropped: it is older.
-    pub fn submit(&self, snapshot: Vec<u8>) {
-        self.shared.slot().waiting = Some(snapshot);
+    /// Hands in the newest snapshot, whose number is higher than those before, and returns at once. One that still
+    /// waited is dropped: it is older.
+    pub fn submit(&self, snapshot: Vec<u8>, number: u64) {
+        self.shared.slot().waiting = Some((snapshot, number));
         self.shared.changed.notify_all();
     }
 
@@ -98,6 +101,11 @@ impl CheckpointWriter {
             None if slot.stopped => Err(CheckpointError::WriterGone { path: self.file.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// The number of the newest snapshot that is on disk; 0 before the first.
+    pub fn durable(&self) -> u64 {
+        self.shared.slot().durable
     }
 
     /// How many writes have failed.
@@ -136,7 +144,7 @@ impl Drop for Stopped {
 fn run(shared: &Shared, write: impl Fn(&[u8]) -> Result<(), CheckpointError>) {
     loop {
         let mut slot = shared.wait_while(|slot| slot.waiting.is_none() && !slot.stopping);
-        let Some(snapshot) = slot.waiting.take() else {
+        let Some((snapshot, number)) = slot.waiting.take() else {
             return;
         };
         slot.writing = true;
@@ -145,6 +153,9 @@ fn run(shared: &Shared, write: impl Fn(&[u8]) -> Result<(), CheckpointError>) {
         let mut slot = shared.slot();
         slot.writing = false;
         slot.failures += u64::from(result.is_err());
+        if result.is_ok() {
+            slot.durable = number;
+        }
         slot.error = result.err();
         drop(slot);
         shared.changed.notify_all();
@@ -178,8 +189,9 @@ mod tests {
         let folder = Arc::new(StateFolder::open(temp.path()).unwrap());
         let writer = CheckpointWriter::start(Arc::clone(&folder), "node", "audit.log").unwrap();
         writer.flush().unwrap();
-        for number in 0..100 {
-            writer.submit(Checkpoint::new("node", "audit.log", None, number).encode().unwrap());
+        for number in 0_u32..100 {
+            writer
+                .submit(Checkpoint::new("node", "audit.log", None, number).encode().unwrap(), number.into());
         }
         writer.flush().unwrap();
         let loaded = folder.load::<u32>("node", "audit.log").unwrap();
@@ -191,10 +203,10 @@ mod tests {
     #[test]
     fn the_newest_snapshot_takes_the_place_of_one_that_waits() {
         let (writer, go, written) = gated();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], 1);
         assert_eq!(written.recv().unwrap(), [1]);
-        writer.submit(vec![2]);
-        writer.submit(vec![3]);
+        writer.submit(vec![2], 2);
+        writer.submit(vec![3], 3);
         go.send(true).unwrap();
         go.send(true).unwrap();
         writer.flush().unwrap();
@@ -204,14 +216,15 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_and_counted() {
         let (writer, go, _written) = gated();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], 1);
         go.send(false).unwrap();
         assert!(writer.flush().unwrap_err().to_string().contains("a test's error"));
         writer.flush().unwrap();
-        assert_eq!(writer.failures(), 1);
+        assert_eq!((writer.failures(), writer.durable()), (1, 0));
         go.send(true).unwrap();
-        writer.submit(vec![2]);
+        writer.submit(vec![2], 2);
         writer.flush().unwrap();
+        assert_eq!(writer.durable(), 2);
         assert!(writer.is_running());
     }
 
@@ -219,7 +232,7 @@ mod tests {
     fn what_waits_is_written_before_the_end() {
         let (writer, go, written) = gated();
         go.send(true).unwrap();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], 1);
         drop(writer);
         assert_eq!(written.try_iter().collect::<Vec<_>>(), [[1]]);
     }
@@ -227,10 +240,10 @@ mod tests {
     #[test]
     fn a_panic_is_noticed() {
         let writer = CheckpointWriter::with("checkpoint".into(), |_| panic!("on purpose")).unwrap();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], 1);
         assert_eq!(writer.flush().unwrap_err().category(), "writer_gone");
         assert!(!writer.is_running());
-        writer.submit(vec![2]);
+        writer.submit(vec![2], 2);
         assert_eq!(writer.flush().unwrap_err().category(), "writer_gone");
     }
 }

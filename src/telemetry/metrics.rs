@@ -90,6 +90,8 @@ pub struct Metrics {
     pub ignored_events: Family<IgnoredLabels, Counter>,
     pub matches: Family<RuleLabels, Counter>,
     pub suppressed: Family<RuleLabels, Counter>,
+    /// Matches that found no room in alerts of their own.
+    pub limited: Family<RuleLabels, Counter>,
     pub undecidable: Family<RuleLabels, Counter>,
     pub alerts: Family<AlertLabels, Counter>,
     pub source_lag_bytes: Family<SourceLabels, Gauge>,
@@ -179,7 +181,7 @@ impl Metrics {
     /// Makes the series of a rule.
     pub fn start_rule(&self, rule: &str, severity: &'static str) {
         let labels = RuleLabels { rule: rule.to_owned() };
-        for family in [&self.matches, &self.suppressed, &self.undecidable] {
+        for family in [&self.matches, &self.suppressed, &self.limited, &self.undecidable] {
             drop(family.get_or_create(&labels));
         }
         drop(self.alerts.get_or_create(&AlertLabels { rule: rule.to_owned(), severity }));
@@ -188,7 +190,7 @@ impl Metrics {
     /// Ends the series of a rule that is gone.
     pub fn end_rule(&self, rule: &str) {
         let labels = RuleLabels { rule: rule.to_owned() };
-        for family in [&self.matches, &self.suppressed, &self.undecidable] {
+        for family in [&self.matches, &self.suppressed, &self.limited, &self.undecidable] {
             family.remove(&labels);
         }
         for severity in ["Low", "Medium", "High", "Critical"] {
@@ -220,6 +222,11 @@ impl Metrics {
         r.register("ignored_events", "Audit events that no rule is asked about", self.ignored_events.clone());
         r.register("matches", "Requests that matched, before exceptions", self.matches.clone());
         r.register("suppressed", "Matches that an exception let pass", self.suppressed.clone());
+        r.register(
+            "limited",
+            "Matches counted in an overflow alert, since no further alert may be open",
+            self.limited.clone(),
+        );
         r.register(
             "undecidable",
             "Requests whose entry lacks a body the query needs",

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::judged::{Found, Judged, Order, SHOWN_MALFORMED, Totals};
-use crate::alert::{Ledger, Match, text};
+use crate::alert::{Bounds, Ledger, Match, text};
 use crate::api::RecordPlace;
 use crate::cli::terminal;
 use crate::event::{Event, Stage, Tape};
@@ -46,7 +46,7 @@ impl<'a> Report<'a> {
         progress: &'a ProgressBar,
         out: &'a mut (dyn Write + Send),
     ) -> Self {
-        let (ledger, totals) = (Ledger::new(NODE), Totals::default());
+        let (ledger, totals) = (Ledger::new(NODE, Bounds::NONE), Totals::default());
         Self { order, logs, progress, out, ledger, totals, lines: 0, tape: Tape::new() }
     }
 
