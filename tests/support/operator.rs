@@ -207,7 +207,7 @@ pub(crate) fn counted(alerts: &[Value], rule: &str) -> i64 {
 pub(crate) fn wait_for_alerts(
     plane: &ControlPlane,
     what: &str,
-    wanted: impl Fn(&[Value]) -> bool,
+    mut wanted: impl FnMut(&[Value]) -> bool,
 ) -> Result<Vec<Value>> {
     let mut last = Vec::new();
     let outcome = wait_for(what, PATIENCE, || {

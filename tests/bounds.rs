@@ -1,0 +1,187 @@
+//! Nobody can flood the cluster with alerts: what may be open is bounded, what finds no room is counted exactly, and a
+//! flood of what is little leaves room for what is severe.
+mod support;
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use support::operator::{Operator, counted, install, rule, source_at, wait_for_alerts};
+use support::{ControlPlane, Options, wait_for};
+
+/// Small, so that they are reached.
+const BOUNDS: [&str; 2] = ["--max-alerts=100", "--max-alerts-per-rule=20"];
+
+/// A log that a test writes, with the operator that follows it.
+struct Flood {
+    log: PathBuf,
+    account: PathBuf,
+    written: i64,
+}
+
+impl Flood {
+    fn install(plane: &ControlPlane, rules: &[(&str, &str)]) -> Result<Self> {
+        let (account, log) = (install(plane)?, plane.folder().join("audit/flood.log"));
+        File::create(&log)?;
+        for (name, severity) in rules {
+            let mut rule = rule(name, &format!("verb:get and objectRef.resource:{name}"));
+            rule["spec"]["severity"] = json!(severity);
+            plane.apply("admin", &rule.to_string())?;
+        }
+        plane.apply("admin", &source_at("flood", &log, "Start"))?;
+        Ok(Self { log, account, written: 0 })
+    }
+
+    fn operator(&self, plane: &ControlPlane) -> Result<Operator> {
+        let operator = Operator::launch_on(plane, &self.account, "control-plane-1", &BOUNDS)?;
+        operator.wait_for_page("/readyz", 200, "ok")?;
+        Ok(operator)
+    }
+
+    /// Requests for so many objects of their own, numbered from `first` on.
+    fn pour(&mut self, resource: &str, first: usize, count: usize) -> Result<()> {
+        let mut text = String::new();
+        for number in first..first + count {
+            text += &record(resource, &format!("{resource}-{number}"));
+        }
+        append(&self.log, &text)?;
+        self.written += i64::try_from(count)?;
+        Ok(())
+    }
+}
+
+fn append(log: &Path, text: &str) -> Result<()> {
+    Ok(OpenOptions::new().append(true).open(log)?.write_all(text.as_bytes())?)
+}
+
+/// A record as kube-apiserver writes it.
+fn record(resource: &str, name: &str) -> String {
+    let now = jiff::Timestamp::now();
+    let event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+        "auditID": "7d2c8f3e-5c1b-4f7a-9d60-1f1a4c8f7a10", "stage": "ResponseComplete",
+        "requestURI": format!("/api/v1/namespaces/shop/{resource}/{name}"), "verb": "get",
+        "user": {"username": "mallory", "groups": ["system:authenticated"]}, "sourceIPs": ["10.0.0.9"],
+        "userAgent": "curl/8.5.0",
+        "objectRef": {"resource": resource, "namespace": "shop", "name": name, "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 200},
+        "requestReceivedTimestamp": now, "stageTimestamp": now,
+        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
+    });
+    format!("{event}\n")
+}
+
+fn of_rule<'a>(alerts: &'a [Value], rule: &str) -> Vec<&'a Value> {
+    alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule).collect()
+}
+
+fn is_overflow(alert: &Value) -> bool {
+    alert["metadata"]["name"].as_str().is_some_and(|name| name.contains("-overflow"))
+}
+
+fn limited(plane: &ControlPlane, rule: &str) -> Result<Value> {
+    let object: Value =
+        serde_json::from_str(&plane.run("admin", &["get", "detectionrule", rule, "--output=json"])?)?;
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let condition = conditions.into_iter().find(|c| c["type"] == "Limited").unwrap_or_default();
+    Ok(json!({"condition": condition, "limited": object["status"]["limited"]}))
+}
+
+#[test]
+fn what_finds_no_room_is_counted_through_kills_and_said() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let mut flood = Flood::install(plane, &[("pods", "Low"), ("nodes", "Critical")])?;
+        let mut operator = flood.operator(plane)?;
+        for round in 0..4 {
+            flood.pour("pods", 500 * round, 500)?;
+            // Wherever it is with what was poured.
+            wait_for("some of it to be judged", support::operator::PATIENCE, || {
+                let matches = "tripline_matches_total{rule=\"pods\"}";
+                operator.metric(matches).filter(|matches| *matches > 0.0)
+            })?;
+            operator.kill();
+            operator = flood.operator(plane)?;
+        }
+        let wanted = flood.written;
+        let found = wait_for_alerts(plane, "every request to be counted", |alerts| {
+            counted(alerts, "pods") >= wanted
+        })?;
+        ensure!(counted(&found, "pods") == wanted, "{} of {wanted}", counted(&found, "pods"));
+        let of_pods = of_rule(&found, "pods");
+        ensure!(of_pods.len() == 21, "{} alerts", of_pods.len());
+        let overflow: Vec<_> = of_pods.into_iter().filter(|alert| is_overflow(alert)).collect();
+        ensure!(overflow.len() == 1 && overflow[0]["metadata"]["name"] == "pods-overflow");
+        let status = &overflow[0]["status"];
+        ensure!(status["count"] == wanted - 20, "{status:#}");
+        ensure!(
+            status["overflow"]["users"][0] == json!({"value": "mallory", "count": wanted - 20}),
+            "{status:#}"
+        );
+
+        // It is said where the rule was applied, and once as an Event.
+        let said = wait_for("the rule to say that it is limited", support::operator::PATIENCE, || {
+            let said = limited(plane, "pods").ok()?;
+            (said["condition"]["status"] == "True" && said["limited"] == wanted - 20).then_some(said)
+        })?;
+        let message = said["condition"]["message"].as_str().unwrap_or_default();
+        ensure!(message.contains("counted in securityalert pods-overflow"), "{message}");
+        let events = plane.run(
+            "admin",
+            &["get", "events", "--namespace=kube-system", "--field-selector=reason=Limited", "--output=name"],
+        )?;
+        ensure!(events.lines().count() == 1, "{events}");
+        ensure!(limited(plane, "nodes")?["condition"]["status"] == "False");
+
+        // What is severe finds room, and what is closed gives it back.
+        flood.pour("nodes", 0, 3)?;
+        wait_for_alerts(plane, "what is severe", |alerts| of_rule(alerts, "nodes").len() == 3)?;
+        let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
+        let first = of_rule(&found, "pods").into_iter().find(|alert| !is_overflow(alert)).cloned();
+        let first = first.unwrap_or_default()["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        plane.run("admin", &["patch", "securityalert", &first, "--type=merge", "--patch", close])?;
+        let mut number = 10_000;
+        wait_for_alerts(plane, "an alert in the place of the closed one", |alerts| {
+            // The operator hears of the closing when it hears of it.
+            number += 1;
+            let poured = append(&flood.log, &record("pods", &format!("pods-{number}")));
+            poured.is_ok() && of_rule(alerts, "pods").len() == 22
+        })?;
+        operator.terminate()
+    })
+}
+
+#[test]
+fn a_closed_overflow_alert_is_followed_by_another() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let mut flood = Flood::install(plane, &[("pods", "Low")])?;
+        let operator = flood.operator(plane)?;
+        flood.pour("pods", 0, 30)?;
+        wait_for_alerts(plane, "the overflow alert", |alerts| counted(alerts, "pods") == 30)?;
+        let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
+        plane.run("admin", &["patch", "securityalert", "pods-overflow", "--type=merge", "--patch", close])?;
+        flood.pour("pods", 100, 7)?;
+        let found = wait_for_alerts(plane, "the next", |alerts| counted(alerts, "pods") == 37)?;
+        let next = found.iter().find(|alert| alert["metadata"]["name"] == "pods-overflow-2");
+        ensure!(next.is_some_and(|alert| alert["status"]["count"] == 7), "{found:#?}");
+        operator.terminate()
+    })
+}
+
+#[test]
+fn a_burst_of_groups_becomes_an_alert_each() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let mut flood = Flood::install(plane, &[("pods", "Low"), ("nodes", "High")])?;
+        let operator = Operator::launch_on(plane, &flood.account, "control-plane-1", &[])?;
+        operator.wait_for_page("/readyz", 200, "ok")?;
+        flood.pour("pods", 0, 150)?;
+        flood.pour("nodes", 0, 150)?;
+        let found = wait_for_alerts(plane, "an alert for each", |alerts| alerts.len() >= 300)?;
+        ensure!(found.len() == 300 && !found.iter().any(is_overflow));
+        wait_for_alerts(plane, "each to be counted", |alerts| {
+            alerts.iter().all(|alert| alert["status"]["count"] == 1)
+        })?;
+        operator.terminate()
+    })
+}
