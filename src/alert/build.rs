@@ -6,6 +6,7 @@ use super::evidence::shown_time;
 use super::frequent::Frequent;
 use super::name::{alert_name, overflow_name, short_hash};
 use super::parcel::{Overflow, Parcel, add_sample};
+use super::size::fit_status;
 use crate::api::{
     Condition, CountedStream, OverflowValues, SecurityAlert, SecurityAlertSpec, SecurityAlertStatus, Triage,
     condition_type, label,
@@ -77,6 +78,7 @@ pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str)
     if let Some(overflow) = &parcel.overflow {
         status.overflow = Some(frequent(status.overflow.take().unwrap_or_default(), overflow));
     }
+    fit_status(&mut status);
     let message = "the alert's evidence and count are written";
     // `last` stands in for the clock: this condition never changes, so its time may as well be the match's.
     Condition::new(condition_type::READY, true, "Recorded", message).set(
@@ -96,5 +98,76 @@ fn frequent(shown: OverflowValues, overflow: &Overflow) -> OverflowValues {
     OverflowValues {
         users: most(shown.users, &overflow.users),
         targets: most(shown.targets, &overflow.targets),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::alert::evidence::{detection, overflow};
+    use crate::alert::{Match, RuleFacts};
+    use crate::api::{DetectionRule, RecordPlace};
+    use crate::detect::GroupValue;
+    use crate::event::{Event, Tape};
+
+    #[test]
+    fn no_event_makes_an_alert_larger_than_it_may_be() {
+        // Each of these characters is written with eight, and counts as many.
+        let huge = "\u{202e}\u{1b}ä\"\\".repeat(400);
+        let list = |length: usize| (0..length).map(|n| format!("{n}{huge}")).collect::<Vec<_>>();
+        let user = serde_json::json!({"username": huge, "uid": huge, "groups": list(100)});
+        let event = serde_json::json!({
+            "user": user, "impersonatedUser": user, "sourceIPs": list(20), "userAgent": huge, "verb": huge,
+            "requestURI": huge, "auditID": huge, "stage": "ResponseComplete", "responseStatus": {"code": 200},
+            "annotations": {"authorization.k8s.io/decision": huge},
+            "objectRef": {"resource": huge, "subresource": huge, "namespace": huge, "name": huge, "uid": huge,
+                "apiGroup": huge, "apiVersion": huge},
+        });
+        let reference =
+            serde_json::json!({"id": "T1", "name": "x".repeat(128), "reference": "y".repeat(256)});
+        let rule: DetectionRule = serde_json::from_value(serde_json::json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule",
+            "metadata": {"name": "r".repeat(63), "uid": "u".repeat(36)},
+            "spec": {
+                "displayName": huge, "severity": "Low", "riskScore": 1, "query": "verb:get", "ruleId": huge,
+                "tags": (0..32).map(|n| format!("{n}{}", "t".repeat(120))).collect::<Vec<_>>(),
+                "threat": (0..16).map(|_| serde_json::json!({"framework": "f", "tactic": reference,
+                    "techniques": vec![reference.clone(); 16]})).collect::<Vec<_>>(),
+            },
+        }))
+        .unwrap();
+        let (text, mut tape, rule) = (event.to_string(), Tape::default(), Arc::new(RuleFacts::from(&rule)));
+        let event = Event::from_object(&text, &mut tape).unwrap();
+        let group: Vec<_> =
+            list(8).into_iter().map(|v| GroupValue { field: v.clone(), values: Some(vec![v]) }).collect();
+        for overflows in [false, true] {
+            let mut alert: Option<SecurityAlert> = None;
+            for offset in 0..24_i64 {
+                let place = RecordPlace {
+                    node: "n".repeat(63),
+                    source: "s".repeat(63),
+                    stream: format!("{:032}", offset % 12),
+                    offset: i64::MAX - offset,
+                };
+                let time = Timestamp::from_second(offset).unwrap();
+                let found = Match { rule: &rule, group: &group, event: &event, place: &place, time };
+                let sample = crate::alert::evidence::sample(&event, &place, time);
+                let parcel = if overflows {
+                    Parcel::overflow(overflow(&found, &"h".repeat(52)), sample, time)
+                } else {
+                    Parcel::new(detection(&found, &"h".repeat(52)), 60, sample, time)
+                };
+                let mut opened = alert.unwrap_or_else(|| alert_object(&parcel, 1));
+                opened.status = Some(counted(opened.status.take(), &parcel, &place.node));
+                alert = Some(opened);
+            }
+            let length = serde_json::to_vec(&alert).unwrap().len();
+            assert!((3_000..=10 * 1024).contains(&length), "{length}");
+            assert_eq!(alert.unwrap().status.unwrap().count, 24);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use super::size::fit_evidence;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
     Detection, DetectionRule, EventEvidence, GroupField, ObjectEvidence, RecordPlace, Sample, Severity,
@@ -92,7 +93,7 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
         field: short(&value.field, SHORT),
         value: value.values.as_ref().map(|values| short(&values.join(", "), SHORT)),
     });
-    Detection {
+    let mut detection = Detection {
         rule_name: rule.name.clone(),
         rule_uid: rule.uid.clone(),
         rule_generation: rule.generation,
@@ -106,7 +107,9 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
         group_hash: group_hash.to_owned(),
         target: target(found.event),
         event: event_evidence(found.event, found.place),
-    }
+    };
+    fit_evidence(&mut detection);
+    detection
 }
 
 /// The evidence of what found no room for an alert of its own, of which this match is the first: where it stands, and

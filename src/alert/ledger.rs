@@ -13,17 +13,18 @@
 //! match might find room: then it must not be in the overflow alert already. Until then the rule's other parcels wait
 //! as well: an alert that counts a later match of the same group would say that it counts this one too.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::evidence::{self, Match};
+use super::evidence::Match;
+use super::groups::Entries;
 use super::known::{Destination, KnownAlert, destination};
 use super::name::{group_hash, overflow_hash};
 use super::parcel::{Hold, Parcel};
-use super::population::{Bounds, Population};
+use super::population::Bounds;
 use super::queue::Queue;
 use crate::api::{RecordPlace, SecurityAlert};
 
@@ -31,46 +32,6 @@ use crate::api::{RecordPlace, SecurityAlert};
 const UPDATE_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(10);
-
-#[derive(Default)]
-struct Group {
-    known: Vec<KnownAlert>,
-    /// The highest ordinal in use under this group's short hash.
-    taken: u32,
-    waiting: VecDeque<Parcel>,
-    in_flight: Vec<Parcel>,
-    not_before: Option<Instant>,
-    failures: u32,
-}
-
-impl Group {
-    fn parcels(&self) -> impl Iterator<Item = &Parcel> {
-        self.in_flight.iter().chain(&self.waiting)
-    }
-
-    fn has_parcels(&self) -> bool {
-        self.parcels().next().is_some()
-    }
-
-    /// Whether an alert takes this match, or one that a parcel is about to open.
-    fn takes(&self, found: &Match<'_>) -> bool {
-        let window = found.rule.window_seconds;
-        self.known.iter().any(|alert| alert.takes_at(found.time, window) || alert.was_opened_at(found.place))
-            || self.parcels().any(|parcel| parcel.holds(found.time))
-    }
-}
-
-struct Entries {
-    groups: HashMap<Arc<str>, Group>,
-    /// Groups that have parcels.
-    pending: HashSet<Arc<str>>,
-    queue: Queue,
-    population: Population,
-    /// How many alerts each rule has that were opened with a match of a source read here.
-    opened: HashMap<(String, String), i64>,
-    /// The number of the last snapshot.
-    snapshots: u64,
-}
 
 /// See the module.
 pub struct Ledger {
@@ -111,15 +72,7 @@ pub struct Snapshot {
 impl Ledger {
     /// An empty ledger of the process on `node`.
     pub fn new(node: &str, bounds: Bounds) -> Self {
-        let entries = Entries {
-            groups: HashMap::new(),
-            pending: HashSet::new(),
-            queue: Queue::default(),
-            population: Population::new(bounds),
-            opened: HashMap::new(),
-            snapshots: 0,
-        };
-        Self { node: node.to_owned(), entries: Mutex::new(entries), arrived: Notify::new() }
+        Self { node: node.to_owned(), entries: Mutex::new(Entries::new(bounds)), arrived: Notify::new() }
     }
 
     /// The node whose streams are counted here.
@@ -388,86 +341,6 @@ impl Ledger {
             group.waiting.push_front(parcel);
         }
         group.queue_up(queue, hash);
-    }
-}
-
-impl Group {
-    /// Enters a group whose parcels may be sent into the queue.
-    fn queue_up(&self, queue: &mut Queue, hash: &Arc<str>) {
-        let first = self.waiting.front().filter(|parcel| parcel.hold == Hold::Free);
-        if let Some(parcel) = first.filter(|_| self.in_flight.is_empty()) {
-            let opens = self.known.is_empty().then_some(parcel.opening.severity);
-            queue.enter(hash, opens, self.not_before);
-        }
-    }
-}
-
-impl Entries {
-    /// Puts a match into a parcel of this group.
-    fn collect(&mut self, hash: &str, found: &Match<'_>, overflows: bool, is_taken: bool) {
-        let sample = evidence::sample(found.event, found.place, found.time);
-        let source = &found.place.source;
-        let overflow = self.groups.get(overflow_hash(&found.rule.name).as_str());
-        let waits = |p: &Parcel| p.hold != Hold::Free && p.is_all_of(source);
-        let is_held = overflows || overflow.is_some_and(|group| group.parcels().any(waits));
-        let open = self.groups.get_mut(hash).and_then(|group| {
-            // What waits for a checkpoint waits for that of one source.
-            let fits = |p: &Parcel| match p.hold {
-                Hold::Free => !is_held,
-                Hold::Unsaved => p.is_all_of(source),
-                Hold::In(_) => false,
-            };
-            group.waiting.iter_mut().rfind(|p| !p.sealed && fits(p)).filter(|p| p.holds(found.time))
-        });
-        if let Some(parcel) = open {
-            return parcel.add(sample, found.time);
-        }
-        let mut parcel = if overflows {
-            Parcel::overflow(evidence::overflow(found, hash), sample, found.time)
-        } else {
-            let opening = evidence::detection(found, hash);
-            Parcel::new(opening, found.rule.window_seconds, sample, found.time)
-        };
-        if is_held {
-            parcel.hold = Hold::Unsaved;
-        }
-        if !overflows && !is_taken {
-            parcel.claim(&mut self.population);
-        }
-        self.add(parcel);
-    }
-
-    fn add(&mut self, parcel: Parcel) {
-        let hash: Arc<str> = Arc::from(parcel.opening.group_hash.as_str());
-        let group = self.groups.entry(Arc::clone(&hash)).or_default();
-        group.waiting.push_back(parcel);
-        group.queue_up(&mut self.queue, &hash);
-        self.pending.insert(hash);
-    }
-
-    /// Gives those their turn whose time has come.
-    fn ripen(&mut self, now: Instant) {
-        for hash in self.queue.take_ripe(now) {
-            if let Some(group) = self.groups.get_mut(&hash) {
-                group.not_before = None;
-                group.queue_up(&mut self.queue, &hash);
-            }
-        }
-    }
-
-    fn forget(&mut self, hash: &str, mut is_gone: impl FnMut(&KnownAlert) -> bool) {
-        let Some(group) = self.groups.get_mut(hash) else { return };
-        let population = &mut self.population;
-        group.known.retain(|known| {
-            let gone = is_gone(known);
-            if gone && known.is_bounded() {
-                population.remove(&known.rule, known.severity);
-            }
-            !gone
-        });
-        if group.known.is_empty() && !group.has_parcels() {
-            self.groups.remove(hash);
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod crash_test;
 mod error;
 mod evidence;
 mod frequent;
+mod groups;
 mod known;
 mod ledger;
 mod name;
@@ -21,6 +22,7 @@ mod parcel;
 mod population;
 mod queue;
 mod rejected;
+mod size;
 pub mod text;
 mod writer;
 
