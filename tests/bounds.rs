@@ -2,13 +2,12 @@
 //! flood of what is little leaves room for what is severe.
 mod support;
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use support::operator::{Operator, counted, install, rule, source_at, wait_for_alerts};
+use support::written_log::WrittenLog;
 use support::{ControlPlane, Options, wait_for};
 
 /// Small, so that they are reached.
@@ -16,21 +15,20 @@ const BOUNDS: [&str; 2] = ["--max-alerts=100", "--max-alerts-per-rule=20"];
 
 /// A log that a test writes, with the operator that follows it.
 struct Flood {
-    log: PathBuf,
+    log: WrittenLog,
     account: PathBuf,
     written: i64,
 }
 
 impl Flood {
     fn install(plane: &ControlPlane, rules: &[(&str, &str)]) -> Result<Self> {
-        let (account, log) = (install(plane)?, plane.folder().join("audit/flood.log"));
-        File::create(&log)?;
+        let (account, log) = (install(plane)?, WrittenLog::create(plane)?);
         for (name, severity) in rules {
             let mut rule = rule(name, &format!("verb:get and objectRef.resource:{name}"));
             rule["spec"]["severity"] = json!(severity);
             plane.apply("admin", &rule.to_string())?;
         }
-        plane.apply("admin", &source_at("flood", &log, "Start"))?;
+        plane.apply("admin", &source_at("flood", log.path(), "Start"))?;
         Ok(Self { log, account, written: 0 })
     }
 
@@ -42,35 +40,10 @@ impl Flood {
 
     /// Requests for so many objects of their own, numbered from `first` on.
     fn pour(&mut self, resource: &str, first: usize, count: usize) -> Result<()> {
-        let mut text = String::new();
-        for number in first..first + count {
-            text += &record(resource, &format!("{resource}-{number}"));
-        }
-        append(&self.log, &text)?;
+        self.log.get(resource, (first..first + count).map(|number| format!("{resource}-{number}")))?;
         self.written += i64::try_from(count)?;
         Ok(())
     }
-}
-
-fn append(log: &Path, text: &str) -> Result<()> {
-    Ok(OpenOptions::new().append(true).open(log)?.write_all(text.as_bytes())?)
-}
-
-/// A record as kube-apiserver writes it.
-fn record(resource: &str, name: &str) -> String {
-    let now = jiff::Timestamp::now();
-    let event = json!({
-        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
-        "auditID": "7d2c8f3e-5c1b-4f7a-9d60-1f1a4c8f7a10", "stage": "ResponseComplete",
-        "requestURI": format!("/api/v1/namespaces/shop/{resource}/{name}"), "verb": "get",
-        "user": {"username": "mallory", "groups": ["system:authenticated"]}, "sourceIPs": ["10.0.0.9"],
-        "userAgent": "curl/8.5.0",
-        "objectRef": {"resource": resource, "namespace": "shop", "name": name, "apiVersion": "v1"},
-        "responseStatus": {"metadata": {}, "code": 200},
-        "requestReceivedTimestamp": now, "stageTimestamp": now,
-        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
-    });
-    format!("{event}\n")
 }
 
 fn of_rule<'a>(alerts: &'a [Value], rule: &str) -> Vec<&'a Value> {
@@ -145,7 +118,7 @@ fn what_finds_no_room_is_counted_through_kills_and_said() -> Result<()> {
         wait_for_alerts(plane, "an alert in the place of the closed one", |alerts| {
             // The operator hears of the closing when it hears of it.
             number += 1;
-            let poured = append(&flood.log, &record("pods", &format!("pods-{number}")));
+            let poured = flood.log.get("pods", std::iter::once(format!("pods-{number}")));
             poured.is_ok() && of_rule(alerts, "pods").len() == 22
         })?;
         operator.terminate()

@@ -26,6 +26,7 @@ mod servers;
 pub(crate) mod sessions;
 pub(crate) mod small_disk;
 pub(crate) mod webhook;
+pub(crate) mod written_log;
 
 use std::fs;
 use std::io::Write;
