@@ -23,8 +23,9 @@ use tracing::{info, warn};
 
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
 use crate::controller::{
-    Candidate, IgnoredUsers, NamespacedName, Reader, Readers, Reading, Receivers, Role, RuleStatuses, Rules,
-    SourceStatuses, Surroundings, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
+    Candidate, IgnoredUsers, LoadedRule, NamespacedName, Reader, Readers, Reading, Receivers, Role,
+    RuleStatuses, Rules, SelfProtection, SourceStatuses, Surroundings, connect, follow_alerts,
+    keep_webhook_secret, wait_until_ready,
 };
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
@@ -66,12 +67,25 @@ pub struct Options {
     pub ignore_users: Vec<String>,
     /// Where health and metrics are served.
     pub listen: SocketAddr,
+    /// Where Tripline is deployed, if it watches over itself.
+    pub deployment: Option<Deployment>,
     /// How alerts are announced.
     pub announcement: Announcement,
     /// How many alerts may be open.
     pub bounds: Bounds,
     /// How many alerts are written a second while few wait.
     pub alerts_per_second: u32,
+}
+
+/// How Tripline is deployed.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Where its workloads are.
+    pub namespace: String,
+    /// What the names of its pods and of its cluster-wide objects begin with.
+    pub name: String,
+    /// Users who may change its configuration.
+    pub deployers: Vec<String>,
 }
 
 /// Runs the operator until `stop`.
@@ -147,13 +161,13 @@ impl Operator {
         };
         let ledger = Arc::new(Ledger::new(&self.options.node, self.options.bounds));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
-        let rules = Arc::new(Rules::default());
+        let rules = Arc::new(Rules::with(self.built_in(&account)?));
         let reading = state.zip(receivers).map(|(state, receivers)| {
             self.reading(
                 Surroundings {
                     rules: rules.loaded(),
                     ledger: Arc::clone(&ledger),
-                    ignored: Arc::new(self.ignored_users(account)),
+                    ignored: Arc::new(self.ignored_users(&account)),
                     metrics: Arc::clone(&self.metrics),
                     state,
                 },
@@ -260,10 +274,33 @@ impl Operator {
         Reading::new(around, self.options.log_root.clone(), self.options.cluster.clone(), receivers)
     }
 
-    fn ignored_users(&self, account: String) -> IgnoredUsers {
-        let mut own_accounts = self.options.own_accounts.clone();
-        own_accounts.push(account);
-        IgnoredUsers { own_accounts, users: self.options.ignore_users.clone() }
+    fn own_accounts(&self, account: &str) -> Vec<String> {
+        self.options.own_accounts.iter().cloned().chain([account.to_owned()]).collect()
+    }
+
+    fn ignored_users(&self, account: &str) -> IgnoredUsers {
+        IgnoredUsers {
+            own_accounts: self.own_accounts(account),
+            own_pods: self.options.deployment.iter().map(|deployed| format!("{}-", deployed.name)).collect(),
+            users: self.options.ignore_users.clone(),
+        }
+    }
+
+    /// The rules that watch over Tripline itself.
+    fn built_in(&self, account: &str) -> anyhow::Result<Vec<LoadedRule>> {
+        let Some(Deployment { namespace, name, deployers }) = &self.options.deployment else {
+            return Ok(Vec::new());
+        };
+        let protection = SelfProtection {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            accounts: self.own_accounts(account),
+            deployers: deployers.clone(),
+        };
+        protection
+            .rules()
+            .map_err(anyhow::Error::msg)
+            .context("the rules that watch over Tripline do not compile")
     }
 
     fn write_statuses(

@@ -36,6 +36,16 @@ pub struct Args {
     /// Account of Tripline's other role, whose own requests no rule is asked about either
     #[arg(long = "own-account", value_name = "USER", env = "TRIPLINE_OWN_ACCOUNT", value_delimiter = ',')]
     own_accounts: Vec<String>,
+    /// Namespace that Tripline is deployed in; with --own-name it watches over itself: who else uses its accounts or
+    /// changes its configuration raises an alert
+    #[arg(long, value_name = "NAMESPACE", requires = "own_name", env = "TRIPLINE_OWN_NAMESPACE")]
+    own_namespace: Option<String>,
+    /// What the names of Tripline's pods and cluster-wide objects begin with
+    #[arg(long, value_name = "NAME", requires = "own_namespace", env = "TRIPLINE_OWN_NAME")]
+    own_name: Option<String>,
+    /// User who may change Tripline's configuration without an alert; may be given several times
+    #[arg(long = "deployer", value_name = "USER", env = "TRIPLINE_DEPLOYER", value_delimiter = ',')]
+    deployers: Vec<String>,
     /// Kubeconfig to use instead of the pod's account or the usual file
     #[arg(long, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
@@ -122,6 +132,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         node: args.node.unwrap_or_else(|| host.clone()),
         host,
         cluster: args.cluster,
+        deployment: args.own_namespace.zip(args.own_name).map(|(namespace, name)| app::Deployment {
+            namespace,
+            name,
+            deployers: args.deployers,
+        }),
         ignore_users: args.ignore_users,
         listen: args.listen,
         announcement: Announcement { target: args.events, detail: args.event_detail },

@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use crate::event::Event;
+use crate::event::{Event, User};
 
 /// What a process of Tripline's asks of the API server: API group, resource with its subresource, and the verbs.
 const OWN_REQUESTS: &[(&str, &str, &str, &[&str])] = &[
@@ -48,6 +48,8 @@ impl Ignored {
 pub struct IgnoredUsers {
     /// The accounts that Tripline's processes write with: this one's, and those of its other roles.
     pub own_accounts: Vec<String>,
+    /// What the names of its pods begin with; empty where it runs in none.
+    pub own_pods: Vec<String>,
     /// Users whose every request is passed over.
     pub users: Vec<String>,
 }
@@ -66,12 +68,21 @@ impl IgnoredUsers {
 
     /// Whether and why no rule is asked about `event`.
     pub fn ignores(&self, event: &Event<'_>) -> Option<Ignored> {
-        let username = event.user()?.username()?;
+        let user = event.user()?;
+        let username = user.username()?;
         if self.users.iter().any(|ignored| *ignored == username) {
             return Some(Ignored::User);
         }
         let own = self.own_accounts.iter().any(|account| *account == username);
-        (own && event.impersonated_user().is_none() && is_own_request(event)).then_some(Ignored::Own)
+        (own && event.impersonated_user().is_none() && self.is_of_own_pod(&user) && is_own_request(event))
+            .then_some(Ignored::Own)
+    }
+
+    /// A token that a pod has says so by the API server's own word; one that somebody else asked for does not.
+    fn is_of_own_pod(&self, user: &User<'_>) -> bool {
+        let pod = user.extra("authentication.kubernetes.io/pod-name");
+        self.own_pods.is_empty()
+            || pod.is_some_and(|pod| self.own_pods.iter().any(|own| pod.starts_with(own.as_str())))
     }
 }
 
@@ -109,6 +120,7 @@ mod tests {
         let (text, mut tape) = (event.to_string(), Tape::default());
         let ignored = IgnoredUsers {
             own_accounts: vec![ACCOUNT.to_owned()],
+            own_pods: Vec::new(),
             users: vec!["system:apiserver".to_owned()],
         };
         ignored.ignores(&Event::from_object(&text, &mut tape).unwrap())
@@ -184,6 +196,33 @@ mod tests {
         assert_eq!(judged("alice", "get", "/pods", &acting), None);
         let acting = json!({"impersonatedUser": {"username": "system:apiserver"}});
         assert_eq!(judged("alice", "get", "/pods", &acting), None);
+    }
+
+    #[test]
+    fn a_token_that_is_no_pods_of_its_own_is_somebody_elses() {
+        let ignored = IgnoredUsers {
+            own_accounts: vec![ACCOUNT.to_owned()],
+            own_pods: vec!["tripline-reader-".to_owned(), "tripline-controller-".to_owned()],
+            users: Vec::new(),
+        };
+        for (extra, wanted) in [
+            (json!({"authentication.kubernetes.io/pod-name": ["tripline-reader-x7z2p"]}), Some(Ignored::Own)),
+            (
+                json!({"authentication.kubernetes.io/pod-name": ["tripline-controller-5b-c"]}),
+                Some(Ignored::Own),
+            ),
+            (json!({"authentication.kubernetes.io/pod-name": ["evil"]}), None),
+            (json!({"authentication.kubernetes.io/pod-name": []}), None),
+            (json!({"authentication.kubernetes.io/credential-id": ["JTI=x"]}), None),
+            (Value::Null, None),
+        ] {
+            let event = json!({
+                "verb": "get", "user": {"username": ACCOUNT, "extra": extra},
+                "objectRef": {"resource": "pods", "namespace": "shop", "name": "web-0"},
+            });
+            let (text, mut tape) = (event.to_string(), Tape::default());
+            assert_eq!(ignored.ignores(&Event::from_object(&text, &mut tape).unwrap()), wanted, "{extra}");
+        }
     }
 
     #[test]

@@ -74,7 +74,11 @@ impl Following {
         let around = Surroundings {
             rules: Arc::new(ArcSwap::from_pointee(rules())),
             ledger: Arc::clone(&ledger),
-            ignored: Arc::new(IgnoredUsers { own_accounts, users: vec!["quiet".to_owned()] }),
+            ignored: Arc::new(IgnoredUsers {
+                own_accounts,
+                own_pods: Vec::new(),
+                users: vec!["quiet".to_owned()],
+            }),
             metrics: Arc::clone(&metrics),
             state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
         };

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use super::compile::{Finding, TestOutcome, compile, describe, run_tests};
 use super::loaded_rules::{LoadedRule, LoadedRules};
+use super::self_protection::BUILT_IN;
 use crate::alert::RuleFacts;
 use crate::api::{DetectionRule, Mode, RuleTest, reason};
 use crate::detect::Rule;
@@ -67,6 +68,8 @@ pub struct Refusal {
 /// The rules of the cluster and what became of each.
 #[derive(Default)]
 pub struct Rules {
+    /// Rules that are in force whatever the cluster has.
+    built_in: Vec<LoadedRule>,
     entries: Mutex<BTreeMap<String, Arc<RuleEntry>>>,
     /// Stored objects that do not fit the kind, with what is wrong.
     malformed: Mutex<BTreeMap<String, String>>,
@@ -75,6 +78,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// With rules that are in force whatever the cluster has.
+    pub fn with(built_in: Vec<LoadedRule>) -> Self {
+        Self { built_in, ..Self::default() }
+    }
+
     /// The set in force. Each load gives the newest.
     pub fn loaded(&self) -> Arc<ArcSwap<LoadedRules>> {
         Arc::clone(&self.loaded)
@@ -163,8 +171,11 @@ impl Rules {
         let entries = self.lock();
         let valid = entries.values().filter_map(|entry| entry.compiled.as_ref().ok());
         let enabled = valid.filter(|compiled| compiled.loaded.mode != Mode::Disabled);
-        let mut loaded: LoadedRules = enabled.map(|compiled| compiled.loaded.clone()).collect();
-        loaded.uids = entries.values().filter_map(|entry| entry.object.metadata.uid.clone()).collect();
+        let enabled = enabled.map(|compiled| compiled.loaded.clone());
+        let mut loaded: LoadedRules = self.built_in.iter().cloned().chain(enabled).collect();
+        let built_in = self.built_in.iter().map(|built_in| built_in.facts.uid.clone());
+        let uids = entries.values().filter_map(|entry| entry.object.metadata.uid.clone());
+        loaded.uids = uids.chain(built_in).collect();
         let malformed = self.malformed();
         if !malformed.is_empty() {
             // They have uids that were not read: nothing is forgotten until they are mended or gone.
@@ -258,6 +269,11 @@ impl Rules {
 }
 
 fn compile_entry(rule: &DetectionRule) -> Result<Compilation, Refusal> {
+    let name = rule.name_any();
+    if BUILT_IN.contains(&name.as_str()) {
+        let message = format!("{name} is a rule of Tripline's own; give this one another name");
+        return Err(Refusal { reason: reason::INVALID_SPEC, message });
+    }
     match compile(rule) {
         Ok(compiled) => Ok(Compilation {
             needs_body: compiled.rule.needs_body(),

@@ -241,6 +241,11 @@ impl<'a> User<'a> {
         self.0.get("uid")?.text()
     }
 
+    /// The first value of an entry of `extra`, which the authenticator adds.
+    pub fn extra(&self, name: &str) -> Option<Cow<'a, str>> {
+        strings(self.0.get("extra")?.get(name)).next()
+    }
+
     /// `groups`
     pub fn groups(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
         strings(self.0.get("groups"))

@@ -204,7 +204,12 @@ impl ControlPlane {
     /// this control plane.
     pub(crate) fn add_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.run("admin", &["create", "token", name, "--namespace", namespace])?;
-        write_kubeconfig(&self.folder, self.port, name, token.trim())
+        self.add_user(name, token.trim())
+    }
+
+    /// Writes a kubeconfig for a user with this token, who has this name for kubectl here.
+    pub(crate) fn add_user(&self, name: &str, token: &str) -> Result<PathBuf> {
+        write_kubeconfig(&self.folder, self.port, name, token)
     }
 
     /// The built kubectl as one of the users; to be given arguments and run.

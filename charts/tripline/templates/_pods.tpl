@@ -72,6 +72,17 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 - {{ printf "--log-level=%s" $root.Values.logLevel | quote }}
 {{- end }}
 
+{{- /* Arguments of whoever reads a log, about Tripline itself. */}}
+{{- define "tripline.self" -}}
+{{- if .Values.selfProtection.enabled -}}
+- --own-namespace={{ .Release.Namespace }}
+- --own-name={{ include "tripline.fullname" . }}
+{{- range .Values.selfProtection.deployers }}
+- {{ printf "--deployer=%s" . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* Variables of the section and of all; first those by which a client in a pod finds the API server. */}}
 {{- define "tripline.env" -}}
 {{- $api := (index . 0).Values.kubernetesApi }}
