@@ -42,8 +42,7 @@ fn others_are_seen_and_its_own_work_is_not() -> Result<()> {
             &rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string(),
         )?;
         plane.apply("admin", &source(plane, "log", "End"))?;
-        let deployed =
-            [&format!("--own-namespace={NAMESPACE}"), "--own-name=tripline", "--deployer=admin"];
+        let deployed = [&format!("--own-namespace={NAMESPACE}"), "--own-name=tripline", "--deployer=admin"];
         let operator = Operator::launch_on(plane, &account, "control-plane-1", &deployed)?;
         operator.wait_for_page("/readyz", 200, "ok")?;
         plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;

@@ -1,0 +1,183 @@
+//! One request is one detection, whatever kind of request it is and however often it is logged.
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+use support::operator::{Operator, PATIENCE, counted, install, rule, source, wait_for_alerts};
+use support::{ControlPlane, Options, wait_for};
+
+/// Rules, each of one kind of request, grouped by nothing: one alert each, whose count is the number of requests.
+const RULES: [(&str, &str); 7] = [
+    ("exec", "objectRef.subresource:exec and user.name:alice"),
+    ("log", "objectRef.subresource:log and user.name:alice"),
+    ("watch", "verb:watch and user.name:alice and objectRef.resource:configmaps"),
+    ("read", "verb:get and objectRef.resource:configmaps and user.name:alice"),
+    ("nobody", "responseStatus.code:401"),
+    ("forbidden", "responseStatus.code:403 and user.name:bob"),
+    (
+        "at-its-end",
+        "stage:ResponseComplete and verb:watch and user.name:alice and objectRef.resource:configmaps",
+    ),
+];
+
+fn apply_rules(plane: &ControlPlane) -> Result<()> {
+    for (name, query) in RULES {
+        let mut rule = rule(name, query);
+        rule["spec"]["grouping"]["by"] = json!([]);
+        plane.apply("admin", &rule.to_string())?;
+    }
+    Ok(())
+}
+
+/// The operator, which evaluates the rules and reads the log.
+fn start(plane: &ControlPlane, account: &Path) -> Result<Operator> {
+    let operator = Operator::start(plane, account)?;
+    for kind in ["auditsources", "detectionrules"] {
+        plane.run("admin", &["wait", "--for=condition=Ready", kind, "--all", "--timeout=20s"])?;
+    }
+    Ok(operator)
+}
+
+/// A watch of configmaps by kubectl that runs until it is stopped.
+struct Watch(Child);
+
+impl Watch {
+    fn start(plane: &ControlPlane) -> Result<Self> {
+        let arguments = ["get", "--raw", "/api/v1/namespaces/shop/configmaps?watch=true&timeoutSeconds=300"];
+        let mut command = plane.kubectl_command("alice");
+        Ok(Self(command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// How many events of the log are so.
+fn logged(plane: &ControlPlane, is_it: impl Fn(&Value) -> bool) -> Result<usize> {
+    Ok(plane.audit_events()?.iter().filter(|event| is_it(event)).count())
+}
+
+fn make_requests(plane: &ControlPlane) -> Result<Watch> {
+    plane.kubectl("alice", &["logs", "--namespace=shop", "web-0"])?;
+    for _ in 0..2 {
+        plane.kubectl("alice", &["get", "--namespace=shop", "configmap", "settings"])?;
+    }
+    plane.add_user("nobody", "a-token-that-nobody-has")?;
+    plane.kubectl("nobody", &["get", "--raw", "/api/v1/namespaces/shop/configmaps"])?;
+    plane.kubectl("bob", &["get", "--raw", "/api/v1/namespaces/shop/secrets"])?;
+    Watch::start(plane)
+}
+
+#[test]
+fn a_request_is_detected_once_when_it_is_decided() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.make_pod("shop", "web-0")?;
+        apply_rules(plane)?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = start(plane, &account)?;
+        let watch = make_requests(plane)?;
+        // The watch is still going on, and detected; where a rule names the end, it waits for the end.
+        let found = wait_for_alerts(plane, "the requests", |alerts| {
+            counted(alerts, "watch") == 1
+                && counted(alerts, "forbidden") >= 1
+                && counted(alerts, "nobody") >= 1
+        })?;
+        ensure!(counted(&found, "at-its-end") == 0, "{found:#?}");
+        drop(watch);
+        wait_for_alerts(plane, "its end", |alerts| counted(alerts, "at-its-end") == 1)?;
+        // Each of them is logged two or three times, and a client may ask more than once.
+        for (rule, is_it) in [
+            ("log", (|event| event["objectRef"]["subresource"] == "log") as fn(&Value) -> bool),
+            ("watch", |event| {
+                event["user"]["username"] == "alice" && event["requestURI"].to_string().contains("watch=true")
+            }),
+            ("read", |event| event["verb"] == "get" && event["objectRef"]["name"] == "settings"),
+            ("nobody", |event| event["responseStatus"]["code"] == 401),
+            ("forbidden", |event| {
+                event["responseStatus"]["code"] == 403 && event["user"]["username"] == "bob"
+            }),
+        ] {
+            let events = plane.audit_events()?;
+            let ids =
+                events.iter().filter(|event| is_it(event)).filter_map(|event| event["auditID"].as_str());
+            let requests = i64::try_from(ids.collect::<BTreeSet<_>>().len())?;
+            ensure!(requests > 0, "no request is logged that {rule} is for");
+            wait_for_alerts(plane, &format!("{requests} requests of {rule}"), |alerts| {
+                counted(alerts, rule) == requests
+            })?;
+        }
+        ensure!(logged(plane, |event| event["stage"] == "RequestReceived")? > 0);
+        operator.terminate()
+    })
+}
+
+#[test]
+fn an_id_that_the_client_chose_decides_nothing() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.make_pod("shop", "web-0")?;
+        apply_rules(plane)?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = start(plane, &account)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let config = Kubeconfig::read_from(plane.kubeconfig("alice"))?;
+            let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+            let client = kube::Client::try_from(config)?;
+            for _ in 0..5 {
+                let request = http::Request::get("/api/v1/namespaces/shop/configmaps/settings")
+                    .header("Audit-ID", "7d2c8f3e-5c1b-4f7a-9d60-1f1a4c8f7a10")
+                    .body(Vec::new())?;
+                // There is none.
+                drop(client.request_text(request).await);
+            }
+            anyhow::Ok(())
+        })?;
+        wait_for_alerts(plane, "each to be counted", |alerts| counted(alerts, "read") == 5)?;
+        let same = logged(plane, |event| event["auditID"] == "7d2c8f3e-5c1b-4f7a-9d60-1f1a4c8f7a10")?;
+        ensure!(same == 10, "{same} events have the id");
+        operator.terminate()
+    })
+}
+
+#[test]
+fn where_the_policy_omits_a_stage_the_next_one_decides() -> Result<()> {
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
+        "rules": [{"level": "Metadata"}],
+    });
+    let options = Options { audit_policy: Some(policy.to_string()), ..Options::default() };
+    ControlPlane::with(options, |plane| {
+        let account = install(plane)?;
+        plane.make_pod("shop", "web-0")?;
+        apply_rules(plane)?;
+        let mut source: Value = serde_json::from_str(&source(plane, "log", "End"))?;
+        source["spec"]["omitStages"] = json!(["RequestReceived", "ResponseStarted"]);
+        plane.apply("admin", &source.to_string())?;
+        let operator = start(plane, &account)?;
+        let watch = make_requests(plane)?;
+        let found = wait_for_alerts(plane, "the requests", |alerts| {
+            counted(alerts, "read") >= 1 && counted(alerts, "forbidden") >= 1
+        })?;
+        ensure!(counted(&found, "watch") == 0, "{found:#?}");
+        drop(watch);
+        wait_for_alerts(plane, "the end of the watch", |alerts| {
+            counted(alerts, "watch") == 1 && counted(alerts, "at-its-end") == 1
+        })?;
+        wait_for("the log to hold nothing else", PATIENCE, || {
+            logged(plane, |event| event["stage"] == "ResponseStarted").ok().filter(|count| *count == 0)
+        })
+        .context("a stage that is omitted is logged")?;
+        operator.terminate()
+    })
+}
