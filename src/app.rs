@@ -219,14 +219,14 @@ impl Operator {
     }
 
     fn writer(&self, ledger: &Arc<Ledger>) -> Writer {
-        Writer {
-            client: self.client.clone(),
-            ledger: Arc::clone(ledger),
-            announcement: self.options.announcement,
-            rejected: Rejected::new(self.options.state_dir.join("rejected-alerts.jsonl")),
-            per_second: self.options.alerts_per_second,
-            metrics: Arc::clone(&self.metrics),
-        }
+        Writer::new(
+            self.client.clone(),
+            Arc::clone(ledger),
+            self.options.announcement,
+            Rejected::new(self.options.state_dir.join("rejected-alerts.jsonl")),
+            self.options.alerts_per_second,
+            Arc::clone(&self.metrics),
+        )
     }
 
     /// Follows the alerts, and returns once all that exist are known: what they count is not to be counted again.

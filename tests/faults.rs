@@ -37,6 +37,8 @@ fn faults(plane: &ControlPlane) -> Result<()> {
         Some(Fault::Answer(429)),
         None,
         Some(Fault::AnswerAfter(500)),
+        // Somebody else always comes first.
+        Some(Fault::AnswerTo("/status", 409)),
     ];
     for fault in phases {
         let opened = sessions.opened();

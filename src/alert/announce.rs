@@ -14,25 +14,13 @@ use tracing::warn;
 use super::call::{call, write_params};
 use super::error::WriteError;
 use super::text;
-use crate::api::{CONTROLLER, SecurityAlert};
+use crate::api::{CONTROLLER, EventTarget, SecurityAlert};
 use crate::telemetry::Chain;
 
 /// The most bytes of a note, by the API server's own validation.
 pub const NOTE_MAX: usize = 1024;
 /// Where an Event on a cluster-scoped object has to live.
 pub const CLUSTER_NAMESPACE: &str = "kube-system";
-
-/// On which object the Event stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum EventTarget {
-    /// On the pod the request touched, where there is one; else on the alert.
-    #[default]
-    Object,
-    /// On the alert.
-    Alert,
-    /// No Event is written.
-    None,
-}
 
 /// How alerts are announced.
 #[derive(Clone, Copy, Debug, Default)]

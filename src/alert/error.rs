@@ -82,6 +82,11 @@ impl WriteError {
         matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_conflict()))
     }
 
+    /// Whether the API server asked for fewer requests, be it of this kind or of all.
+    pub fn is_too_many(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if matches!(&**source, kube::Error::Api(s) if s.code == 429))
+    }
+
     /// Whether the API server as a whole is at fault, so that any other write would fail as well.
     pub fn concerns_all(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::Unreachable { .. })

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::size::fit_evidence;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
-    Detection, DetectionRule, EventEvidence, GroupField, ObjectEvidence, RecordPlace, Sample, Severity,
-    Threat, ThreatReference, UserEvidence,
+    Detection, DetectionRule, EventEvidence, EventTarget, GroupField, ObjectEvidence, RecordPlace, Sample,
+    Severity, Threat, ThreatReference, UserEvidence,
 };
 use crate::detect::GroupValue;
 use crate::event::{Event, User};
@@ -32,6 +32,8 @@ pub struct RuleFacts {
     pub severity: Severity,
     /// How long a group may be quiet within one alert.
     pub window_seconds: i64,
+    /// Where the rule wants the Kubernetes Event of a new alert, if it says so.
+    pub events: Option<EventTarget>,
     rule_id: Option<String>,
     title: String,
     risk_score: i32,
@@ -48,6 +50,7 @@ impl From<&DetectionRule> for RuleFacts {
             generation: rule.metadata.generation.unwrap_or_default(),
             severity: spec.severity,
             window_seconds: spec.grouping.window_seconds,
+            events: spec.events,
             rule_id: spec.rule_id.as_deref().map(|id| short(id, SHORT)),
             title: short(&spec.display_name, SHORT),
             risk_score: spec.risk_score,

@@ -102,6 +102,7 @@ impl Entries {
             let opening = evidence::detection(found, hash);
             Parcel::new(opening, found.rule.window_seconds, sample, found.time)
         };
+        parcel.events = found.rule.events;
         if is_held {
             parcel.hold = Hold::Unsaved;
         }

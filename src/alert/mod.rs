@@ -15,6 +15,7 @@ mod evidence;
 mod frequent;
 mod groups;
 mod known;
+mod late_events;
 mod ledger;
 mod name;
 mod pace;
@@ -26,7 +27,7 @@ mod size;
 pub mod text;
 mod writer;
 
-pub use announce::{Announcement, CLUSTER_NAMESPACE, EventTarget, NOTE_MAX, write_once};
+pub use announce::{Announcement, CLUSTER_NAMESPACE, NOTE_MAX, write_once};
 pub use build::{alert_object, counted};
 pub use call::{call, write_params};
 pub use error::WriteError;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::evidence::shown_time;
 use super::frequent::Frequent;
 use super::population::Population;
-use crate::api::{Detection, RecordPlace, Sample};
+use crate::api::{Detection, EventTarget, RecordPlace, Sample};
 
 /// How many of the newest matches an alert shows.
 pub(super) const SAMPLES: usize = 5;
@@ -46,6 +46,9 @@ pub struct Parcel {
     pub segments: Vec<Segment>,
     /// The newest matches, oldest first.
     pub samples: Vec<Sample>,
+    /// Where the rule wants the Kubernetes Event of a new alert, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventTarget>,
     /// Of matches that found no room for an alert of their group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
@@ -92,6 +95,7 @@ impl Parcel {
             last: time,
             segments: Vec::with_capacity(1),
             samples: Vec::with_capacity(1),
+            events: None,
             overflow: None,
             sealed: false,
             claims: false,

@@ -15,11 +15,12 @@ use super::build::{alert_object, counted};
 use super::call::{call, write_params};
 use super::error::WriteError;
 use super::known::Destination;
+use super::late_events::LateEvents;
 use super::ledger::{Delivery, Ledger};
 use super::name::short_hash;
 use super::pace::Pace;
 use super::rejected::Rejected;
-use crate::api::{SecurityAlert, label};
+use crate::api::{EventTarget, SecurityAlert, label};
 use crate::telemetry::{AlertLabels, CategoryLabels, Chain, Metrics};
 
 /// How many writes are on their way at once.
@@ -32,22 +33,38 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Takes parcels out of the [`Ledger`] and brings them to the API server, most severe first, until told to stop.
 pub struct Writer {
     /// Who it writes as.
-    pub client: Client,
+    client: Client,
     /// Where the parcels are.
-    pub ledger: Arc<Ledger>,
+    ledger: Arc<Ledger>,
     /// How a new alert is announced.
-    pub announcement: Announcement,
+    announcement: Announcement,
     /// Where what the API refuses for good is kept.
-    pub rejected: Rejected,
+    rejected: Rejected,
     /// How many alerts are written a second while few wait.
-    pub per_second: u32,
+    per_second: u32,
     /// What it counts.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
+    late_events: Arc<LateEvents>,
 }
 
 impl Writer {
+    /// A writer that writes so many alerts a second while few wait.
+    pub fn new(
+        client: Client,
+        ledger: Arc<Ledger>,
+        announcement: Announcement,
+        rejected: Rejected,
+        per_second: u32,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { client, ledger, announcement, rejected, per_second, metrics, late_events: Arc::default() }
+    }
+
     /// Writes until `stop`, then waits for what is on its way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
+        let (late, node) = (Arc::clone(&self.late_events), self.ledger.node().to_owned());
+        let late = tokio::spawn(late.run(client, node, metrics, stop.clone()));
         let mut deliveries = JoinSet::new();
         // Which group a delivery is of, should it end by a panic.
         let mut groups: HashMap<task::Id, Arc<str>> = HashMap::new();
@@ -85,6 +102,7 @@ impl Writer {
         while let Some(ended) = deliveries.join_next_with_id().await {
             self.ended(ended, &mut groups);
         }
+        late.abort();
     }
 
     /// Notes how a delivery ended. Says true when the API server as a whole is at fault.
@@ -182,10 +200,11 @@ impl Writer {
         delivery: &mut Delivery,
         mut alert: SecurityAlert,
     ) -> Result<bool, WriteError> {
-        if alert.status.as_ref().is_none_or(|status| status.count == 0) {
-            self.announce(&alert).await?;
-        }
         let name = alert.name_any();
+        if alert.status.as_ref().is_none_or(|status| status.count == 0) {
+            let target = delivery.parcels.front().and_then(|parcel| parcel.events);
+            self.announce(&alert, target).await?;
+        }
         let joining = self.ledger.joining(delivery, &name);
         for parcel in &joining {
             alert.status = Some(counted(alert.status.take(), parcel, self.ledger.node()));
@@ -218,14 +237,24 @@ impl Writer {
     }
 
     /// An Event is worth trying again, but never worth an alert's count.
-    async fn announce(&self, alert: &SecurityAlert) -> Result<(), WriteError> {
-        match self.announcement.publish(&self.client, self.ledger.node(), alert).await {
+    async fn announce(&self, alert: &SecurityAlert, target: Option<EventTarget>) -> Result<(), WriteError> {
+        let announcement =
+            Announcement { target: target.unwrap_or(self.announcement.target), ..self.announcement };
+        match announcement.publish(&self.client, self.ledger.node(), alert).await {
             Ok(written) => {
                 self.metrics.kubernetes_events.inc_by(u64::from(written));
                 Ok(())
             }
+            // It may be Events alone that are limited, and the count does not wait for them.
+            Err(error) if error.is_too_many() => {
+                if !self.late_events.put(alert.clone(), announcement) {
+                    self.metrics.dropped_kubernetes_events.inc();
+                }
+                Ok(())
+            }
             Err(error) if error.concerns_all() => Err(error),
             Err(error) => {
+                self.metrics.dropped_kubernetes_events.inc();
                 self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
                 warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event could not be written");
                 Ok(())

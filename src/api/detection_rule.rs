@@ -65,6 +65,9 @@ pub struct DetectionRuleSpec {
     /// Which matches are one alert.
     #[serde(default)]
     pub grouping: Grouping,
+    /// Where the Kubernetes Event of a new alert stands; by default where the installation says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventTarget>,
     /// Matches that are known and allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -117,6 +120,18 @@ pub enum Mode {
     DryRun,
     /// Is not evaluated.
     Disabled,
+}
+
+/// On which object the Kubernetes Event of a new alert stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EventTarget {
+    /// On the pod the request touched, where there is one; else on the alert.
+    #[default]
+    Object,
+    /// On the alert.
+    Alert,
+    /// No Event is written.
+    None,
 }
 
 /// How bad a match is.

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
-use crate::alert::{Announcement, Bounds, EventTarget};
+use crate::alert::{Announcement, Bounds};
+use crate::api::EventTarget;
 use crate::app;
 use crate::controller::{NamespacedName, Role};
 use crate::telemetry::{LogFormat, init_logging};
@@ -76,7 +78,13 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9464", env = "TRIPLINE_LISTEN")]
     listen: SocketAddr,
     /// Object on which a new alert's Kubernetes Event stands
-    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_EVENTS")]
+    #[arg(
+        long,
+        value_name = "WHERE",
+        default_value = "object",
+        value_parser = PossibleValuesParser::new(["object", "alert", "none"]).map(|text| event_target(&text)),
+        env = "TRIPLINE_EVENTS"
+    )]
     events: EventTarget,
     /// Name user, object and address in Events that everybody in a namespace can read
     #[arg(long, env = "TRIPLINE_EVENT_DETAIL")]
@@ -163,6 +171,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         app::run(options, stop).await
     })?;
     Ok(Outcome::Fine)
+}
+
+fn event_target(text: &str) -> EventTarget {
+    match text {
+        "alert" => EventTarget::Alert,
+        "none" => EventTarget::None,
+        _ => EventTarget::Object,
+    }
 }
 
 /// The host's name; in a pod the pod's.

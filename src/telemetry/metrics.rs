@@ -108,6 +108,7 @@ pub struct Metrics {
     pub write_errors: Family<CategoryLabels, Counter>,
     pub rejected_alerts: Counter,
     pub kubernetes_events: Counter,
+    pub dropped_kubernetes_events: Counter,
     pub pending_alerts: Gauge<i64, AtomicI64>,
     pub rules: Gauge<i64, AtomicI64>,
     pub invalid_rules: Gauge<i64, AtomicI64>,
@@ -283,6 +284,11 @@ impl Metrics {
         r.register("write_errors", "Failed writes to the API server", self.write_errors.clone());
         r.register("rejected_alerts", "Alert writes refused for good", self.rejected_alerts.clone());
         r.register("kubernetes_events", "Kubernetes Events written", self.kubernetes_events.clone());
+        r.register(
+            "dropped_kubernetes_events",
+            "Kubernetes Events of alerts that were given up",
+            self.dropped_kubernetes_events.clone(),
+        );
         r.register("pending_alerts", "Alert writes that wait", self.pending_alerts.clone());
         r.register("rules", "Rules that are evaluated", self.rules.clone());
         r.register("invalid_rules", "Rules that cannot be evaluated", self.invalid_rules.clone());

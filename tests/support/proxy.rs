@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// It is answered with this status, and not passed on.
     Answer(u16),
+    /// Where its path holds this it is answered with this status, and not passed on.
+    AnswerTo(&'static str, u16),
     /// It is passed on, and answered with this status.
     AnswerAfter(u16),
 }
@@ -97,9 +99,12 @@ async fn pass(State((client, fault)): State<(Client, Arc<Mutex<Fault>>)>, reques
     let fault = *fault.lock().unwrap_or_else(PoisonError::into_inner);
     let status = |code| StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
     match fault {
+        Fault::AnswerTo(part, code) if request.uri().path().contains(part) => {
+            return (status(code), [("retry-after", "1")], "no").into_response();
+        }
         Fault::Answer(code) => return (status(code), [("retry-after", "1")], "no").into_response(),
         Fault::Slow(pause) => tokio::time::sleep(pause).await,
-        Fault::None | Fault::AnswerAfter(_) => {}
+        Fault::None | Fault::AnswerTo(..) | Fault::AnswerAfter(_) => {}
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, 64 << 20).await else { return status(400).into_response() };
