@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
+use crate::api::Evidence;
 use crate::controller::{
     Candidate, IgnoredUsers, LoadedRule, NamespacedName, Reader, Readers, Reading, Receivers, Role,
     RuleStatuses, Rules, SelfProtection, SourceStatuses, Surroundings, connect, follow_alerts,
@@ -71,6 +72,8 @@ pub struct Options {
     pub deployment: Option<Deployment>,
     /// How alerts are announced.
     pub announcement: Announcement,
+    /// The most of a request that an alert may show.
+    pub evidence: Evidence,
     /// How many alerts may be open.
     pub bounds: Bounds,
     /// How many alerts are written a second while few wait.
@@ -168,6 +171,7 @@ impl Operator {
                     rules: rules.loaded(),
                     ledger: Arc::clone(&ledger),
                     ignored: Arc::new(self.ignored_users(&account)),
+                    evidence: self.options.evidence,
                     metrics: Arc::clone(&self.metrics),
                     state,
                 },

@@ -19,6 +19,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tripline::alert::{Bounds, Ledger, RuleFacts};
+use tripline::api::Evidence;
 use tripline::api::Mode;
 use tripline::controller::compile::{compile, describe};
 use tripline::controller::{LoadedRule, LoadedRules, Reader, SharedReport, SourceSettings, Surroundings};
@@ -200,6 +201,7 @@ pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),
         ignored: Arc::default(),
+        evidence: Evidence::default(),
         metrics: Arc::new(Metrics::new()),
         state: Arc::new(StateFolder::open(state)?),
     };

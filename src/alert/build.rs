@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::alert::evidence::{detection, overflow};
     use crate::alert::{Match, RuleFacts};
-    use crate::api::{DetectionRule, RecordPlace};
+    use crate::api::{DetectionRule, Evidence, RecordPlace};
     use crate::detect::GroupValue;
     use crate::event::{Event, Tape};
 
@@ -123,6 +123,7 @@ mod tests {
         let event = serde_json::json!({
             "user": user, "impersonatedUser": user, "sourceIPs": list(20), "userAgent": huge, "verb": huge,
             "requestURI": huge, "auditID": huge, "stage": "ResponseComplete", "responseStatus": {"code": 200},
+            "requestObject": {"a": huge}, "responseObject": {"b": huge},
             "annotations": {"authorization.k8s.io/decision": huge},
             "objectRef": {"resource": huge, "subresource": huge, "namespace": huge, "name": huge, "uid": huge,
                 "apiGroup": huge, "apiVersion": huge},
@@ -134,7 +135,7 @@ mod tests {
             "metadata": {"name": "r".repeat(63), "uid": "u".repeat(36)},
             "spec": {
                 "displayName": huge, "severity": "Low", "riskScore": 1, "query": "verb:get", "ruleId": huge,
-                "tags": (0..32).map(|n| format!("{n}{}", "t".repeat(120))).collect::<Vec<_>>(),
+                "evidence": "RequestResponse", "tags": (0..32).map(|n| format!("{n}{}", "t".repeat(120))).collect::<Vec<_>>(),
                 "threat": (0..16).map(|_| serde_json::json!({"framework": "f", "tactic": reference,
                     "techniques": vec![reference.clone(); 16]})).collect::<Vec<_>>(),
             },
@@ -154,7 +155,14 @@ mod tests {
                     offset: i64::MAX - offset,
                 };
                 let time = Timestamp::from_second(offset).unwrap();
-                let found = Match { rule: &rule, group: &group, event: &event, place: &place, time };
+                let found = Match {
+                    rule: &rule,
+                    group: &group,
+                    event: &event,
+                    place: &place,
+                    time,
+                    evidence: Evidence::RequestResponse,
+                };
                 let sample = crate::alert::evidence::sample(&event, &place, time);
                 let parcel = if overflows {
                     Parcel::overflow(overflow(&found, &"h".repeat(52)), sample, time)

@@ -14,7 +14,7 @@ use super::ledger::{Delivery, Ledger, Snapshot};
 use super::parcel::{Parcel, committed};
 use super::population::Bounds;
 use super::{Match, RuleFacts, alert_object, counted};
-use crate::api::{DetectionRule, RecordPlace, SecurityAlert, TriageState};
+use crate::api::{DetectionRule, Evidence, RecordPlace, SecurityAlert, TriageState};
 use crate::detect::GroupValue;
 use crate::event::{Event, Tape};
 
@@ -117,7 +117,14 @@ impl World {
         let offset = 10 * (i64::try_from(self.read).unwrap() + 1);
         let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
         let time = Timestamp::from_second(1_000 + offset).unwrap();
-        self.ledger.enter(&Match { rule: &self.rule, group: &values, event: &event, place: &place, time });
+        self.ledger.enter(&Match {
+            rule: &self.rule,
+            group: &values,
+            event: &event,
+            place: &place,
+            time,
+            evidence: Evidence::RequestResponse,
+        });
         self.read += 1;
     }
 

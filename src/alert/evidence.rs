@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use super::bodies;
 use super::size::fit_evidence;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
-    Detection, DetectionRule, EventEvidence, EventTarget, GroupField, ObjectEvidence, RecordPlace, Sample,
-    Severity, Threat, ThreatReference, UserEvidence,
+    Detection, DetectionRule, EventEvidence, EventTarget, Evidence, GroupField, ObjectEvidence, RecordPlace,
+    Sample, Severity, Threat, ThreatReference, UserEvidence,
 };
 use crate::detect::GroupValue;
 use crate::event::{Event, User};
@@ -34,6 +35,8 @@ pub struct RuleFacts {
     pub window_seconds: i64,
     /// Where the rule wants the Kubernetes Event of a new alert, if it says so.
     pub events: Option<EventTarget>,
+    /// What of a request the rule wants an alert to show.
+    pub evidence: Evidence,
     rule_id: Option<String>,
     title: String,
     risk_score: i32,
@@ -51,6 +54,7 @@ impl From<&DetectionRule> for RuleFacts {
             severity: spec.severity,
             window_seconds: spec.grouping.window_seconds,
             events: spec.events,
+            evidence: spec.evidence,
             rule_id: spec.rule_id.as_deref().map(|id| short(id, SHORT)),
             title: short(&spec.display_name, SHORT),
             risk_score: spec.risk_score,
@@ -87,6 +91,8 @@ pub struct Match<'a> {
     pub place: &'a RecordPlace,
     /// The event's own time.
     pub time: Timestamp,
+    /// The most of a request that an alert may show, whatever the rule asks for.
+    pub evidence: Evidence,
 }
 
 /// The evidence of a match, whose group has the hash `group_hash`.
@@ -109,7 +115,7 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
         group: group.collect(),
         group_hash: group_hash.to_owned(),
         target: target(found.event),
-        event: event_evidence(found.event, found.place),
+        event: event_evidence(found.event, found.place, rule.evidence.min(found.evidence)),
     };
     fit_evidence(&mut detection);
     detection
@@ -142,7 +148,8 @@ pub(super) fn sample(event: &Event<'_>, place: &RecordPlace, time: Timestamp) ->
     }
 }
 
-fn event_evidence(event: &Event<'_>, place: &RecordPlace) -> EventEvidence {
+fn event_evidence(event: &Event<'_>, place: &RecordPlace, shown: Evidence) -> EventEvidence {
+    let body = |wanted, field| (shown >= wanted).then(|| bodies::shown(event, field)).flatten();
     EventEvidence {
         user: event.user().map(|u| user_evidence(&u)),
         impersonated_user: event.impersonated_user().map(|u| user_evidence(&u)),
@@ -164,6 +171,8 @@ fn event_evidence(event: &Event<'_>, place: &RecordPlace) -> EventEvidence {
         decision: shortened(event.decision()),
         stage: event.stage().map(|stage| stage.as_str().to_owned()),
         audit_id: shortened(event.audit_id()),
+        request_object: body(Evidence::Request, "requestObject"),
+        response_object: body(Evidence::RequestResponse, "responseObject"),
         request_received_time: event.request_received_time().map(shown_time),
         stage_time: event.stage_time().map(shown_time),
         place: place.clone(),

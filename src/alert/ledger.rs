@@ -353,6 +353,7 @@ mod tests {
     use super::*;
     use crate::alert::RuleFacts;
     use crate::alert::{alert_object, counted};
+    use crate::api::Evidence;
     use crate::event::Event;
     use crate::event::Tape;
 
@@ -372,7 +373,14 @@ mod tests {
         for (offset, second) in [(10, 1_000), (20, 500), (30, 1_001)] {
             let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
             let time = Timestamp::from_second(second).unwrap();
-            let found = Match { rule: &rule, group: &[], event: &event, place: &place, time };
+            let found = Match {
+                rule: &rule,
+                group: &[],
+                event: &event,
+                place: &place,
+                time,
+                evidence: Evidence::RequestResponse,
+            };
             assert_eq!(ledger.enter(&found), Entry::Taken);
         }
         let (mut now, mut stored) = (Instant::now(), std::collections::BTreeMap::new());

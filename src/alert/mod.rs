@@ -6,6 +6,7 @@
 //!   has counted each stream, written in the same update as the count. Judging the log again changes nothing.
 
 mod announce;
+mod bodies;
 mod build;
 mod call;
 #[cfg(test)]

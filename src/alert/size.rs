@@ -18,7 +18,7 @@ fn length(part: &impl Serialize) -> usize {
 
 /// Cuts evidence down to its size: first what says least.
 pub(super) fn fit_evidence(detection: &mut Detection) {
-    const STEPS: [fn(&mut Detection); 7] = [
+    const STEPS: [fn(&mut Detection); 8] = [
         |detection| {
             let event = &mut detection.event;
             for user in [&mut event.user, &mut event.impersonated_user].into_iter().flatten() {
@@ -40,6 +40,11 @@ pub(super) fn fit_evidence(detection: &mut Detection) {
         },
         |detection| detection.event.source_ips.truncate(1),
         |detection| {
+            for body in [&mut detection.event.request_object, &mut detection.event.response_object] {
+                *body = body.take().map(|body| text::cut(&body, 1_024));
+            }
+        },
+        |detection| {
             for user in
                 [&mut detection.event.user, &mut detection.event.impersonated_user].into_iter().flatten()
             {
@@ -47,6 +52,9 @@ pub(super) fn fit_evidence(detection: &mut Detection) {
             }
             detection.tags.clear();
             detection.threat.clear();
+            for body in [&mut detection.event.request_object, &mut detection.event.response_object] {
+                *body = body.take().map(|body| text::cut(&body, 256));
+            }
         },
         |detection| {
             for field in &mut detection.group {

@@ -65,6 +65,10 @@ pub struct DetectionRuleSpec {
     /// Which matches are one alert.
     #[serde(default)]
     pub grouping: Grouping,
+    /// What of a request an alert shows. Bodies are shown without what is secret, cut, and only as far as the
+    /// installation allows it.
+    #[serde(default, skip_serializing_if = "Evidence::is_metadata")]
+    pub evidence: Evidence,
     /// Where the Kubernetes Event of a new alert stands; by default where the installation says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventTarget>,
@@ -120,6 +124,25 @@ pub enum Mode {
     DryRun,
     /// Is not evaluated.
     Disabled,
+}
+
+/// What of a request an alert shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Evidence {
+    /// Who, what, from where, the decision; never a body.
+    #[default]
+    Metadata,
+    /// What was sent, too.
+    Request,
+    /// What was sent and what was answered.
+    RequestResponse,
+}
+
+impl Evidence {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+    fn is_metadata(&self) -> bool {
+        *self == Self::Metadata
+    }
 }
 
 /// On which object the Kubernetes Event of a new alert stands.

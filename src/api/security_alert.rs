@@ -110,7 +110,7 @@ pub struct GroupField {
     pub value: Option<String>,
 }
 
-/// One audit event, as evidence: metadata only, never a body. Text from the event is cut and escaped.
+/// One audit event, as evidence: metadata, and bodies only where the rule asks for them. Text from the event is cut and escaped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventEvidence {
@@ -155,6 +155,14 @@ pub struct EventEvidence {
     #[serde(default, rename = "auditID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub audit_id: Option<String>,
+    /// What was sent: JSON without what is secret, cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub request_object: Option<String>,
+    /// What was answered: JSON without what is secret, cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub response_object: Option<String>,
     /// When the request arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_received_time: Option<MicroTime>,

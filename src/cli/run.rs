@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
 use crate::alert::{Announcement, Bounds};
-use crate::api::EventTarget;
+use crate::api::{EventTarget, Evidence};
 use crate::app;
 use crate::controller::{NamespacedName, Role};
 use crate::telemetry::{LogFormat, init_logging};
@@ -89,6 +89,15 @@ pub struct Args {
     /// Name user, object and address in Events that everybody in a namespace can read
     #[arg(long, env = "TRIPLINE_EVENT_DETAIL")]
     event_detail: bool,
+    /// Most of a request that an alert may show, whatever a rule asks for
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "Metadata",
+        value_parser = PossibleValuesParser::new(["Metadata", "Request", "RequestResponse"]).map(|text| evidence(&text)),
+        env = "TRIPLINE_EVIDENCE"
+    )]
+    evidence: Evidence,
     /// Most alerts that may be open; closed ones do not count
     #[arg(
         long,
@@ -148,6 +157,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         ignore_users: args.ignore_users,
         listen: args.listen,
         announcement: Announcement { target: args.events, detail: args.event_detail },
+        evidence: args.evidence,
         bounds: Bounds {
             alerts: args.max_alerts as usize,
             alerts_per_rule: args.max_alerts_per_rule as usize,
@@ -171,6 +181,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         app::run(options, stop).await
     })?;
     Ok(Outcome::Fine)
+}
+
+fn evidence(text: &str) -> Evidence {
+    match text {
+        "Request" => Evidence::Request,
+        "RequestResponse" => Evidence::RequestResponse,
+        _ => Evidence::Metadata,
+    }
 }
 
 fn event_target(text: &str) -> EventTarget {

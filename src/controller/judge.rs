@@ -296,7 +296,14 @@ impl Judge<'_> {
             };
             // An API server stamps every record; where one does not, only this moment is left.
             let time = time.unwrap_or_else(Timestamp::now);
-            let found = Match { rule: facts, group: &group, event, place: &place, time };
+            let found = Match {
+                rule: facts,
+                group: &group,
+                event,
+                place: &place,
+                time,
+                evidence: self.around.evidence,
+            };
             if self.around.ledger.enter(&found) == Entry::Overflowed {
                 counts.limited = 1;
                 counts.last_limited_time = Some(Timestamp::now());

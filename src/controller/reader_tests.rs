@@ -16,6 +16,7 @@ use super::compile::compile;
 use super::progress::{Report, SharedReport};
 use super::*;
 use crate::alert::{Bounds, Ledger, Parcel, RuleFacts};
+use crate::api::Evidence;
 use crate::api::{DetectionRule, Mode};
 use crate::source::{FileSource, LogRoot, MAX_LINE, StartAt, StateFolder, Wakeup};
 use crate::telemetry::Metrics;
@@ -79,6 +80,7 @@ impl Following {
                 own_pods: Vec::new(),
                 users: vec!["quiet".to_owned()],
             }),
+            evidence: Evidence::default(),
             metrics: Arc::clone(&metrics),
             state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
         };

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::loaded_rules::LoadedRules;
 use super::own_requests::IgnoredUsers;
 use crate::alert::Ledger;
+use crate::api::Evidence;
 use crate::event::Stage;
 use crate::source::StateFolder;
 use crate::telemetry::Metrics;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub ledger: Arc<Ledger>,
     /// Whose requests are passed over.
     pub ignored: Arc<IgnoredUsers>,
+    /// The most of a request that an alert may show.
+    pub evidence: Evidence,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// Where checkpoints are.

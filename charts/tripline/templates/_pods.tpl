@@ -72,6 +72,14 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 - {{ printf "--log-level=%s" $root.Values.logLevel | quote }}
 {{- end }}
 
+{{- /* Arguments of whoever writes alerts. */}}
+{{- define "tripline.alerts" -}}
+- --evidence={{ .Values.evidence }}
+- --max-alerts={{ .Values.alerts.max }}
+- --max-alerts-per-rule={{ .Values.alerts.maxPerRule }}
+- --alerts-per-second={{ .Values.alerts.perSecond }}
+{{- end }}
+
 {{- /* Arguments of whoever reads a log, about Tripline itself. */}}
 {{- define "tripline.self" -}}
 {{- if .Values.selfProtection.enabled -}}

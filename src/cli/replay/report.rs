@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::judged::{Found, Judged, Order, SHOWN_MALFORMED, Totals};
 use crate::alert::{Bounds, Ledger, Match, text};
-use crate::api::RecordPlace;
+use crate::api::{Evidence, RecordPlace};
 use crate::cli::terminal;
 use crate::event::{Event, Stage, Tape};
 
@@ -111,7 +111,9 @@ impl<'a> Report<'a> {
                 let group = rules.set.rules()[found.rule].group(&event, context);
                 // A record without any time is one no API server wrote; the epoch keeps a replay the same each time.
                 let time = event.stage_time().or_else(|| event.request_received_time()).unwrap_or_default();
-                self.ledger.enter(&Match { rule, group: &group, event: &event, place, time });
+                // Whoever replays a log has it.
+                let evidence = Evidence::RequestResponse;
+                self.ledger.enter(&Match { rule, group: &group, event: &event, place, time, evidence });
             }
         }
         Ok(())

@@ -1,0 +1,52 @@
+//! Bodies are evidence where a rule asks for them and the installation allows it, and what is secret never is.
+mod support;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use support::operator::{Operator, counted, install, rule, source, wait_for_alerts};
+use support::{ControlPlane, Options};
+
+const PATCH: &str = r#"{"metadata":{"annotations":{"note":"kept","kubectl.kubernetes.io/last-applied-configuration":"hunter2"}}}"#;
+
+/// The evidence of a patch, by a rule that asks for this much in an installation that allows that much.
+fn evidence(plane: &ControlPlane, asked: &str, allowed: &str) -> Result<Value> {
+    let name = format!("asks-{}-of-{}", asked.to_lowercase(), allowed.to_lowercase());
+    let mut rule = rule(&name, "verb:patch and objectRef.resource:pods and objectRef.name:web-0");
+    rule["spec"]["evidence"] = json!(asked);
+    plane.apply("admin", &rule.to_string())?;
+    let account = plane.kubeconfig("tripline");
+    let allows = format!("--evidence={allowed}");
+    let operator = Operator::launch_on(plane, &account, "control-plane-1", &[&allows])?;
+    operator.wait_for_page("/readyz", 200, "ok")?;
+    plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
+    plane.run("admin", &["patch", "pod", "web-0", "--namespace=shop", "--type=merge", "--patch", PATCH])?;
+    let found = wait_for_alerts(plane, "the patch", |alerts| counted(alerts, &name) > 0)?;
+    operator.terminate()?;
+    let is_its = |alert: &&Value| alert["spec"]["detection"]["ruleName"] == name;
+    let alert = found.iter().find(is_its).context("no alert")?;
+    ensure!(!alert.to_string().contains("hunter2"), "{alert:#}");
+    Ok(alert["spec"]["detection"]["event"].clone())
+}
+
+#[test]
+fn as_much_is_shown_as_is_asked_for_and_allowed() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        install(plane)?;
+        plane.make_pod("shop", "web-0")?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let has = |body: &Value, text: &str| body.as_str().is_some_and(|body| body.contains(text));
+        let all = evidence(plane, "RequestResponse", "RequestResponse")?;
+        ensure!(
+            has(&all["requestObject"], "\"note\":\"kept\"")
+                && has(&all["responseObject"], "\"kind\":\"Pod\"")
+        );
+        ensure!(has(&all["requestObject"], "(redacted)"), "{all:#}");
+        let sent = evidence(plane, "Request", "RequestResponse")?;
+        ensure!(has(&sent["requestObject"], "kept") && sent["responseObject"].is_null(), "{sent:#}");
+        let capped = evidence(plane, "RequestResponse", "Request")?;
+        ensure!(has(&capped["requestObject"], "kept") && capped["responseObject"].is_null(), "{capped:#}");
+        let none = evidence(plane, "RequestResponse", "Metadata")?;
+        ensure!(none["requestObject"].is_null() && none["responseObject"].is_null(), "{none:#}");
+        Ok(())
+    })
+}
