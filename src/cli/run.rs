@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use crate::alert::{Announcement, EventTarget};
 use crate::app;
-use crate::controller::{NamespacedName, Role};
+use crate::controller::{NamespacedName, Retention, Role};
 use crate::telemetry::{LogFormat, init_logging};
+
+/// Ten years: whoever wants alerts for longer has an archive.
+const MOST_SECONDS: u64 = 315_360_000;
 
 /// Options of `tripline run`.
 #[derive(Debug, clap::Args)]
@@ -71,6 +75,18 @@ pub struct Args {
     /// Name user, object and address in Events that everybody in a namespace can read
     #[arg(long, env = "TRIPLINE_EVENT_DETAIL")]
     event_detail: bool,
+    /// Seconds that a closed alert is kept, from when it was closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800, env = "TRIPLINE_RETAIN_CLOSED",
+          value_parser = clap::value_parser!(u64).range(1..=MOST_SECONDS))]
+    retain_closed: u64,
+    /// Seconds that an alert which is not closed is kept, from its last match
+    #[arg(long, value_name = "SECONDS", default_value_t = 7_776_000, env = "TRIPLINE_RETAIN_OPEN",
+          value_parser = clap::value_parser!(u64).range(1..=MOST_SECONDS))]
+    retain_open: u64,
+    /// How many alerts are kept that are not closed, and how many that are
+    #[arg(long, value_name = "COUNT", default_value_t = 5_000, env = "TRIPLINE_MAX_ALERTS",
+          value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    max_alerts: u32,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -98,6 +114,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         ignore_users: args.ignore_users,
         listen: args.listen,
         announcement: Announcement { target: args.events, detail: args.event_detail },
+        retention: Retention {
+            closed: Duration::from_secs(args.retain_closed),
+            open: Duration::from_secs(args.retain_open),
+            most: usize::try_from(args.max_alerts).unwrap_or(usize::MAX),
+        },
     };
     // Two threads: the reading threads are outside of this, and API calls mostly wait.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -12,7 +12,10 @@ use tracing::{error, info, warn};
 use super::judge::{Judge, Stopped, Tally, Workspace};
 use super::progress::{Progress, SharedReport, Trouble};
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
+use crate::alert::Parcel;
+use crate::source::{
+    Checkpoint, CheckpointError, CheckpointWriter, FileSource, Position, SourceError, Wakeup,
+};
 use crate::telemetry::{CategoryLabels, Chain, SourceLabels};
 
 /// How often a checkpoint is written at most.
@@ -35,6 +38,8 @@ pub struct Reader {
     labels: SourceLabels,
     events: Counter,
     saved_at: Option<Instant>,
+    /// What was last reported of what is settled.
+    settled: Option<Position>,
     /// Whether the checkpoint on disk is behind.
     unsaved: bool,
     /// How often a checkpoint could not be written.
@@ -72,6 +77,7 @@ impl Reader {
             labels,
             events,
             saved_at: None,
+            settled: None,
             unsaved: false,
             failures: 0,
             abandoned: false,
@@ -82,6 +88,7 @@ impl Reader {
     #[must_use]
     pub fn run(mut self) -> Self {
         while !self.stop.load(Ordering::Acquire) {
+            self.report_settled();
             match self.turn() {
                 Ok(Turn::More) => {}
                 Ok(Turn::CaughtUp) => {
@@ -197,7 +204,11 @@ impl Reader {
         }
         // Whoever finds a stream in the status and no checkpoint takes it for a gap: so the checkpoint comes first.
         if let Some(position) = self.file.position().filter(|_| self.saved_at.is_some()) {
-            report.stream = position.stream.to_string();
+            let stream = position.stream.to_string();
+            if report.stream != stream {
+                report.settled_offset = 0;
+                report.stream = stream;
+            }
             report.offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
         }
         if report.trouble.take().is_some() {
@@ -216,6 +227,20 @@ impl Reader {
             .get_or_create(&self.labels)
             .set(i64::try_from(lag).unwrap_or(i64::MAX));
         self.around.metrics.source_lag_seconds.get_or_create(&self.labels).set(age);
+    }
+
+    /// Reports up to where all that was found is in alerts for good.
+    fn report_settled(&mut self) {
+        let settled = self.checkpoints.settled();
+        if settled == self.settled {
+            return;
+        }
+        self.settled = settled;
+        let Some(settled) = settled else { return };
+        let mut report = self.report.lock();
+        if report.stream == settled.stream.to_string() {
+            report.settled_offset = i64::try_from(settled.offset).unwrap_or(i64::MAX);
+        }
     }
 
     fn report_trouble(&self, error: &SourceError) {
@@ -252,10 +277,14 @@ impl Reader {
         // What is pending now is delivered later, and then the checkpoint is behind.
         self.unsaved = !pending.is_empty();
         self.saved_at = Some(Instant::now());
+        let settled = self.file.position().map(|position| {
+            let place = Position { stream: position.stream, offset: position.offset };
+            Position { offset: settled_offset(place, &pending), ..place }
+        });
         let found = Progress { pending, counts };
         let checkpoint = Checkpoint::new(name, &self.settings.path, self.file.position(), found);
         match checkpoint.encode() {
-            Ok(snapshot) => self.checkpoints.submit(snapshot),
+            Ok(snapshot) => self.checkpoints.submit(snapshot, settled),
             Err(error) => self.failed(&error),
         }
     }
@@ -297,6 +326,18 @@ impl Reader {
     }
 }
 
+/// Up to where a checkpoint at `place` with these parcels holds nothing that is still to be delivered. What is pending of
+/// an earlier stream has no place in this one: then that is nowhere.
+fn settled_offset(place: Position, pending: &[Parcel]) -> u64 {
+    let stream = place.stream.to_string();
+    let mut settled = place.offset;
+    for segment in pending.iter().flat_map(|parcel| &parcel.segments) {
+        let before = u64::try_from(segment.lowest - 1).unwrap_or_default();
+        settled = settled.min(if segment.stream == stream { before } else { 0 });
+    }
+    settled
+}
+
 /// How a turn ended.
 enum Turn {
     /// There may be more to read.
@@ -307,4 +348,33 @@ enum Turn {
     Idle,
     /// Told to stop in the middle of a batch.
     Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::StreamId;
+
+    #[test]
+    fn what_is_pending_is_not_settled() {
+        let place = Position { stream: StreamId::from_bytes([1; 16]), offset: 100 };
+        let parcel = |stream: &str, lowest: i64| -> Parcel {
+            let segment =
+                json!({"source": "s", "stream": stream, "count": 1, "lowest": lowest, "highest": 90});
+            let opening = json!({
+                "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "", "target": "", "event": {},
+            });
+            let parcel = json!({
+                "windowSeconds": 1, "opening": opening, "first": "2026-01-01T00:00:00Z", "last": "2026-01-01T00:00:00Z",
+                "segments": [segment], "samples": [],
+            });
+            serde_json::from_value(parcel).unwrap()
+        };
+        let here = place.stream.to_string();
+        assert_eq!(settled_offset(place, &[]), 100);
+        assert_eq!(settled_offset(place, &[parcel(&here, 60), parcel(&here, 80)]), 59);
+        assert_eq!(settled_offset(place, &[parcel(&here, 60), parcel("another", 80)]), 0);
+    }
 }

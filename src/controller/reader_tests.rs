@@ -12,6 +12,7 @@ use prometheus_client::encoding::text::encode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::alerts::TriageWrites;
 use super::compile::compile;
 use super::progress::{Report, SharedReport};
 use super::*;
@@ -75,6 +76,7 @@ impl Following {
             rules: Arc::new(ArcSwap::from_pointee(rules())),
             ledger: Arc::clone(&ledger),
             ignored: Arc::new(IgnoredUsers { own_accounts, users: vec!["quiet".to_owned()] }),
+            triage: TriageWrites::new(&metrics).0,
             metrics: Arc::clone(&metrics),
             state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::alerts::TriageWrites;
 use super::loaded_rules::LoadedRules;
 use super::own_requests::IgnoredUsers;
 use crate::alert::Ledger;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub ledger: Arc<Ledger>,
     /// Whose requests are passed over.
     pub ignored: Arc<IgnoredUsers>,
+    /// Where writes of alerts are told of.
+    pub triage: TriageWrites,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// Where checkpoints are.

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use super::checkpoint::StateFolder;
 use super::error::CheckpointError;
+use super::position::Position;
 use super::webhook::{SPOOL_LOG, WEBHOOK_PATH};
 
 /// A thread that writes the checkpoints of one source. One snapshot waits at most: a newer one takes its place.
@@ -24,7 +25,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Slot {
-    waiting: Option<Vec<u8>>,
+    waiting: Option<(Vec<u8>, Option<Position>)>,
+    /// What the newest durable snapshot was handed in with.
+    settled: Option<Position>,
     writing: bool,
     stopping: bool,
     stopped: bool,
@@ -81,9 +84,10 @@ impl CheckpointWriter {
         }
     }
 
-    /// Hands in the newest snapshot and returns at once. One that still waited is dropped: it is older.
-    pub fn submit(&self, snapshot: Vec<u8>) {
-        self.shared.slot().waiting = Some(snapshot);
+    /// Hands in the newest snapshot and returns at once. One that still waited is dropped: it is older. `settled` is up
+    /// to where, by this snapshot, nothing that was found is left to be delivered.
+    pub fn submit(&self, snapshot: Vec<u8>, settled: Option<Position>) {
+        self.shared.slot().waiting = Some((snapshot, settled));
         self.shared.changed.notify_all();
     }
 
@@ -98,6 +102,11 @@ impl CheckpointWriter {
             None if slot.stopped => Err(CheckpointError::WriterGone { path: self.file.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Up to where nothing that was found is left to be delivered, by the newest snapshot that is durable.
+    pub fn settled(&self) -> Option<Position> {
+        self.shared.slot().settled
     }
 
     /// How many writes have failed.
@@ -136,7 +145,7 @@ impl Drop for Stopped {
 fn run(shared: &Shared, write: impl Fn(&[u8]) -> Result<(), CheckpointError>) {
     loop {
         let mut slot = shared.wait_while(|slot| slot.waiting.is_none() && !slot.stopping);
-        let Some(snapshot) = slot.waiting.take() else {
+        let Some((snapshot, settled)) = slot.waiting.take() else {
             return;
         };
         slot.writing = true;
@@ -144,6 +153,9 @@ fn run(shared: &Shared, write: impl Fn(&[u8]) -> Result<(), CheckpointError>) {
         let result = write(&snapshot);
         let mut slot = shared.slot();
         slot.writing = false;
+        if result.is_ok() {
+            slot.settled = settled;
+        }
         slot.failures += u64::from(result.is_err());
         slot.error = result.err();
         drop(slot);
@@ -156,6 +168,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::super::checkpoint::{Checkpoint, Loaded};
+    use super::super::position::StreamId;
     use super::*;
 
     /// A writer whose writes wait to be let go, and what was written.
@@ -179,7 +192,7 @@ mod tests {
         let writer = CheckpointWriter::start(Arc::clone(&folder), "node", "audit.log").unwrap();
         writer.flush().unwrap();
         for number in 0..100 {
-            writer.submit(Checkpoint::new("node", "audit.log", None, number).encode().unwrap());
+            writer.submit(Checkpoint::new("node", "audit.log", None, number).encode().unwrap(), None);
         }
         writer.flush().unwrap();
         let loaded = folder.load::<u32>("node", "audit.log").unwrap();
@@ -191,10 +204,10 @@ mod tests {
     #[test]
     fn the_newest_snapshot_takes_the_place_of_one_that_waits() {
         let (writer, go, written) = gated();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], None);
         assert_eq!(written.recv().unwrap(), [1]);
-        writer.submit(vec![2]);
-        writer.submit(vec![3]);
+        writer.submit(vec![2], None);
+        writer.submit(vec![3], None);
         go.send(true).unwrap();
         go.send(true).unwrap();
         writer.flush().unwrap();
@@ -204,13 +217,13 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_and_counted() {
         let (writer, go, _written) = gated();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], None);
         go.send(false).unwrap();
         assert!(writer.flush().unwrap_err().to_string().contains("a test's error"));
         writer.flush().unwrap();
         assert_eq!(writer.failures(), 1);
         go.send(true).unwrap();
-        writer.submit(vec![2]);
+        writer.submit(vec![2], None);
         writer.flush().unwrap();
         assert!(writer.is_running());
     }
@@ -219,18 +232,34 @@ mod tests {
     fn what_waits_is_written_before_the_end() {
         let (writer, go, written) = gated();
         go.send(true).unwrap();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], None);
         drop(writer);
         assert_eq!(written.try_iter().collect::<Vec<_>>(), [[1]]);
     }
 
     #[test]
+    fn what_is_settled_is_told_once_it_is_durable() {
+        let (writer, go, written) = gated();
+        let place = |offset| Position { stream: StreamId::from_bytes([7; 16]), offset };
+        writer.submit(vec![1], Some(place(10)));
+        written.recv().unwrap();
+        assert_eq!(writer.settled(), None);
+        go.send(true).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(writer.settled(), Some(place(10)));
+        go.send(false).unwrap();
+        writer.submit(vec![2], Some(place(20)));
+        writer.flush().unwrap_err();
+        assert_eq!(writer.settled(), Some(place(10)));
+    }
+
+    #[test]
     fn a_panic_is_noticed() {
         let writer = CheckpointWriter::with("checkpoint".into(), |_| panic!("on purpose")).unwrap();
-        writer.submit(vec![1]);
+        writer.submit(vec![1], None);
         assert_eq!(writer.flush().unwrap_err().category(), "writer_gone");
         assert!(!writer.is_running());
-        writer.submit(vec![2]);
+        writer.submit(vec![2], None);
         assert_eq!(writer.flush().unwrap_err().category(), "writer_gone");
     }
 }
