@@ -70,6 +70,10 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 - --listen=0.0.0.0:{{ $section.port }}
 - --log-format={{ $root.Values.logFormat }}
 - {{ printf "--log-level=%s" $root.Values.logLevel | quote }}
+- --events={{ $root.Values.events }}
+- --retain-closed={{ int64 $root.Values.alerts.retainClosedSeconds }}
+- --retain-open={{ int64 $root.Values.alerts.retainOpenSeconds }}
+- --max-alerts={{ int64 $root.Values.alerts.max }}
 {{- end }}
 
 {{- /* Variables of the section and of all; first those by which a client in a pod finds the API server. */}}
