@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::index::IndexedAlert;
 use crate::api::{Severity, TriageState};
 
@@ -15,7 +17,8 @@ pub(super) fn surplus_closed<'a>(
     let mut closed: Vec<_> =
         present(alerts).filter(|(_, alert)| alert.state == TriageState::Closed).collect();
     let surplus = closed.len().saturating_sub(bound);
-    closed.sort_by_key(|(name, alert)| (alert.closed.unwrap_or(alert.last_seen), *name));
+    // Of which it is not noted yet when it was closed, that was just now.
+    closed.sort_by_key(|(name, alert)| (alert.closed.unwrap_or(Timestamp::MAX), *name));
     closed.into_iter().filter(|(_, alert)| may_go(alert)).take(surplus).collect()
 }
 
@@ -52,8 +55,6 @@ fn present(alerts: &BTreeMap<String, IndexedAlert>) -> impl Iterator<Item = (&St
 
 #[cfg(test)]
 pub(super) mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     /// An alert that matched last at this second, and was closed then if it is.
@@ -143,5 +144,8 @@ pub(super) mod tests {
         let many = alerts(&[(Severity::Low, TriageState::Closed, 7), (Severity::Low, TriageState::Open, 5)]);
         assert!(surplus(&many, 5, |_| true).is_empty());
         assert_eq!(names(&surplus_closed(&many, 5, |_| true)), ["Low-Closed-0", "Low-Closed-1"]);
+        let mut many = many;
+        many.get_mut("Low-Closed-0").unwrap().closed = None;
+        assert_eq!(names(&surplus_closed(&many, 5, |_| true)), ["Low-Closed-1", "Low-Closed-2"]);
     }
 }

@@ -141,11 +141,11 @@ impl AlertIndex {
             let noted = alert.status.as_ref().map(|status| status.transitions.as_slice()).unwrap_or_default();
             taken.news = before.news;
             taken.news.retain(|new| !noted.iter().any(|old| old.resource_version == new.resource_version));
-            taken.not_before = before.not_before;
+            // What was waited for has come.
+            taken.not_before = before.not_before.filter(|_| before.version == taken.version);
             if is_live && before.state != taken.state {
                 taken.news.push(transitions::seen(alert, before.state, now));
                 transitions::bound(&mut taken.news);
-                taken.not_before = None;
                 self.changed.notify_one();
             }
         }

@@ -170,12 +170,14 @@ impl AlertKeeper {
                 }
             }
             written.sort_unstable();
-            let may_go = |alert: &IndexedAlert| is_free(alert) && settled.is_past(alert);
+            // Who was tried just now is waited for; nobody else goes instead.
+            let may_go = |alert: &IndexedAlert| settled.is_past(alert);
             let evicted =
-                eviction::surplus(alerts, most, may_go).into_iter().map(|(name, _)| (name, Why::Evicted));
+                eviction::surplus(alerts, most, may_go).into_iter().map(|found| (found, Why::Evicted));
             let closed = eviction::surplus_closed(alerts, most, may_go);
-            let closed = closed.into_iter().map(|(name, _)| (name, Why::ClosedSurplus));
-            let surplus = closed.chain(evicted).take(ROUND);
+            let closed = closed.into_iter().map(|found| (found, Why::ClosedSurplus));
+            let surplus = closed.chain(evicted).filter(|((_, alert), _)| is_free(alert));
+            let surplus = surplus.map(|((name, _), why)| (name, why)).take(ROUND);
             let expired = deleted.into_iter().take(ROUND);
             let written = written.into_iter().take(ROUND).map(|(_, name)| Step::Amend(name.clone()));
             let gone = expired.chain(surplus).map(|(name, why)| Step::Delete(name.clone(), why));
