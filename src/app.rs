@@ -22,11 +22,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
-use crate::api::Evidence;
+use crate::api::{EventTarget, Evidence};
 use crate::controller::{
-    Candidate, IgnoredUsers, LoadedRule, NamespacedName, Reader, Readers, Reading, Receivers, Role,
-    RuleStatuses, Rules, SelfProtection, SourceStatuses, Surroundings, connect, follow_alerts,
-    keep_webhook_secret, wait_until_ready,
+    AlertKeeper, Candidate, Evictions, IgnoredUsers, LoadedRule, NamespacedName, Reader, Readers, Reading,
+    Receivers, Retention, Role, RuleStatuses, Rules, SelfProtection, SourceStatuses, Surroundings,
+    TriageWrites, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
 };
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
@@ -78,6 +78,8 @@ pub struct Options {
     pub bounds: Bounds,
     /// How many alerts are written a second while few wait.
     pub alerts_per_second: u32,
+    /// How long and how many alerts are kept.
+    pub retention: Retention,
 }
 
 /// How Tripline is deployed.
@@ -165,6 +167,7 @@ impl Operator {
         let ledger = Arc::new(Ledger::new(&self.options.node, self.options.bounds));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
         let rules = Arc::new(Rules::with(self.built_in(&account)?));
+        let (triage, writes_seen) = TriageWrites::new(&self.metrics);
         let reading = state.zip(receivers).map(|(state, receivers)| {
             self.reading(
                 Surroundings {
@@ -172,6 +175,7 @@ impl Operator {
                     ledger: Arc::clone(&ledger),
                     ignored: Arc::new(self.ignored_users(&account)),
                     evidence: self.options.evidence,
+                    triage,
                     metrics: Arc::clone(&self.metrics),
                     state,
                 },
@@ -198,7 +202,11 @@ impl Operator {
                 }
             }
         });
-        self.write_statuses(&tasks, leads, rules, &readers, ledger);
+        if self.options.role.reads() {
+            let (client, node) = (self.client.clone(), self.options.node.clone());
+            tasks.spawn(writes_seen.run(client, node, Arc::clone(&readers), self.stop.child_token()));
+        }
+        self.write_statuses(&tasks, &leads, rules, &readers, ledger);
 
         judges.send_replace(true);
         let stopped_readers = followed.await.context("following the sources failed")?;
@@ -310,20 +318,23 @@ impl Operator {
     fn write_statuses(
         &self,
         tasks: &TaskTracker,
-        leads: watch::Receiver<bool>,
+        leads: &watch::Receiver<bool>,
         rules: Arc<Rules>,
         readers: &Arc<Readers>,
         ledger: Arc<Ledger>,
     ) {
+        let evictions = Arc::new(Evictions::default());
+        let kept = self.keep_alerts(tasks, leads, &rules, readers, &evictions);
         let of_rules = RuleStatuses {
             client: self.client.clone(),
             rules,
             readers: Arc::clone(readers),
             ledger,
+            evictions,
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        tasks.spawn(of_rules.run(self.stop.child_token()));
+        tasks.spawn(of_rules.run(kept));
         let of_sources = SourceStatuses {
             client: self.client.clone(),
             node: self.options.role.reads().then(|| self.options.node.clone()),
@@ -333,7 +344,40 @@ impl Operator {
         };
         tasks.spawn(of_sources.run(self.stop.child_token()));
         if let Some(secret) = self.options.webhook_secret.clone() {
+            let leads = leads.clone();
             tasks.spawn(keep_webhook_secret(self.client.clone(), secret, leads, self.stop.child_token()));
         }
+    }
+
+    /// Keeps the alerts, where this process may lead. What this gives ends with it: what it counted last is written then.
+    fn keep_alerts(
+        &self,
+        tasks: &TaskTracker,
+        leads: &watch::Receiver<bool>,
+        rules: &Arc<Rules>,
+        readers: &Arc<Readers>,
+        evictions: &Arc<Evictions>,
+    ) -> CancellationToken {
+        if !self.options.role.concludes() {
+            return self.stop.child_token();
+        }
+        let keeper = AlertKeeper {
+            client: self.client.clone(),
+            retention: self.options.retention,
+            writes_events: self.options.announcement.target != EventTarget::None,
+            instance: self.options.host.clone(),
+            leads: leads.clone(),
+            rules: Arc::clone(rules),
+            readers: Arc::clone(readers),
+            evictions: Arc::clone(evictions),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let (kept, stop) = (CancellationToken::new(), self.stop.child_token());
+        let ended = kept.clone().drop_guard();
+        tasks.spawn(async move {
+            keeper.run(stop).await;
+            drop(ended);
+        });
+        kept
     }
 }

@@ -128,7 +128,7 @@ const READER: [&str; 14] = [
     "get /pods",
     "create events.k8s.io/events",
 ];
-const CONTROLLER: [&str; 7] = [
+const CONTROLLER: [&str; 13] = [
     "list tripline.dev/detectionrules",
     "watch tripline.dev/detectionrules",
     "list tripline.dev/auditsources",
@@ -136,6 +136,12 @@ const CONTROLLER: [&str; 7] = [
     "update tripline.dev/detectionrules/status",
     "patch tripline.dev/detectionrules/status",
     "update tripline.dev/auditsources/status",
+    "get tripline.dev/securityalerts",
+    "list tripline.dev/securityalerts",
+    "watch tripline.dev/securityalerts",
+    "delete tripline.dev/securityalerts",
+    "update tripline.dev/securityalerts/status",
+    "create events.k8s.io/events",
 ];
 const LEASE: [&str; 3] = [
     "create coordination.k8s.io/leases",
@@ -153,7 +159,8 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
         lists.iter().copied().flatten().map(|&line| line.to_owned()).collect()
     };
     let roles = |arguments: &[&str]| -> Result<Vec<(String, BTreeSet<String>)>> {
-        let objects = helm.objects(arguments)?;
+        let accounts_only = ["--set", "rbac.userRoles.create=false"];
+        let objects = helm.objects(&[arguments, &accounts_only].concat())?;
         let mut roles: Vec<_> = ["ClusterRole", "Role"]
             .iter()
             .flat_map(|kind| of_kind(&objects, kind))
@@ -164,14 +171,19 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
     };
     let own = |name: &str, lists: &[&[&str]]| (name.to_owned(), set(lists));
     let canary = own("ClusterRole tripline-canary", &[&CANARY]);
-    let controller = own("ClusterRole tripline-controller", &[&CONTROLLER, &[DEFINITIONS]]);
+    let controller = |without: usize| {
+        let lines = &CONTROLLER[..CONTROLLER.len() - without];
+        own("ClusterRole tripline-controller", &[lines, &[DEFINITIONS]])
+    };
     let lease = |name: &str| own(&format!("Role {name}"), &[&LEASE]);
     let reader = |without: usize| {
         own("ClusterRole tripline-reader", &[&READER[..READER.len() - without], &[DEFINITIONS]])
     };
 
-    let split =
-        |without| vec![canary.clone(), controller.clone(), reader(without), lease("tripline-controller")];
+    let split = |without: usize| {
+        let controller = controller(without.min(1));
+        vec![canary.clone(), controller, reader(without), lease("tripline-controller")]
+    };
     assert_eq!(roles(&[])?, split(0));
     // Without Events on pods, no pod is read; without Events, none is written.
     let alert = roles(&["--set", "events=alert"])?;
@@ -194,6 +206,58 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
     assert_eq!(roles(&WEBHOOK_SERVICE)?, [all, canary, lease("tripline")]);
     let none = ["--set", "rbac.create=false,test.enabled=false"];
     assert!(roles(&[&WEBHOOK[..], &none].concat())?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn people_have_roles_of_their_own() -> Result<()> {
+    let helm = Helm::new()?;
+    let names = ["tripline-rule-editor", "tripline-triage", "tripline-viewer"];
+    let roles = |arguments: &[&str]| -> Result<Vec<Value>> {
+        let objects = helm.objects(arguments)?;
+        Ok(objects.into_iter().filter(|o| o["kind"] == "ClusterRole" && names.contains(&name(o))).collect())
+    };
+    let into = |role: &Value| -> Vec<String> {
+        let labels = role["metadata"]["labels"].as_object().into_iter().flatten();
+        labels.filter(|(key, _)| key.contains("aggregate-to")).map(|(key, _)| key.clone()).collect()
+    };
+    let lines = |role: &Value, reading: bool| -> Vec<String> {
+        let reads = |line: &String| ["get ", "list ", "watch "].iter().any(|verb| line.starts_with(verb));
+        permissions(role).into_iter().filter(|line| reads(line) == reading).collect()
+    };
+    let found = roles(&[])?;
+    assert_eq!(found.iter().map(name).collect::<BTreeSet<_>>(), names.into());
+    for role in &found {
+        assert!(into(role).is_empty());
+        assert_eq!(lines(role, true).len(), 12, "{role}");
+        let wanted: &[&str] = match name(role) {
+            "tripline-viewer" => &[],
+            "tripline-triage" => &["patch tripline.dev/securityalerts", "update tripline.dev/securityalerts"],
+            _ => &[
+                "create tripline.dev/detectionexceptions",
+                "create tripline.dev/detectionrules",
+                "delete tripline.dev/detectionexceptions",
+                "delete tripline.dev/detectionrules",
+                "deletecollection tripline.dev/detectionexceptions",
+                "deletecollection tripline.dev/detectionrules",
+                "patch tripline.dev/detectionexceptions",
+                "patch tripline.dev/detectionrules",
+                "update tripline.dev/detectionexceptions",
+                "update tripline.dev/detectionrules",
+            ],
+        };
+        assert_eq!(lines(role, false), wanted);
+    }
+    for role in roles(&["--set", "rbac.userRoles.aggregate=true"])? {
+        let wanted = match name(&role) {
+            "tripline-viewer" => "view",
+            "tripline-triage" => "edit",
+            _ => "admin",
+        };
+        assert_eq!(into(&role), [format!("rbac.authorization.k8s.io/aggregate-to-{wanted}")]);
+    }
+    assert!(roles(&["--set", "rbac.userRoles.create=false"])?.is_empty());
+    assert!(roles(&["--set", "rbac.create=false"])?.is_empty());
     Ok(())
 }
 

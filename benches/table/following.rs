@@ -22,7 +22,9 @@ use tripline::alert::{Bounds, Ledger, RuleFacts};
 use tripline::api::Evidence;
 use tripline::api::Mode;
 use tripline::controller::compile::{compile, describe};
-use tripline::controller::{LoadedRule, LoadedRules, Reader, SharedReport, SourceSettings, Surroundings};
+use tripline::controller::{
+    LoadedRule, LoadedRules, Reader, SharedReport, SourceSettings, Surroundings, TriageWrites,
+};
 use tripline::detect::{Judgement, Reading};
 use tripline::source::{FileSource, LogRoot, StartAt, StateFolder, Wakeup};
 use tripline::telemetry::Metrics;
@@ -197,12 +199,14 @@ pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
     let state = folder.join("state");
     std::fs::create_dir(&state)?;
     let ledger = Arc::new(Ledger::new("bench", Bounds::default()));
+    let metrics = Arc::new(Metrics::new());
     let around = Surroundings {
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),
         ignored: Arc::default(),
         evidence: Evidence::default(),
-        metrics: Arc::new(Metrics::new()),
+        triage: TriageWrites::new(&metrics).0,
+        metrics,
         state: Arc::new(StateFolder::open(state)?),
     };
     let settings = SourceSettings {

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::known::Destination;
 use super::ledger::{Delivery, Ledger, Snapshot};
-use super::parcel::{Parcel, committed};
+use super::parcel::{Parcel, settled};
 use super::population::Bounds;
 use super::{Match, RuleFacts, alert_object, counted};
 use crate::api::{DetectionRule, Evidence, RecordPlace, SecurityAlert, TriageState};
@@ -162,9 +162,9 @@ impl World {
     fn delete(&mut self, n: usize) {
         // What the checkpoint says is still to be written would be written anew.
         let (read, pending) = &self.checkpoint;
-        let committed = committed(pending, "s", 10 * i64::try_from(*read).unwrap());
+        let settled = settled(pending, "t", 10 * i64::try_from(*read).unwrap());
         let past = |alert: &&SecurityAlert| {
-            alert.status.as_ref().is_some_and(|s| s.sources.iter().all(|s| s.offset <= committed))
+            alert.status.as_ref().is_some_and(|s| s.sources.iter().all(|s| s.offset <= settled))
         };
         let old: Vec<_> = self.stored.values().filter(past).cloned().collect();
         let Some(alert) = old.get(n.checked_rem(old.len()).unwrap_or(0)) else { return };

@@ -36,7 +36,7 @@ pub use evidence::{Match, RuleFacts};
 pub use known::Destination;
 pub use ledger::{Delivery, Entry, Ledger, Snapshot};
 pub use name::{group_hash, overflow_name};
-pub use parcel::{Overflow, Parcel, Segment, committed};
+pub use parcel::{Overflow, Parcel, Segment, settled};
 pub use population::Bounds;
 pub use rejected::Rejected;
 pub use writer::Writer;

@@ -185,10 +185,12 @@ impl Overflow {
 }
 
 /// Up to where a source's log will never be judged again, nor anything found in it be written again, by a checkpoint at
-/// `offset` with these parcels: an alert that counts nothing beyond may be deleted.
-pub fn committed(pending: &[Parcel], source: &str, offset: i64) -> i64 {
-    let segments = pending.iter().flat_map(|parcel| &parcel.segments).filter(|s| s.source == source);
-    segments.map(|segment| segment.lowest - 1).fold(offset, i64::min)
+/// `offset` of `stream` with these parcels of it: an alert that counts nothing beyond may be deleted. What is pending of
+/// an earlier stream has no place in this one: then that is nowhere.
+pub fn settled(pending: &[Parcel], stream: &str, offset: i64) -> i64 {
+    let segments = pending.iter().flat_map(|parcel| &parcel.segments);
+    let before = segments.map(|segment| if segment.stream == stream { segment.lowest - 1 } else { 0 });
+    before.fold(offset, i64::min)
 }
 
 /// Whether `time` is at most `window` seconds away from the span.
@@ -271,6 +273,14 @@ mod tests {
         // 7 is older than all, 2 made room for 6.
         assert_eq!(offsets(&parcel), [5, 1, 3, 4, 6]);
         assert_eq!(parcel.count(), 7);
+    }
+
+    #[test]
+    fn what_is_pending_is_not_settled() {
+        let at_offset = |stream, offset| parcel(sample(stream, offset, 1_000), 1_000);
+        assert_eq!(settled(&[], "a", 100), 100);
+        assert_eq!(settled(&[at_offset("a", 60), at_offset("a", 80)], "a", 100), 59);
+        assert_eq!(settled(&[at_offset("a", 60), at_offset("b", 80)], "a", 100), 0);
     }
 
     #[test]

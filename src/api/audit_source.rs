@@ -201,11 +201,11 @@ pub struct SourceAgent {
     /// The byte up to which the log was judged.
     #[schemars(range(min = 0))]
     pub offset: i64,
-    /// Up to where all that was found is written to the API, whatever happens to the process: an alert that counts
-    /// nothing beyond will not be written again and may be deleted.
+    /// The byte up to which all that was found is in alerts for good: no crash has it judged or written again. 0 while
+    /// nothing is known, or while something of an earlier stream is still to be written.
     #[serde(default)]
     #[schemars(range(min = 0))]
-    pub committed_offset: i64,
+    pub settled_offset: i64,
     /// Bytes written and not yet judged.
     #[serde(default)]
     #[schemars(range(min = 0))]

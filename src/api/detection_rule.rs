@@ -338,6 +338,10 @@ pub struct DetectionRuleStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub undecidable: i64,
+    /// Alerts deleted before their time, because there were too many.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub evicted: i64,
     /// The newest match's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_match_time: Option<MicroTime>,

@@ -1,6 +1,6 @@
 //! `SecurityAlert`: what a rule found, one object a group.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,13 +25,15 @@ use super::{Condition, Severity, Threat, schema};
     selectable = ".spec.detection.event.user.username",
     selectable = ".spec.detection.event.object.namespace",
     printcolumn(name = "Severity", type_ = "string", json_path = ".spec.detection.severity"),
-    printcolumn(name = "Rule", type_ = "string", json_path = ".spec.detection.ruleName"),
-    printcolumn(name = "User", type_ = "string", json_path = ".spec.detection.event.user.username"),
-    printcolumn(name = "Target", type_ = "string", json_path = ".spec.detection.target"),
+    printcolumn(name = "Summary", type_ = "string", json_path = ".spec.detection.summary"),
     printcolumn(name = "Count", type_ = "integer", json_path = ".status.count"),
     printcolumn(name = "State", type_ = "string", json_path = ".spec.triage.state"),
     printcolumn(name = "Last Seen", type_ = "date", json_path = ".status.lastSeenTime"),
+    printcolumn(name = "Rule", type_ = "string", json_path = ".spec.detection.ruleName", priority = 1),
+    printcolumn(name = "User", type_ = "string", json_path = ".spec.detection.event.user.username", priority = 1),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.detection.target", priority = 1),
     printcolumn(name = "Title", type_ = "string", json_path = ".spec.detection.title", priority = 1),
+    printcolumn(name = "Assignee", type_ = "string", json_path = ".spec.triage.assignee", priority = 1),
     printcolumn(name = "Source IP", type_ = "string", json_path = ".spec.detection.event.sourceIPs[0]", priority = 1),
     printcolumn(name = "User Agent", type_ = "string", json_path = ".spec.detection.event.userAgent", priority = 1)
 )]
@@ -93,6 +95,10 @@ pub struct Detection {
     /// What was touched, in one line: `pods/exec shop/web-0`.
     #[schemars(length(max = 1024))]
     pub target: String,
+    /// Who and what of the first match, in as many characters as `kubectl get securityalerts` has room for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub summary: String,
     /// The first match.
     pub event: EventEvidence,
 }
@@ -281,6 +287,51 @@ pub enum TriageState {
     Closed,
 }
 
+impl TriageState {
+    /// The name as it stands in objects.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "Open",
+            Self::Acknowledged => "Acknowledged",
+            Self::Closed => "Closed",
+        }
+    }
+}
+
+/// The most changes of its state that an alert tells of.
+pub const MOST_TRANSITIONS: usize = 16;
+
+/// A change of `spec.triage.state`, as it stood after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriageTransition {
+    /// When it was made, as exactly as is known.
+    pub time: MicroTime,
+    /// The state before.
+    pub from: TriageState,
+    /// The state after.
+    pub state: TriageState,
+    /// Who made it, by the audit log; absent until that is known for certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub by: Option<String>,
+    /// The assignee then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub assignee: String,
+    /// The reason then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub reason: String,
+    /// The alert's resourceVersion that first had this state; absent where nobody watched when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub resource_version: Option<String>,
+    /// When the API server says that the field was written, to the second; absent as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_time: Option<Time>,
+}
+
 /// What is known of an incident so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -301,9 +352,13 @@ pub struct SecurityAlertStatus {
     /// Of an alert that counts what found no room in alerts of its own: the most frequent of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<OverflowValues>,
-    /// When the alert will be deleted.
+    /// When the alert will be deleted, unless it matches or its state changes before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_time: Option<MicroTime>,
+    /// The newest changes of `spec.triage.state`, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub transitions: Vec<TriageTransition>,
     /// Up to where each stream is counted here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node", "source", "stream"]))]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -12,8 +13,11 @@ use super::Outcome;
 use crate::alert::{Announcement, Bounds};
 use crate::api::{EventTarget, Evidence};
 use crate::app;
-use crate::controller::{NamespacedName, Role};
+use crate::controller::{NamespacedName, Retention, Role};
 use crate::telemetry::{LogFormat, init_logging};
+
+/// Ten years: whoever wants alerts for longer has an archive.
+const MOST_SECONDS: u64 = 315_360_000;
 
 /// Options of `tripline run`.
 #[derive(Debug, clap::Args)]
@@ -125,6 +129,14 @@ pub struct Args {
         env = "TRIPLINE_ALERTS_PER_SECOND"
     )]
     alerts_per_second: u32,
+    /// Seconds that a closed alert is kept, from when it was closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800, env = "TRIPLINE_RETAIN_CLOSED",
+          value_parser = clap::value_parser!(u64).range(1..=MOST_SECONDS))]
+    retain_closed: u64,
+    /// Seconds that an alert which is not closed is kept, from its last match
+    #[arg(long, value_name = "SECONDS", default_value_t = 7_776_000, env = "TRIPLINE_RETAIN_OPEN",
+          value_parser = clap::value_parser!(u64).range(1..=MOST_SECONDS))]
+    retain_open: u64,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -163,6 +175,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
             alerts_per_rule: args.max_alerts_per_rule as usize,
         },
         alerts_per_second: args.alerts_per_second,
+        retention: Retention {
+            closed: Duration::from_secs(args.retain_closed),
+            open: Duration::from_secs(args.retain_open),
+            most: usize::try_from(args.max_alerts).unwrap_or(usize::MAX),
+        },
     };
     // Two threads: the reading threads are outside of this, and API calls mostly wait.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

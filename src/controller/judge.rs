@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use tracing::{error, info, warn};
 
+use super::alerts::TriageWrites;
 use super::loaded_rules::LoadedRules;
 use super::noted::Noted;
 use super::progress::{RuleCounts, SourceCounts};
@@ -218,6 +219,7 @@ impl Judge<'_> {
         {
             if !self.is_too_old(&noted) {
                 self.note(&noted);
+                self.tell_of_triage(&noted, line);
             }
             return Ok(());
         }
@@ -227,6 +229,7 @@ impl Judge<'_> {
             return Ok(());
         }
         self.note(&noted);
+        self.tell_of_triage(&noted, line);
         if let Some(why) = self.around.ignored.ignores(&event) {
             self.tally.ignored += 1;
             let labels = IgnoredLabels { source: self.settings.name.clone(), reason: why.as_str() };
@@ -262,6 +265,15 @@ impl Judge<'_> {
             };
             let level = noted.level.as_deref().filter(|level| is_level(level));
             self.tally.requests.note(verb, &resource, level, noted.stage.map(Stage::as_str));
+        }
+    }
+
+    /// A write of an alert is read once more and whole: who made it is to be known, whatever the rules ask.
+    fn tell_of_triage(&self, noted: &Noted<'_>, line: &[u8]) {
+        if TriageWrites::concerns(noted.verb.as_deref(), noted.resource.as_deref())
+            && let Ok(event) = Event::decode(line, &mut Tape::new())
+        {
+            self.around.triage.hand(&event);
         }
     }
 

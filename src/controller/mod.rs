@@ -1,5 +1,6 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
+mod alerts;
 mod client;
 pub mod compile;
 mod gap_event;
@@ -31,6 +32,7 @@ mod status_failure;
 mod surroundings;
 mod webhook_secret;
 
+pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
 pub use client::{ConnectError, connect};
 pub use known_alerts::follow_alerts;
 pub use lease::Candidate;

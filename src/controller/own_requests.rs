@@ -14,7 +14,7 @@ const OWN_REQUESTS: &[(&str, &str, &str, &[&str])] = &[
     ("tripline.dev", "detectionrules", "status", &["update", "patch"]),
     ("tripline.dev", "auditsources", "", &["list", "watch"]),
     ("tripline.dev", "auditsources", "status", &["update"]),
-    ("tripline.dev", "securityalerts", "", &["get", "list", "watch", "create"]),
+    ("tripline.dev", "securityalerts", "", &["get", "list", "watch", "create", "delete"]),
     ("tripline.dev", "securityalerts", "status", &["update"]),
     ("events.k8s.io", "events", "", &["create"]),
     ("coordination.k8s.io", "leases", "", &["get", "create", "update"]),
@@ -93,6 +93,10 @@ fn is_own_request(event: &Event<'_>) -> bool {
     let group = object.api_group().unwrap_or_default();
     let resource = object.resource().unwrap_or_default();
     let subresource = object.subresource().unwrap_or_default();
+    // Only one role may delete alerts: who tries with the account of another is not Tripline.
+    if verb == "delete" && event.response_code() == Some(403) {
+        return false;
+    }
     OWN_REQUESTS
         .iter()
         .any(|(g, r, s, verbs)| *g == group && *r == resource && *s == subresource && verbs.contains(&&*verb))
@@ -140,6 +144,8 @@ mod tests {
             ("update", "tripline.dev/auditsources/status"),
             ("create", "tripline.dev/securityalerts"),
             ("get", "tripline.dev/securityalerts"),
+            ("watch", "tripline.dev/securityalerts"),
+            ("delete", "tripline.dev/securityalerts"),
             ("update", "tripline.dev/securityalerts/status"),
             ("create", "events.k8s.io/events"),
             ("get", "/pods"),
@@ -166,7 +172,6 @@ mod tests {
             ("get", "/pods/log"),
             ("create", "/serviceaccounts/token"),
             ("get", "apps/pods"),
-            ("delete", "tripline.dev/securityalerts"),
             ("deletecollection", "tripline.dev/securityalerts"),
             ("patch", "tripline.dev/securityalerts/status"),
             ("update", "tripline.dev/securityalerts"),
@@ -182,6 +187,8 @@ mod tests {
         ] {
             assert_eq!(of_own_account(verb, resource), None, "{verb} {resource}");
         }
+        let refused = json!({"responseStatus": {"code": 403}});
+        assert_eq!(judged(ACCOUNT, "delete", "tripline.dev/securityalerts", &refused), None);
         // A request that names no object, such as one for the API server's metrics.
         assert_eq!(judged(ACCOUNT, "get", "", &json!({"objectRef": null})), None);
         assert_eq!(judged(ACCOUNT, "get", "/pods", &json!({"verb": null})), None);

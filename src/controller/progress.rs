@@ -159,8 +159,8 @@ pub struct Report {
     pub stream: String,
     /// Up to where `counts` counts.
     pub offset: i64,
-    /// A stream, and up to where all that was found in it is written to the API, with a checkpoint on disk that says so.
-    pub committed: Option<(String, i64)>,
+    /// Up to where all that was found is in alerts, and a checkpoint says so.
+    pub settled_offset: i64,
     /// Bytes written and not yet judged.
     pub lag_bytes: i64,
     /// Age of the newest judged event while there is more to judge.

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::judge::{Judge, Tally, Workspace};
 use super::progress::{Progress, SharedReport, Trouble};
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::{Snapshot, committed};
+use crate::alert::{Snapshot, settled};
 use crate::source::{Checkpoint, CheckpointError, CheckpointWriter, FileSource, SourceError, Wakeup};
 use crate::telemetry::{CategoryLabels, Chain, SourceLabels};
 
@@ -39,7 +39,7 @@ pub struct Reader {
     saved_at: Option<Instant>,
     /// Whether the checkpoint on disk is behind.
     unsaved: bool,
-    /// The ledger's snapshots that are not known to be on disk, each with the stream and up to where it commits it.
+    /// The ledger's snapshots that are not known to be on disk, each with a stream and up to where that is settled by it.
     handed_in: VecDeque<(u64, String, i64)>,
     /// How often a checkpoint could not be written.
     failures: u64,
@@ -189,7 +189,11 @@ impl Reader {
         }
         // Whoever finds a stream in the status and no checkpoint takes it for a gap: so the checkpoint comes first.
         if let Some(position) = self.file.position().filter(|_| self.saved_at.is_some()) {
-            report.stream = position.stream.to_string();
+            let stream = position.stream.to_string();
+            if report.stream != stream {
+                report.settled_offset = 0;
+                report.stream = stream;
+            }
             report.offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
         }
         if report.trouble.take().is_some() {
@@ -245,9 +249,10 @@ impl Reader {
         self.unsaved = !pending.is_empty();
         self.saved_at = Some(Instant::now());
         if let Some(position) = self.file.position() {
-            let offset = i64::try_from(position.offset).unwrap_or(i64::MAX);
-            let committed = committed(&pending, name, offset);
-            self.handed_in.push_back((number, position.stream.to_string(), committed));
+            let (stream, offset) =
+                (position.stream.to_string(), i64::try_from(position.offset).unwrap_or(i64::MAX));
+            let settled = settled(&pending, &stream, offset);
+            self.handed_in.push_back((number, stream, settled));
         }
         let found = Progress { pending, counts };
         let checkpoint = Checkpoint::new(name, &self.settings.path, self.file.position(), found);
@@ -264,10 +269,13 @@ impl Reader {
         while let Some((_, stream, offset)) = self.handed_in.pop_front_if(|(number, ..)| *number <= durable) {
             newest = Some((stream, offset));
         }
-        if newest.is_some() {
-            self.report.lock().committed = newest;
-            self.around.ledger.saved(&self.settings.name, durable);
+        let Some((stream, settled)) = newest else { return };
+        let mut report = self.report.lock();
+        if report.stream == stream {
+            report.settled_offset = settled;
         }
+        drop(report);
+        self.around.ledger.saved(&self.settings.name, durable);
     }
 
     /// Waits until what was handed over is on disk, however often that takes writing it again. Reading goes no further

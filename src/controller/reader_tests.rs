@@ -12,6 +12,7 @@ use prometheus_client::encoding::text::encode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::alerts::TriageWrites;
 use super::compile::compile;
 use super::progress::{Report, SharedReport};
 use super::*;
@@ -81,6 +82,7 @@ impl Following {
                 users: vec!["quiet".to_owned()],
             }),
             evidence: Evidence::default(),
+            triage: TriageWrites::new(&metrics).0,
             metrics: Arc::clone(&metrics),
             state: Arc::new(StateFolder::open(folder.path().join("state")).unwrap()),
         };

@@ -15,6 +15,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::alerts::Evictions;
 use super::compile::{NotJudged, TestOutcome};
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
@@ -44,6 +45,8 @@ pub struct RuleStatuses {
     pub readers: Arc<Readers>,
     /// How many alerts were opened.
     pub ledger: Arc<Ledger>,
+    /// How many alerts were evicted.
+    pub evictions: Arc<Evictions>,
     /// Whether this process concludes for all.
     pub leads: watch::Receiver<bool>,
     /// What it counts.
@@ -118,6 +121,8 @@ impl RuleStatuses {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status);
         if *self.leads.borrow() {
+            let evicted = self.evictions.of(&entry.object.uid().unwrap_or_default());
+            status.evicted = status.evicted.max(evicted.unwrap_or_default());
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
             for condition in conditions(entry, &status, logged, now) {
@@ -234,6 +239,8 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
     };
     said(wanted) != said(present)
         || wanted.observed_generation != present.observed_generation
+        // A process that is killed forgets what it has not written of these.
+        || wanted.evicted != present.evicted
         || state(wanted) != state(present)
 }
 

@@ -197,10 +197,7 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         path: path.to_owned(),
         stream: report.stream.clone(),
         offset: report.offset,
-        committed_offset: match &report.committed {
-            Some((stream, offset)) if *stream == report.stream => *offset,
-            _ => 0,
-        },
+        settled_offset: report.settled_offset,
         lag_bytes: report.lag_bytes,
         lag_seconds: report.lag_seconds,
         events: counts.events,

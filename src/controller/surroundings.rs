@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::alerts::TriageWrites;
 use super::loaded_rules::LoadedRules;
 use super::own_requests::IgnoredUsers;
 use crate::alert::Ledger;
@@ -36,6 +37,8 @@ pub struct Surroundings {
     pub ignored: Arc<IgnoredUsers>,
     /// The most of a request that an alert may show.
     pub evidence: Evidence,
+    /// Where writes of alerts are told of.
+    pub triage: TriageWrites,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// Where checkpoints are.

@@ -52,6 +52,20 @@ pub struct AlertLabels {
     pub severity: &'static str,
 }
 
+/// Labels of `tripline_alerts_evicted_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SeverityLabels {
+    /// The alert's severity.
+    pub severity: &'static str,
+}
+
+/// Labels of `tripline_alerts_deleted_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct DeletionLabels {
+    /// `expired`, `closed_surplus` or `evicted`.
+    pub reason: &'static str,
+}
+
 /// Labels of `tripline_webhook_requests_total`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -94,6 +108,9 @@ pub struct Metrics {
     pub limited: Family<RuleLabels, Counter>,
     pub undecidable: Family<RuleLabels, Counter>,
     pub alerts: Family<AlertLabels, Counter>,
+    pub alerts_deleted: Family<DeletionLabels, Counter>,
+    pub alerts_evicted: Family<SeverityLabels, Counter>,
+    pub triage_writes_dropped: Counter,
     pub source_lag_bytes: Family<SourceLabels, Gauge>,
     pub source_lag_seconds: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     pub source_gaps: Family<SourceLabels, Counter>,
@@ -122,6 +139,11 @@ const WRITE_CATEGORIES: [&str; 7] =
 /// Every reason a line is malformed, see `DecodeError::category`.
 const MALFORMED_REASONS: [&str; 5] = ["not_an_event", "not_json", "not_utf8", "panic", "too_long"];
 
+/// Why an alert may be deleted.
+const DELETION_REASONS: [&str; 3] = ["closed_surplus", "evicted", "expired"];
+/// Every severity of a rule.
+const SEVERITIES: [&str; 4] = ["Low", "Medium", "High", "Critical"];
+
 /// What may become of a batch.
 const REQUEST_OUTCOMES: [&str; 10] = [
     "accepted",
@@ -145,6 +167,12 @@ impl Metrics {
         let metrics = Self::default();
         for category in WRITE_CATEGORIES {
             drop(metrics.write_errors.get_or_create(&CategoryLabels { category }));
+        }
+        for reason in DELETION_REASONS {
+            drop(metrics.alerts_deleted.get_or_create(&DeletionLabels { reason }));
+        }
+        for severity in SEVERITIES {
+            drop(metrics.alerts_evicted.get_or_create(&SeverityLabels { severity }));
         }
         metrics
     }
@@ -194,12 +222,13 @@ impl Metrics {
         for family in [&self.matches, &self.suppressed, &self.limited, &self.undecidable] {
             family.remove(&labels);
         }
-        for severity in ["Low", "Medium", "High", "Critical"] {
+        for severity in SEVERITIES {
             self.alerts.remove(&AlertLabels { rule: rule.to_owned(), severity });
         }
     }
 
     /// A registry over these metrics. The encoder appends `_total` to a counter's name.
+    #[allow(clippy::too_many_lines)] // a list
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tripline");
         let r = &mut registry;
@@ -234,6 +263,17 @@ impl Metrics {
             self.undecidable.clone(),
         );
         r.register("alerts", "SecurityAlerts opened", self.alerts.clone());
+        r.register("alerts_deleted", "SecurityAlerts deleted, by why", self.alerts_deleted.clone());
+        r.register(
+            "alerts_evicted",
+            "SecurityAlerts deleted before their time, because there were too many",
+            self.alerts_evicted.clone(),
+        );
+        r.register(
+            "triage_writes_dropped",
+            "Changes of alerts whose maker was not looked for, because too many came at once",
+            self.triage_writes_dropped.clone(),
+        );
         r.register(
             "source_lag_bytes",
             "Bytes written to the log and not yet judged",
@@ -338,6 +378,9 @@ mod tests {
             "tripline_suppressed_total{rule=\"a-rule\"}",
             "tripline_undecidable_total{rule=\"a-rule\"}",
             "tripline_alerts_total{rule=\"a-rule\",severity=\"High\"}",
+            "tripline_alerts_deleted_total{reason=\"expired\"}",
+            "tripline_alerts_evicted_total{severity=\"Critical\"}",
+            "tripline_triage_writes_dropped_total",
             "tripline_source_gaps_total{source=\"apiserver\"}",
             "tripline_write_errors_total{category=\"forbidden\"}",
             "tripline_write_errors_total{category=\"unreachable\"}",

@@ -70,14 +70,17 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 - --listen=0.0.0.0:{{ $section.port }}
 - --log-format={{ $root.Values.logFormat }}
 - {{ printf "--log-level=%s" $root.Values.logLevel | quote }}
+- --events={{ $root.Values.events }}
+- --retain-closed={{ int64 $root.Values.alerts.retainClosedSeconds }}
+- --retain-open={{ int64 $root.Values.alerts.retainOpenSeconds }}
+- --max-alerts={{ int64 $root.Values.alerts.max }}
 {{- end }}
 
 {{- /* Arguments of whoever writes alerts. */}}
 {{- define "tripline.alerts" -}}
 - --evidence={{ .Values.evidence }}
-- --max-alerts={{ .Values.alerts.max }}
-- --max-alerts-per-rule={{ .Values.alerts.maxPerRule }}
-- --alerts-per-second={{ .Values.alerts.perSecond }}
+- --max-alerts-per-rule={{ int64 .Values.alerts.maxPerRule }}
+- --alerts-per-second={{ int64 .Values.alerts.perSecond }}
 {{- end }}
 
 {{- /* Arguments of whoever reads a log, about Tripline itself. */}}

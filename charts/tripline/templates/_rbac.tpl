@@ -6,6 +6,16 @@
   verbs: [get]
 {{- end }}
 
+{{- /* To keep alerts: their transitions, their time, their end. */}}
+{{- define "tripline.rbac.alerts" -}}
+- apiGroups: [tripline.dev]
+  resources: [securityalerts]
+  verbs: [get, list, watch, delete]
+- apiGroups: [tripline.dev]
+  resources: [securityalerts/status]
+  verbs: [update]
+{{- end }}
+
 {{- /* The account that leads: the controller's, or in mode all the only one. */}}
 {{- define "tripline.leader.account" -}}
 {{- eq .Values.mode "all" | ternary (include "tripline.reader.account" .) (include "tripline.controller.account" .) }}
