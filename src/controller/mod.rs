@@ -30,7 +30,7 @@ mod surroundings;
 mod webhook_secret;
 
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
-pub use client::{ConnectError, connect};
+pub use client::{ConnectError, connect, connect_as_kubectl};
 pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};
 pub use namespaced_name::NamespacedName;
