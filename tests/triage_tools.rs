@@ -13,9 +13,9 @@ use support::operator::{Operator, PATIENCE, alerts, install, list, rule, source,
 use support::{ControlPlane, Options, wait_for};
 
 /// An alert with long names, as they are.
-fn long_alert(number: u32, severity: &str, user: &str, state: &str) -> Value {
+fn long_alert(number: u8, severity: &str, user: &str, state: &str) -> Value {
     let rule = "kubernetes-privileged-container-created";
-    let name = format!("{rule}-k3j5mwq2xr7t{}-1", char::from(b'a' + u8::try_from(number).unwrap()));
+    let name = format!("{rule}-k3j5mwq2xr7t{}-1", char::from(b'a' + number));
     let mut long = alert(&name);
     let detection = &mut long["spec"]["detection"];
     detection["ruleName"] = json!(rule);
@@ -72,9 +72,9 @@ fn kubectl_tells_the_story() -> Result<()> {
 
         let users = ["system:serviceaccount:kube-system:replicaset-controller", "alice", "ä,b=c"];
         for (number, user) in (0..).zip(users) {
-            let severity = ["Critical", "Medium", "High"][number as usize];
+            let severity = ["Critical", "Medium", "High"][usize::from(number)];
             let long =
-                long_alert(number, severity, user, ["Acknowledged", "Open", "Closed"][number as usize]);
+                long_alert(number, severity, user, ["Acknowledged", "Open", "Closed"][usize::from(number)]);
             plane.create("admin", &long)?;
             count(plane, long["metadata"]["name"].as_str().context("no name")?)?;
         }

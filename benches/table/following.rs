@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use tripline::alert::{Ledger, RuleFacts};
 use tripline::api::Mode;
 use tripline::controller::compile::{compile, describe};
-use tripline::controller::{LoadedRule, LoadedRules, Reader, SharedReport, SourceSettings, Surroundings};
+use tripline::controller::{
+    LoadedRule, LoadedRules, Reader, SharedReport, SourceSettings, Surroundings, TriageWrites,
+};
 use tripline::detect::{Judgement, Reading};
 use tripline::source::{FileSource, LogRoot, StartAt, StateFolder, Wakeup};
 use tripline::telemetry::Metrics;
@@ -196,11 +198,15 @@ pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
     let state = folder.join("state");
     std::fs::create_dir(&state)?;
     let ledger = Arc::new(Ledger::new("bench"));
+    let metrics = Arc::new(Metrics::new());
+    // Nobody takes them; a log of a benchmark holds few.
+    let (triage, _writes_seen) = TriageWrites::new(&metrics);
     let around = Surroundings {
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),
         ignored: Arc::default(),
-        metrics: Arc::new(Metrics::new()),
+        triage,
+        metrics,
         state: Arc::new(StateFolder::open(state)?),
     };
     let settings = SourceSettings {

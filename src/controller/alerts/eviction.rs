@@ -9,11 +9,11 @@ use super::index::IndexedAlert;
 use crate::api::{Severity, TriageState};
 
 /// Alerts that are closed and have to go: of those, as many as the bound are kept. The one closed first goes first.
-pub(super) fn surplus_closed<'a>(
-    alerts: &'a BTreeMap<String, IndexedAlert>,
+pub(super) fn surplus_closed(
+    alerts: &BTreeMap<String, IndexedAlert>,
     bound: usize,
     may_go: impl Fn(&IndexedAlert) -> bool,
-) -> Vec<(&'a String, &'a IndexedAlert)> {
+) -> Vec<(&String, &IndexedAlert)> {
     let mut closed: Vec<_> =
         present(alerts).filter(|(_, alert)| alert.state == TriageState::Closed).collect();
     let surplus = closed.len().saturating_sub(bound);
@@ -24,11 +24,11 @@ pub(super) fn surplus_closed<'a>(
 
 /// Alerts that are not closed and have to go. Each severity keeps a tenth of the bound for itself; of the lowest that
 /// has more, the one goes that matched longest ago.
-pub(super) fn surplus<'a>(
-    alerts: &'a BTreeMap<String, IndexedAlert>,
+pub(super) fn surplus(
+    alerts: &BTreeMap<String, IndexedAlert>,
     bound: usize,
     may_go: impl Fn(&IndexedAlert) -> bool,
-) -> Vec<(&'a String, &'a IndexedAlert)> {
+) -> Vec<(&String, &IndexedAlert)> {
     let mut by_severity: BTreeMap<Severity, Vec<_>> = BTreeMap::new();
     for (name, alert) in present(alerts).filter(|(_, alert)| alert.state != TriageState::Closed) {
         by_severity.entry(alert.severity).or_default().push((name, alert));
