@@ -9,6 +9,7 @@ use support::{ControlPlane, Options, wait_for};
 
 const NAMESPACE: &str = "watch";
 const READER: &str = "tripline-reader";
+const CONTROLLER: &str = "tripline-controller";
 /// What the garbage collector is called in most clusters.
 const COLLECTOR: [&str; 2] =
     ["--as=system:serviceaccount:kube-system:generic-garbage-collector", "--as-group=system:serviceaccounts"];
@@ -93,6 +94,15 @@ fn alerts(plane: &ControlPlane) -> Result<()> {
         accepts(count(plane, READER, name)?)?;
     }
     refuses(count(plane, "bob", one)?, "only Tripline writes the status of a SecurityAlert")?;
+
+    // The controller writes the status as well, and deletes.
+    plane.add_service_account(NAMESPACE, CONTROLLER)?;
+    accepts(count(plane, CONTROLLER, two)?)?;
+    plane.run(
+        CONTROLLER,
+        &["delete", "--raw", &format!("/apis/tripline.dev/v1alpha1/securityalerts/{two}")],
+    )?;
+    accepts(create(READER, two)?)?;
 
     let object = format!("securityalert/{one}");
     let bob = |change: Value| patch(plane, "bob", &[], &object, &change);

@@ -200,12 +200,14 @@ pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
     std::fs::create_dir(&state)?;
     let ledger = Arc::new(Ledger::new("bench", Bounds::default()));
     let metrics = Arc::new(Metrics::new());
+    // Nobody takes them; a log of a benchmark holds few.
+    let (triage, _writes_seen) = TriageWrites::new(&metrics);
     let around = Surroundings {
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),
         ignored: Arc::default(),
         evidence: Evidence::default(),
-        triage: TriageWrites::new(&metrics).0,
+        triage,
         metrics,
         state: Arc::new(StateFolder::open(state)?),
     };

@@ -8,6 +8,7 @@ use super::frequent::Frequent;
 use super::name::{alert_name, overflow_name, short_hash};
 use super::parcel::{Overflow, Parcel, add_sample};
 use super::size::fit_status;
+use super::text::cut;
 use crate::api::{
     Condition, CountedStream, Detection, OverflowValues, SecurityAlert, SecurityAlertSpec,
     SecurityAlertStatus, Triage, condition_type, label,
@@ -31,7 +32,7 @@ pub fn alert_object(parcel: &Parcel, ordinal: u32) -> SecurityAlert {
         None => alert_name(&opening.rule_name, hash, ordinal),
         Some(_) => overflow_name(&opening.rule_name, ordinal),
     };
-    let detection = Detection { summary: summary(opening, &name), ..opening.clone() };
+    let detection = Detection { who: who(opening), ..opening.clone() };
     SecurityAlert {
         metadata: ObjectMeta {
             name: Some(name),
@@ -43,26 +44,26 @@ pub fn alert_object(parcel: &Parcel, ordinal: u32) -> SecurityAlert {
     }
 }
 
-/// Who and what, in what is left of 120 columns beside `name`, Severity, Count, State and Last Seen with their gaps.
-fn summary(detection: &Detection, name: &str) -> String {
-    const BESIDE: usize = 51;
-    let room = 120_usize.saturating_sub(name.len() + BESIDE).max(3);
-    let user = detection.event.user.as_ref().and_then(|user| user.username.as_deref());
-    // A service account is known by its namespace and name.
-    let user = user.map_or("-", |user| user.strip_prefix("system:serviceaccount:").unwrap_or(user));
-    let (target, is_long) = (detection.target.as_str(), |text: &str, most| text.chars().count() > most);
-    let beside = target.chars().count().min(room / 2) + 1;
-    let user_room = room.saturating_sub(beside);
-    let user = if is_long(user, user_room) { ending(user, user_room) } else { user.to_owned() };
-    let left = room.saturating_sub(user.chars().count() + 1);
-    let target = if is_long(target, left) { ending(target, left) } else { target.to_owned() };
-    format!("{user} {target}")
-}
+/// The most bytes of `who`, which kubectl counts for the width of a column: then a line of `kubectl get securityalerts`
+/// fits 120 characters beside a name of 55.
+const WHO: usize = 16;
 
-/// The last `most` characters of a text, the first of them an ellipsis: names differ at their ends.
-fn ending(text: &str, most: usize) -> String {
-    let skipped = (text.chars().count() + 1).saturating_sub(most);
-    std::iter::once('…').chain(text.chars().skip(skipped)).collect()
+/// Who made the first match, as short as a column needs it. People's names differ where they begin, those of service
+/// accounts where they end.
+fn who(detection: &Detection) -> String {
+    const ELLIPSIS: char = '…';
+    let user = detection.event.user.as_ref().and_then(|user| user.username.as_deref()).unwrap_or("-");
+    match user.strip_prefix("system:serviceaccount:") {
+        Some(account) if account.len() > WHO => {
+            let mut begin = account.len() - (WHO - ELLIPSIS.len_utf8());
+            while !account.is_char_boundary(begin) {
+                begin += 1;
+            }
+            format!("{ELLIPSIS}{}", account.split_at(begin).1)
+        }
+        Some(account) => account.to_owned(),
+        None => cut(user, WHO),
+    }
 }
 
 /// A time moved by as much as the last match has.
@@ -213,29 +214,21 @@ mod tests {
         }
     }
 
-    fn by(user: &str, target: &str) -> Detection {
-        serde_json::from_value(serde_json::json!({
-            "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "h", "target": target,
-            "event": {"user": {"username": user}},
-        }))
-        .unwrap()
-    }
-
     #[test]
-    fn a_summary_fits_beside_the_name() {
-        let (short, long) = ("alice", "system:serviceaccount:kube-system:replicaset-controller");
-        let (name, target) = ("user-exec-into-pod-k3j5mwq2xr7ta-1", "pods/exec shop/web-0");
-        assert_eq!(summary(&by(short, target), name), "alice pods/exec shop/web-0");
-        let both = summary(&by(long, "pods/exec storefront-production/web-7d9c6b5f4-x2x9k"), name);
-        assert!(
-            both.starts_with('…') && both.ends_with("web-7d9c6b5f4-x2x9k") || both.contains(" …"),
-            "{both}"
-        );
-        for name_length in [20, 34, 50, 63] {
-            for user in [short, long, "ä", &"ö".repeat(256)] {
-                let text = summary(&by(user, &"x".repeat(256)), &"n".repeat(name_length));
-                assert!(text.chars().count() + name_length <= 120 - 51, "{text}");
-            }
+    fn who_it_was_fits_a_column() {
+        let of = |user: &str| {
+            let detection = serde_json::json!({
+                "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "h", "target": "",
+                "event": {"user": {"username": user}},
+            });
+            who(&serde_json::from_value(detection).unwrap())
+        };
+        assert_eq!(of("alice"), "alice");
+        assert_eq!(of("alice@example.com"), "alice@example…");
+        assert_eq!(of("system:serviceaccount:shop:web"), "shop:web");
+        assert_eq!(of("system:serviceaccount:kube-system:replicaset-controller"), "…et-controller");
+        for user in ["ö".repeat(256), format!("system:serviceaccount:{}", "ö".repeat(256))] {
+            assert!(of(&user).len() <= WHO && of(&user).contains('ö'));
         }
     }
 

@@ -115,7 +115,8 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
         group: group.collect(),
         group_hash: group_hash.to_owned(),
         target: target(found.event),
-        summary: String::new(),
+        // Of the alert that is made of it.
+        who: String::new(),
         event: event_evidence(found.event, found.place, rule.evidence.min(found.evidence)),
     };
     fit_evidence(&mut detection);

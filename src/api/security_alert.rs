@@ -25,7 +25,7 @@ use super::{Condition, Severity, Threat, schema};
     selectable = ".spec.detection.event.user.username",
     selectable = ".spec.detection.event.object.namespace",
     printcolumn(name = "Severity", type_ = "string", json_path = ".spec.detection.severity"),
-    printcolumn(name = "Summary", type_ = "string", json_path = ".spec.detection.summary"),
+    printcolumn(name = "Who", type_ = "string", json_path = ".spec.detection.who"),
     printcolumn(name = "Count", type_ = "integer", json_path = ".status.count"),
     printcolumn(name = "State", type_ = "string", json_path = ".spec.triage.state"),
     printcolumn(name = "Last Seen", type_ = "date", json_path = ".status.lastSeenTime"),
@@ -95,10 +95,10 @@ pub struct Detection {
     /// What was touched, in one line: `pods/exec shop/web-0`.
     #[schemars(length(max = 1024))]
     pub target: String,
-    /// Who and what of the first match, in as many characters as `kubectl get securityalerts` has room for.
+    /// Who made the first match, as short as a column needs it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 256))]
-    pub summary: String,
+    #[schemars(length(max = 64))]
+    pub who: String,
     /// The first match.
     pub event: EventEvidence,
 }

@@ -4,6 +4,7 @@
 //! rules or tests have errors, 2 when the command or its input cannot be used.
 
 mod alert_list;
+pub mod alerts;
 pub mod canary;
 pub mod completion;
 pub mod crds;
@@ -26,7 +27,7 @@ pub mod webhook_config;
 use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Detection rules over the Kubernetes audit log.
 #[derive(Debug, Parser)]
@@ -36,7 +37,8 @@ use clap::{Parser, Subcommand, ValueEnum};
     about = "Detection rules over the Kubernetes audit log",
     long_about = "Detection rules over the Kubernetes audit log.\n\n\
         Rules are DetectionRule objects with a query in KQL. `run` is the operator that evaluates a cluster's rules on its \
-        audit log, and `canary` tries it; every other command works on files, without a cluster.",
+        audit log, `canary` tries it, and `alerts` is for what it finds; every other command works on files, without a \
+        cluster.",
     after_help = "Examples:
   tripline lint rules/                               check every rule below a folder
   tripline test rules/                               run the cases that the rules bring along
@@ -44,6 +46,7 @@ use clap::{Parser, Subcommand, ValueEnum};
   tripline explain --rule rule.yaml event.json       why does this event match, or not?
   tripline crds | kubectl apply -f -                 install the kinds
   tripline run --node \"$NODE_NAME\"                  run the operator
+  tripline alerts list --state Open                  what has been found, and is to be looked at?
 
 Exit codes:
   0  all is well
@@ -73,6 +76,8 @@ enum Command {
     Test(test::Args),
     /// Show how a rule judges an event, step by step
     Explain(explain::Args),
+    /// Look at alerts and triage them
+    Alerts(alerts::Args),
     /// Make a request that a rule waits for, and wait for its alert
     Canary(canary::Args),
     /// Print what kube-apiserver needs to send its audit log to a webhook
@@ -109,7 +114,10 @@ pub enum Output {
 
 /// Runs what the command line asks for.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&command(program()).get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let mut out = BufWriter::new(io::stdout());
     let outcome = match cli.command {
         Command::Run(args) => run::run(*args),
@@ -117,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Lint(args) => lint::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Alerts(args) => alerts::run(&args, &mut out),
         Command::Canary(args) => canary::run(&args),
         Command::WebhookConfig(args) => webhook_config::run(&args, &mut out),
         Command::Crds(args) => crds::run(&args, &mut out),
@@ -137,6 +146,31 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// How this program is called by who uses it: kubectl runs one that is called `kubectl-tripline` as `kubectl tripline`.
+fn program() -> &'static str {
+    let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+    let is_plugin = path.file_stem().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kubectl-"));
+    if is_plugin { "kubectl tripline" } else { "tripline" }
+}
+
+/// The command line, whose help calls the program so.
+fn command(program: &'static str) -> clap::Command {
+    let command = Cli::command();
+    if program == command.get_name() { command } else { renamed(command, program).bin_name(program) }
+}
+
+/// The same with examples that call the program so.
+fn renamed(command: clap::Command, program: &str) -> clap::Command {
+    let examples = command
+        .get_after_help()
+        .map(|help| help.to_string().replace("  tripline ", &format!("  {program} ")));
+    let command = command.mut_subcommands(|sub| renamed(sub, program));
+    match examples {
+        Some(examples) => command.after_help(examples),
+        None => command,
+    }
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -147,7 +181,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -157,16 +190,37 @@ mod tests {
     #[test]
     fn every_flag_has_an_environment_variable() {
         for command in Cli::command().get_subcommands() {
-            for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
-                let id = argument.get_id().as_str();
-                let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
-                assert!(
-                    matches!(id, "help" | "version")
-                        || variable.is_some_and(|name| name.starts_with("TRIPLINE_")),
-                    "{} --{id}",
-                    command.get_name()
-                );
-            }
+            check_flags(command);
         }
+    }
+
+    fn check_flags(command: &clap::Command) {
+        for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
+            let id = argument.get_id().as_str();
+            let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+            assert!(
+                matches!(id, "help" | "version")
+                    || variable.is_some_and(|name| name.starts_with("TRIPLINE_")),
+                "{} --{id}",
+                command.get_name()
+            );
+        }
+        command.get_subcommands().for_each(check_flags);
+    }
+
+    #[test]
+    fn as_a_plugin_its_help_says_how_it_is_called() {
+        let mut plugin = command("kubectl tripline");
+        plugin.build();
+        let help = plugin.render_long_help().to_string();
+        assert!(
+            help.contains("Usage: kubectl tripline") && help.contains("\n  kubectl tripline lint rules/"),
+            "{help}"
+        );
+        let alerts = plugin.find_subcommand_mut("alerts").unwrap().render_help().to_string();
+        assert!(
+            alerts.contains("Usage: kubectl tripline alerts") && !alerts.contains("\n  tripline "),
+            "{alerts}"
+        );
     }
 }

@@ -16,6 +16,14 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: KubeconfigError,
     },
+    /// The named context cannot be used.
+    #[error("the context {context:?} cannot be used")]
+    Context {
+        /// Its name.
+        context: String,
+        /// What is wrong with it.
+        source: KubeconfigError,
+    },
     /// Neither a pod's account nor a kubeconfig.
     #[error(
         "no cluster to talk to: not in a pod ({in_cluster}), and no usable kubeconfig; give --kubeconfig"
@@ -39,7 +47,7 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> 
     // With more than one provider in the program rustls would not choose by itself.
     drop(rustls::crypto::ring::default_provider().install_default());
     let options = KubeConfigOptions::default();
-    let mut config = match kubeconfig {
+    let config = match kubeconfig {
         Some(path) => {
             let named = |source| ConnectError::Kubeconfig { path: path.to_owned(), source };
             let file = Kubeconfig::read_from(path).map_err(named)?;
@@ -52,6 +60,42 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> 
                 .map_err(|source| ConnectError::Nowhere { in_cluster, source })?,
         },
     };
+    client(config)
+}
+
+/// A client as kubectl would have it: by the named kubeconfig, else those that `KUBECONFIG` names, else the usual one, and
+/// by this context of it. In a pod without any, as the pod's account.
+///
+/// # Errors
+/// When there is no usable one.
+pub async fn connect_as_kubectl(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Client, ConnectError> {
+    if kubeconfig.is_some() && context.is_none() {
+        return connect(kubeconfig).await;
+    }
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let found = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let config = match found {
+        Ok(file) => Config::from_custom_kubeconfig(file, &options).await,
+        Err(error) => Err(error),
+    };
+    match (config, context) {
+        (Ok(config), _) => client(config),
+        (Err(source), Some(context)) => Err(ConnectError::Context { context: context.to_owned(), source }),
+        (Err(source), None) => match Config::incluster() {
+            Ok(config) => client(config),
+            Err(in_cluster) => Err(ConnectError::Nowhere { in_cluster, source }),
+        },
+    }
+}
+
+fn client(mut config: Config) -> Result<Client, ConnectError> {
     // kube's own retry would hold a write for up to a quarter of an hour; every caller here has its own.
     config.default_retry = false;
     let agent = http::HeaderValue::from_static(concat!("tripline/", env!("CARGO_PKG_VERSION")));

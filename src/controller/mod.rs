@@ -33,7 +33,7 @@ mod surroundings;
 mod webhook_secret;
 
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
-pub use client::{ConnectError, connect};
+pub use client::{ConnectError, connect, connect_as_kubectl};
 pub use known_alerts::follow_alerts;
 pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};

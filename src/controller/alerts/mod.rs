@@ -136,7 +136,8 @@ impl AlertKeeper {
                 index.postpone(name, Instant::now() + REST);
                 if let Err(error) = outcome {
                     status_failure::note(&self.metrics, "alert", name, &error);
-                    if error.concerns_all() {
+                    // What one may not, none may; and a server that does not answer one answers none.
+                    if error.concerns_all() || error.category() == "forbidden" {
                         break;
                     }
                 }

@@ -69,16 +69,16 @@ pub(super) fn bound(list: &mut Vec<TriageTransition>) {
 pub(super) fn note(
     list: &mut Vec<TriageTransition>,
     alert: &SecurityAlert,
-    news: &[TriageTransition],
+    unnoted: &[TriageTransition],
     is_current: bool,
     now: Timestamp,
 ) {
-    for new in news {
-        if !list.iter().any(|old| old.resource_version == new.resource_version) {
-            list.push(new.clone());
+    for change in unnoted {
+        if !list.iter().any(|old| old.resource_version == change.resource_version) {
+            list.push(change.clone());
         }
     }
-    let noted = list.last().map_or(TriageState::Open, |last| last.state);
+    let noted = list.last().map_or(TriageState::Open, |newest| newest.state);
     if is_current && noted != alert.spec.triage.state {
         list.push(found(alert, noted, now));
     }
