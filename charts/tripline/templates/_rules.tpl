@@ -22,7 +22,7 @@
 {{- define "tripline.rules.check" -}}
 {{- $names := list }}
 {{- $tags := list }}
-{{- range $path, $_ := .Files.Glob "rules/*.yaml" }}
+{{- range $path, $_ := .Files.Glob "rules/**.yaml" }}
 {{- $rule := $.Files.Get $path | fromYaml }}
 {{- $names = append $names $rule.metadata.name }}
 {{- $tags = concat $tags ($rule.spec.tags | default list) }}
