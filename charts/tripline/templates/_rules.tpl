@@ -31,7 +31,7 @@
 {{- $choice := index $.Values.rules $list }}
 {{- range $choice.names }}
 {{- if not (has . $names) }}
-{{- fail (printf "rules.%s.names: no rule of the library is named %q; there are: %s" $list . (join ", " $names)) }}
+{{- fail (printf "rules.%s.names: no rule of the library is named %q; there are: %s" $list . ($names | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 {{- range $choice.tags }}
