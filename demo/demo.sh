@@ -116,7 +116,7 @@ counted() {
 wait_until counted
 show kubectl get securityalerts
 show kubectl get events --namespace shop --field-selector reason=SecurityAlert
-show kubectl get detectionrules,auditsources
+show kubectl get detectionrule/exec-into-pod auditsource/kube-apiserver
 
 if [ -t 0 ] && [ -t 1 ]; then
   say "It stays up until you press Enter. In another terminal:"

@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         let account = install(plane)?;
         plane.make_pod("shop", "web-0")?;
-        plane.apply("admin", include_str!("../rules/exec-into-pod.yaml"))?;
+        plane.apply("admin", include_str!("../rules/execution/exec-into-pod.yaml"))?;
         for n in 0..20 {
             plane.apply(
                 "admin",

@@ -19,8 +19,8 @@ fn main() -> Result<()> {
     let mut log = File::open(&log).with_context(|| format!("{} cannot be opened", log.display()))?;
     ControlPlane::with(Options::default(), |plane| {
         let account = install(plane)?;
-        plane.apply("admin", include_str!("../rules/exec-into-pod.yaml"))?;
-        plane.apply("admin", include_str!("../rules/user-exec-into-pod.yaml"))?;
+        plane.apply("admin", include_str!("../rules/execution/exec-into-pod.yaml"))?;
+        plane.apply("admin", include_str!("../rules/execution/user-exec-into-pod.yaml"))?;
         let path = plane.folder().join("audit/big.log");
         let mut followed = File::create(&path)?;
         plane.apply("admin", &source_at("big", &path, "End"))?;

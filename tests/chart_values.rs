@@ -199,7 +199,7 @@ fn values_that_contradict_each_other_are_refused() -> Result<()> {
         ("reader.statePath=/var/log", "lie in each other"),
         (
             "rules.include.names={exec-into-pot}",
-            "no rule of the library is named \"exec-into-pot\"; there are: exec",
+            "no rule of the library is named \"exec-into-pot\"; there are: admin-",
         ),
         ("rules.exclude.tags={Nothing}", "no rule of the library has the tag \"Nothing\"; there are: "),
         (

@@ -13,8 +13,8 @@ use support::operator::{
 use support::{ControlPlane, Options, wait_for};
 use tripline::api::SCHEMA_REVISION;
 
-const SEED_RULE: &str = include_str!("../rules/user-exec-into-pod.yaml");
-const WIDE_RULE: &str = include_str!("../rules/exec-into-pod.yaml");
+const SEED_RULE: &str = include_str!("../rules/execution/user-exec-into-pod.yaml");
+const WIDE_RULE: &str = include_str!("../rules/execution/exec-into-pod.yaml");
 
 fn object(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output", "json"])?)?)

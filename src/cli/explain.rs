@@ -16,8 +16,8 @@ use crate::query::shown;
 /// Options of `tripline explain`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  tripline explain --rule rules/exec-into-pod.yaml event.json
-  grep 1f1a0b3c /var/log/kubernetes/audit.log | tripline explain --rule rules/exec-into-pod.yaml -
+  tripline explain --rule rules/execution/exec-into-pod.yaml event.json
+  grep 1f1a0b3c /var/log/kubernetes/audit.log | tripline explain --rule rules/execution/exec-into-pod.yaml -
 
 An event is one JSON object, as a line of the audit log has it, or the same as YAML. Several events are
 explained one after the other.

@@ -72,7 +72,7 @@ impl Helm {
 
 /// The objects in a stream of YAML documents.
 pub(crate) fn objects(text: &str) -> Result<Vec<Value>> {
-    let documents = text.split("---\n").map(str::trim).filter(|document| !document.is_empty());
+    let documents = text.split("\n---\n").map(str::trim).filter(|document| !document.is_empty());
     documents
         .map(|document| serde_saphyr::from_str(document).with_context(|| format!("no YAML:\n{document}")))
         .map(|parsed| parsed.map(whole_numbers))

@@ -22,7 +22,7 @@
 {{- define "tripline.rules.check" -}}
 {{- $names := list }}
 {{- $tags := list }}
-{{- range $path, $_ := .Files.Glob "rules/*.yaml" }}
+{{- range $path, $_ := .Files.Glob "rules/**.yaml" }}
 {{- $rule := $.Files.Get $path | fromYaml }}
 {{- $names = append $names $rule.metadata.name }}
 {{- $tags = concat $tags ($rule.spec.tags | default list) }}
@@ -31,7 +31,7 @@
 {{- $choice := index $.Values.rules $list }}
 {{- range $choice.names }}
 {{- if not (has . $names) }}
-{{- fail (printf "rules.%s.names: no rule of the library is named %q; there are: %s" $list . (join ", " $names)) }}
+{{- fail (printf "rules.%s.names: no rule of the library is named %q; there are: %s" $list . ($names | sortAlpha | join ", ")) }}
 {{- end }}
 {{- end }}
 {{- range $choice.tags }}
