@@ -197,6 +197,7 @@ pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
     std::fs::create_dir(&state)?;
     let ledger = Arc::new(Ledger::new("bench"));
     let around = Surroundings {
+        stdout: None,
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),
         ignored: Arc::default(),

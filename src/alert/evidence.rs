@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use super::name::group_hash;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
     Detection, DetectionRule, EventEvidence, GroupField, ObjectEvidence, RecordPlace, Sample, Severity,
@@ -83,6 +84,11 @@ pub struct Match<'a> {
     pub place: &'a RecordPlace,
     /// The event's own time.
     pub time: Timestamp,
+}
+
+/// The evidence of a match, as an alert that it opened would have it.
+pub fn detection_of(found: &Match<'_>) -> Detection {
+    detection(found, &group_hash(&found.rule.name, found.group))
 }
 
 /// The evidence of a match, whose group has the hash `group_hash`.

@@ -24,7 +24,7 @@ pub use announce::{Announcement, CLUSTER_NAMESPACE, EventTarget, NOTE_MAX, write
 pub use build::{alert_object, counted};
 pub use call::{call, write_params};
 pub use error::WriteError;
-pub use evidence::{Match, RuleFacts};
+pub use evidence::{Match, RuleFacts, detection_of};
 pub use known::Destination;
 pub use ledger::{Delivery, Ledger};
 pub use name::group_hash;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::output_args::OutputArgs;
 use crate::alert::{Announcement, EventTarget};
 use crate::app;
 use crate::controller::{NamespacedName, Role};
@@ -71,6 +72,8 @@ pub struct Args {
     /// Name user, object and address in Events that everybody in a namespace can read
     #[arg(long, env = "TRIPLINE_EVENT_DETAIL")]
     event_detail: bool,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -97,6 +100,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         cluster: args.cluster,
         ignore_users: args.ignore_users,
         listen: args.listen,
+        outputs: args.outputs.settings(),
         announcement: Announcement { target: args.events, detail: args.event_detail },
     };
     // Two threads: the reading threads are outside of this, and API calls mostly wait.

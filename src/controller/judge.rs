@@ -16,7 +16,7 @@ use super::noted::Noted;
 use super::progress::{RuleCounts, SourceCounts};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::Match;
+use crate::alert::{Match, detection_of};
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
@@ -340,7 +340,12 @@ impl Judge<'_> {
             };
             // An API server stamps every record; where one does not, only this moment is left.
             let time = time.unwrap_or_else(Timestamp::now);
-            self.around.ledger.enter(&Match { rule: facts, group: &group, event, place: &place, time });
+            let found = Match { rule: facts, group: &group, event, place: &place, time };
+            if self.around.ledger.enter(&found)
+                && let Some(stdout) = &self.around.stdout
+            {
+                stdout.detection(detection_of(&found));
+            }
         }
         self.count_rule(facts, &counts);
         Ok(())

@@ -1,5 +1,6 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
+mod alert_changes;
 mod client;
 pub mod compile;
 mod gap_event;
@@ -28,6 +29,7 @@ mod status_failure;
 mod surroundings;
 mod webhook_secret;
 
+pub use alert_changes::AlertChanges;
 pub use client::{ConnectError, connect};
 pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};

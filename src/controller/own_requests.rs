@@ -14,7 +14,7 @@ const OWN_REQUESTS: &[(&str, &str, &str, &[&str])] = &[
     ("tripline.dev", "detectionrules", "status", &["update", "patch"]),
     ("tripline.dev", "auditsources", "", &["list", "watch"]),
     ("tripline.dev", "auditsources", "status", &["update"]),
-    ("tripline.dev", "securityalerts", "", &["get", "list", "create"]),
+    ("tripline.dev", "securityalerts", "", &["get", "list", "watch", "create"]),
     ("tripline.dev", "securityalerts", "status", &["update"]),
     ("events.k8s.io", "events", "", &["create"]),
     ("coordination.k8s.io", "leases", "", &["get", "create", "update"]),

@@ -8,6 +8,7 @@ use super::loaded_rules::LoadedRules;
 use super::own_requests::IgnoredUsers;
 use crate::alert::Ledger;
 use crate::event::Stage;
+use crate::output::Stdout;
 use crate::source::StateFolder;
 use crate::telemetry::Metrics;
 
@@ -31,6 +32,8 @@ pub struct Surroundings {
     pub rules: Arc<ArcSwap<LoadedRules>>,
     /// Where detections go.
     pub ledger: Arc<Ledger>,
+    /// Where each of them is told at once, if anywhere.
+    pub stdout: Option<Stdout>,
     /// Whose requests are passed over.
     pub ignored: Arc<IgnoredUsers>,
     /// What it counts.

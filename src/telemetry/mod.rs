@@ -7,6 +7,6 @@ mod metrics;
 pub use health::{Health, serve};
 pub use logging::{Chain, LogFormat, init_logging};
 pub use metrics::{
-    AlertLabels, AnswerSeconds, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RequestLabels,
-    RuleLabels, SourceLabels,
+    AlertLabels, AnswerSeconds, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, OutputFailureLabels,
+    OutputLabels, RequestLabels, RuleLabels, SourceLabels,
 };
