@@ -134,7 +134,8 @@ fn can(plane: &ControlPlane, account: &str, grant: &Grant) -> bool {
 fn every_permission_is_needed(role: &str) -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         prepare(plane)?;
-        let objects = permissions("mode=split")?;
+        // With an output, for which the controller follows alerts.
+        let objects = permissions("mode=split,outputs.stdout.enabled=true")?;
         plane.apply("admin", &list(&objects))?;
         let account = format!("tripline-{role}");
         let kubeconfig = plane.add_service_account(NAMESPACE, &account)?;
@@ -170,7 +171,7 @@ fn is_missed(
     let mut arguments = vec!["--role", role];
     if role == "controller" {
         // Released after each round, so that each has to take it: by then it exists.
-        arguments.extend(["--lease", &lease]);
+        arguments.extend(["--lease", &lease, "--output-stdout"]);
         if grant.resource == "leases" && grant.verb == "create" {
             plane.kubectl("admin", &["delete", "lease", "tripline", "--namespace", NAMESPACE])?;
         }

@@ -35,8 +35,7 @@ impl AlertChanges {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                // Also when whoever keeps the lease is gone.
-                _ = leads.wait_for(|leads| !*leads) => {}
+                () = is_succeeded(&mut leads) => {}
                 () = self.follow() => {}
             }
             self.outputs.pause();
@@ -81,5 +80,12 @@ impl AlertChanges {
             }
             Err(error) => warn!(%error, "the alerts cannot be watched and are tried again"),
         }
+    }
+}
+
+/// Resolves when this process leads no more. Where there is no lease nobody says so, ever.
+async fn is_succeeded(leads: &mut watch::Receiver<bool>) {
+    if leads.wait_for(|leads| !*leads).await.is_err() {
+        std::future::pending().await
     }
 }
