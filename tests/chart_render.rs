@@ -320,7 +320,7 @@ fn whoever_leads_has_what_outputs_take_and_a_reader_only_writes_lines() -> Resul
             }
             let pod = &workload["spec"]["template"]["spec"];
             let names = |list: &Value| -> Vec<String> {
-                list.as_array().into_iter().flatten().map(|item| name_of(item)).collect()
+                list.as_array().into_iter().flatten().map(name_of).collect()
             };
             let (volumes, mounts) = (names(&pod["volumes"]), names(&pod["containers"][0]["volumeMounts"]));
             for volume in ["alertmanager", "output-webhook"] {

@@ -216,7 +216,7 @@ fn through_failures(plane: &ControlPlane) -> Result<()> {
     receiver.inject(&[Fault::Answer(410)]);
     triage(plane, &two, "Acknowledged")?;
     let dropped = "tripline_output_dropped_total{output=\"webhook\",reason=\"refused\"}";
-    wait_for("the refusal", PATIENCE, || operator.metric(dropped).filter(|count| *count == 1.0))?;
+    wait_for("the refusal", PATIENCE, || (operator.metric(dropped) == Some(1.0)).then_some(()))?;
     let folder = plane.folder().join(format!("state-of-{NODE}/output-webhook"));
     let refused: Value = serde_json::from_str(&fs::read_to_string(folder.join("refused.jsonl"))?)?;
     assert_eq!(refused["type"], "dev.tripline.alert.acknowledged");
@@ -234,7 +234,7 @@ fn through_failures(plane: &ControlPlane) -> Result<()> {
     wait_for("a message on its way", PATIENCE, || receiver.has_failed_enough().then_some(()))?;
     triage(plane, &three, "Closed")?;
     let pending = "tripline_output_pending{output=\"webhook\"}";
-    wait_for("what waits", PATIENCE, || operator.metric(pending).filter(|count| *count == 2.0))?;
+    wait_for("what waits", PATIENCE, || (operator.metric(pending) == Some(2.0)).then_some(()))?;
     operator.kill();
     receiver.vanish();
     // What happens while nobody looks is told as well. (One whose matches are of the last second would come back.)
@@ -242,7 +242,7 @@ fn through_failures(plane: &ControlPlane) -> Result<()> {
     triage(plane, &two, "Open")?;
     let operator = launch(plane, &account, &arguments)?;
     let four = touch(plane, "four", 1)?;
-    wait_for("what waits", PATIENCE, || operator.metric(pending).filter(|count| *count == 5.0))?;
+    wait_for("what waits", PATIENCE, || (operator.metric(pending) == Some(5.0)).then_some(()))?;
     operator.kill();
     let operator = launch(plane, &account, &arguments)?;
     triage(plane, &four, "Acknowledged")?;
@@ -274,6 +274,95 @@ fn through_failures(plane: &ControlPlane) -> Result<()> {
     let ids =
         |attempts: &[Attempt]| attempts.iter().map(|attempt| attempt.id.clone()).collect::<BTreeSet<_>>();
     assert!(ids(&again[had.len()..]).is_subset(&ids(&had)), "{again:#?}");
+    operator.terminate()
+}
+
+/// How often the operator is killed at a random moment; `TRIPLINE_OUTPUT_KILLS` makes it more.
+const KILLS: usize = 4;
+
+#[test]
+fn a_webhook_misses_nothing_when_tripline_is_killed_at_any_moment() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| through_kills(plane))
+}
+
+/// While alerts are opened and triaged and the receiver fails now and then: of each alert the first change is its opening
+/// and the last its end, none comes before one that it follows, and a kill repeats one at most.
+fn through_kills(plane: &ControlPlane) -> Result<()> {
+    let kills =
+        std::env::var("TRIPLINE_OUTPUT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let receiver = Receiver::start()?;
+    let credentials = plane.folder().join("credentials");
+    receiver.credentials(&credentials, &[&[1; 32]])?;
+    let account = install(plane, "outputs.webhook.url=https://receiver,outputs.webhook.existingSecret=hook")?;
+    let arguments = [
+        format!("--output-webhook-url={}", receiver.url()),
+        format!("--output-webhook-credentials={}", credentials.display()),
+        "--output-count-seconds=1".to_owned(),
+    ];
+    let mut operator = launch(plane, &account, &arguments)?;
+    let mut names: Vec<String> = Vec::new();
+    for round in 0..kills {
+        let name = touch(plane, &format!("object-{round}"), 2)?;
+        receiver.inject(&[Fault::Reset, Fault::Answer(500)][..=round % 2]);
+        // All of it takes as long as some changes take.
+        let mut random = [0; 1];
+        getrandom::fill(&mut random)?;
+        let moment = Duration::from_millis(u64::from(random[0]) * 4);
+        let killer = std::thread::spawn(move || {
+            let began = std::time::Instant::now();
+            let passed =
+                wait_for("the moment", moment * 2 + PATIENCE, || (began.elapsed() >= moment).then_some(()));
+            operator.kill();
+            passed
+        });
+        triage(plane, &name, "Acknowledged")?;
+        for earlier in names.iter().rev().take(2) {
+            triage(plane, earlier, "Open")?;
+            triage(plane, earlier, "Closed")?;
+        }
+        triage(plane, &name, "Closed")?;
+        killer.join().map_err(|_| anyhow::anyhow!("the killer panicked"))??;
+        operator = launch(plane, &account, &arguments)?;
+        names.push(name);
+    }
+    let came = |attempts: &[Attempt]| -> BTreeMap<String, Vec<(String, i64)>> {
+        let mut came: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
+        for attempt in attempts.iter().filter(|attempt| attempt.fault.is_none()) {
+            let alert = &attempt.message["data"]["alert"];
+            let generation = alert["generation"].as_i64().unwrap_or_default();
+            came.entry(alert["name"].as_str().unwrap_or_default().to_owned())
+                .or_default()
+                .push((attempt.id.clone(), generation));
+        }
+        came
+    };
+    // What changed and changed back while nobody looked is no change.
+    let is_closed = |(id, _): &(String, i64)| id.contains("-closed-");
+    let pending = "tripline_output_pending{output=\"webhook\"}";
+    let whole = wait_for("the end of every alert", PATIENCE, || {
+        let came = came(&receiver.attempts());
+        let have_ended =
+            names.iter().all(|name| came.get(name).and_then(|ids| ids.last()).is_some_and(is_closed));
+        (have_ended && operator.metric(pending) == Some(0.0)).then_some(came)
+    });
+    let whole = whole.with_context(|| format!("{:#?}", came(&receiver.attempts())))?;
+    assert_eq!(whole.len(), kills, "{whole:#?}");
+    let mut repeats = 0;
+    for (name, ids) in whole {
+        let mut once = Vec::new();
+        for id in ids {
+            if once.contains(&id) {
+                repeats += 1;
+            } else {
+                once.push(id);
+            }
+        }
+        ensure!(once[0].0.ends_with("-opened"), "{name}: {once:#?}");
+        ensure!(once.is_sorted_by_key(|(_, generation)| *generation), "{name} is out of order: {once:#?}");
+    }
+    ensure!(repeats <= kills, "{repeats} messages came twice");
+    ensure!(receiver.attempts().iter().all(|attempt| attempt.wrong.is_none()), "{:#?}", receiver.attempts());
+    eprintln!("{} attempts, {repeats} messages came twice, {kills} kills", receiver.attempts().len());
     operator.terminate()
 }
 

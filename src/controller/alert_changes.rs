@@ -38,11 +38,11 @@ impl AlertChanges {
                 () = is_succeeded(&mut leads) => {}
                 () = self.follow() => {}
             }
-            self.outputs.pause();
+            self.outputs.pause().await;
         }
     }
 
-    /// Follows for ever. To be dropped between two of its events costs nothing: what was not told is seen again.
+    /// Follows for ever. It may be dropped at any moment: what was seen and not yet told is in the outputs.
     async fn follow(&mut self) {
         let api: Api<DeserializeGuard<SecurityAlert>> = Api::all(self.client.clone());
         // `watcher` alone retries at once and for ever.
@@ -86,6 +86,6 @@ impl AlertChanges {
 /// Resolves when this process leads no more. Where there is no lease nobody says so, ever.
 async fn is_succeeded(leads: &mut watch::Receiver<bool>) {
     if leads.wait_for(|leads| !*leads).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -21,6 +21,8 @@ use crate::telemetry::Metrics;
 
 /// The folder of the webhook's queue, in the state folder.
 const FOLDER: &str = "output-webhook";
+/// How much of a list is gathered for one write.
+const GATHERED: usize = 256;
 /// The file of what the webhook refused, in the same.
 const REFUSED: &str = "output-webhook/refused.jsonl";
 
@@ -68,6 +70,9 @@ pub struct Outputs {
     stdout: Option<Stdout>,
     firing: Option<Arc<Firing>>,
     webhook: Option<ToWebhook>,
+    /// What the webhook is to be told. While a list is read it is gathered, for each write waits for the disk.
+    gathered: Vec<Step>,
+    lists: bool,
 }
 
 /// What sends, and goes on whether this process leads or not.
@@ -109,12 +114,15 @@ impl Outputs {
             stdout,
             firing: (!alertmanagers.is_empty()).then_some(firing),
             webhook,
+            gathered: Vec::new(),
+            lists: false,
         };
         Ok((outputs, Senders { webhook: sender, alertmanagers }))
     }
 
     /// A list of all alerts begins.
     pub fn begin_list(&mut self) {
+        self.lists = true;
         self.tracker.begin_list();
     }
 
@@ -125,6 +133,7 @@ impl Outputs {
 
     /// The list is whole.
     pub async fn end_list(&mut self) {
+        self.lists = false;
         let steps = self.tracker.end_list(Timestamp::now());
         self.tell(steps).await;
     }
@@ -157,29 +166,38 @@ impl Outputs {
     }
 
     /// Another process tells from now on.
-    pub fn pause(&mut self) {
+    pub async fn pause(&mut self) {
+        self.lists = false;
+        self.tell(Vec::new()).await;
         if let Some(firing) = &self.firing {
             firing.forget();
         }
     }
 
     async fn tell(&mut self, steps: Vec<Step>) {
-        if steps.is_empty() {
-            return;
+        // Before anything is waited for: whoever asks may not stay for the end.
+        if self.webhook.is_some() {
+            self.gathered.extend(steps.iter().cloned());
         }
-        for step in &steps {
-            let Step::Tell(change) = step else { continue };
+        let changes = steps.into_iter().filter_map(|step| match step {
+            Step::Tell(change) => Some(change),
+            Step::Learn(_) | Step::Listed => None,
+        });
+        for change in changes {
             if change.kind == ChangeKind::Deleted
                 && let Some(firing) = &self.firing
             {
                 firing.end(&change.alert.uid, Instant::now(), change.time);
             }
             if let Some(stdout) = &self.stdout {
-                stdout.change(change.clone());
+                stdout.change(change).await;
             }
         }
-        if let Some(webhook) = &self.webhook {
-            webhook.tell(steps).await;
+        if let Some(webhook) = &self.webhook
+            && !self.gathered.is_empty()
+            && (!self.lists || self.gathered.len() >= GATHERED)
+        {
+            webhook.tell(std::mem::take(&mut self.gathered)).await;
         }
     }
 }

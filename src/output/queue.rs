@@ -14,7 +14,7 @@ use tracing::{error, warn};
 
 use super::change::{AlertFacts, Change, ChangeKind};
 use super::error::QueueError;
-use super::journal::{Journal, Lines};
+use super::journal::Journal;
 use super::track::Step;
 use crate::api::Severity;
 
@@ -70,7 +70,7 @@ impl Waiting {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     journal: Journal,
     waiting: BTreeMap<u64, Waiting>,
@@ -98,32 +98,22 @@ impl Queue {
     /// # Errors
     /// When the folder cannot be used.
     pub fn open(folder: &Path, limits: Limits) -> Result<Self, QueueError> {
-        let (journal, lines, cut) = Journal::open(folder)?;
+        let mut state = State::default();
+        let (journal, cut) = Journal::open(folder, |line| match serde_json::from_slice(&line) {
+            Ok(record) => state.apply(record, line),
+            // Its checksum is right: an earlier or later version wrote it.
+            Err(error) => {
+                warn!(%error, "a line of the webhook's queue is not understood and passed over");
+            }
+        })?;
         if cut > 0 {
             warn!(
                 bytes = cut,
                 "the webhook's queue ends with what is no line, as a crash leaves it; it is cut off"
             );
         }
-        let mut state = State {
-            rewritten: journal.length(),
-            journal,
-            waiting: BTreeMap::new(),
-            told: HashMap::new(),
-            listed: false,
-            next: 0,
-            bytes: 0,
-            in_flight: None,
-        };
-        for line in lines {
-            match serde_json::from_slice(&line) {
-                Ok(record) => state.apply(record, line),
-                // Its checksum is right: an earlier or later version wrote it.
-                Err(error) => {
-                    warn!(%error, "a line of the webhook's queue is not understood and passed over");
-                }
-            }
-        }
+        state.rewritten = journal.length();
+        state.journal = journal;
         // A crash may have fallen between a change and what had to go for it.
         let mut lines = Vec::new();
         state.make_room(&limits, &mut lines);
@@ -234,7 +224,7 @@ impl Queue {
 
 impl State {
     /// Applies a record and keeps its line.
-    fn add(&mut self, record: Record, lines: &mut Lines) {
+    fn add(&mut self, record: Record, lines: &mut Vec<Box<[u8]>>) {
         match serde_json::to_vec(&record) {
             Ok(line) => {
                 let line = line.into_boxed_slice();
@@ -277,7 +267,7 @@ impl State {
     }
 
     /// Drops what is too much; says how many.
-    fn make_room(&mut self, limits: &Limits, lines: &mut Lines) -> u64 {
+    fn make_room(&mut self, limits: &Limits, lines: &mut Vec<Box<[u8]>>) -> u64 {
         let mut dropped = 0;
         while let Some(least) = self.least_if_full(limits) {
             dropped += 1;

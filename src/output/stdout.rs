@@ -1,14 +1,14 @@
 //! Messages as lines on standard output.
 //!
-//! A thread writes them. Whoever has a message hands it in and goes on: what finds no room, because nobody reads the
+//! A thread writes them. Whoever has a detection hands it in and goes on: what finds no room, because nobody reads the
 //! other end, is dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -20,6 +20,8 @@ use crate::telemetry::{Metrics, OutputFailureLabels, OutputLabels};
 const OUTPUT: &str = "stdout";
 /// How many messages may wait. One is at most some 10 KiB.
 const ROOM: usize = 1_000;
+/// How long a change waits for room, unless the one before it waited in vain.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether the last ones are written.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -34,6 +36,8 @@ enum Message {
 pub struct Stdout {
     sender: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
+    /// Whether the last change found no room for all its patience.
+    is_stuck: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
 }
 
@@ -58,26 +62,43 @@ impl Stdout {
         let (left, counted) = (Arc::clone(&waiting), Arc::clone(&metrics));
         let run = move || write_all(out, &messages, &origin, &left, &counted);
         thread::Builder::new().name("stdout".to_owned()).spawn(run)?;
-        Ok(Self { sender, waiting, metrics })
+        Ok(Self { sender, waiting, is_stuck: Arc::default(), metrics })
     }
 
-    /// Tells of a change.
-    pub fn change(&self, change: Change) {
-        self.send(Message::Change(Box::new(change)));
-    }
-
-    /// Tells of a detection.
-    pub fn detection(&self, detection: Detection) {
-        self.send(Message::Detection(Box::new(detection)));
-    }
-
-    fn send(&self, message: Message) {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        if self.sender.try_send(message).is_err() {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            let labels = OutputFailureLabels { output: OUTPUT, reason: "full" };
-            self.metrics.output_dropped.get_or_create(&labels).inc();
+    /// Tells of a change. After a start there may be many at once: there is a moment's patience where lines are taken.
+    pub async fn change(&self, change: Change) {
+        let began = Instant::now();
+        let mut message = Message::Change(Box::new(change));
+        while let Some(back) = self.send(message) {
+            if self.is_stuck.load(Ordering::Acquire) || began.elapsed() > PATIENCE {
+                self.is_stuck.store(true, Ordering::Release);
+                return self.count_dropped();
+            }
+            tokio::time::sleep(LOOK).await;
+            message = back;
         }
+        self.is_stuck.store(false, Ordering::Release);
+    }
+
+    /// Tells of a detection, without ever waiting.
+    pub fn detection(&self, detection: Detection) {
+        if self.send(Message::Detection(Box::new(detection))).is_some() {
+            self.count_dropped();
+        }
+    }
+
+    /// Hands a message in; gives it back where there is no room.
+    fn send(&self, message: Message) -> Option<Message> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let (TrySendError::Full(back) | TrySendError::Disconnected(back)) =
+            self.sender.try_send(message).err()?;
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        Some(back)
+    }
+
+    fn count_dropped(&self) {
+        let labels = OutputFailureLabels { output: OUTPUT, reason: "full" };
+        self.metrics.output_dropped.get_or_create(&labels).inc();
     }
 
     /// Waits until all that was handed in is written, at most for `patience`.
@@ -137,6 +158,12 @@ mod tests {
     use super::super::change::tests::alert;
     use super::*;
 
+    fn detection(offset: i64) -> Detection {
+        let mut detection = alert("u", "Low", "Open", 1, 1).spec.detection;
+        detection.event.place.offset = offset;
+        detection
+    }
+
     fn change(number: i64) -> Change {
         let alert = AlertFacts::of(&alert("u", "Low", "Open", 1, number)).unwrap();
         Change { kind: ChangeKind::Counted, time: jiff::Timestamp::UNIX_EPOCH, alert, detection: None }
@@ -166,9 +193,15 @@ mod tests {
     async fn who_has_a_message_never_waits_and_what_finds_no_room_is_counted() {
         let (pipe, metrics): (&Pipe, _) = (Box::leak(Box::default()), Arc::new(Metrics::new()));
         let stdout = Stdout::with(pipe, Origin::new(None), Arc::clone(&metrics), 4).unwrap();
-        for number in 0..20 {
-            stdout.change(change(number + 1));
+        for offset in 1..=20 {
+            stdout.detection(detection(offset));
         }
+        // Nobody takes a line: one waits in vain, and the others know.
+        let began = Instant::now();
+        for number in 1..=5 {
+            stdout.change(change(number)).await;
+        }
+        assert!(began.elapsed() < PATIENCE * 2, "{:?}", began.elapsed());
         pipe.state.lock().unwrap().0 = true;
         pipe.opened.notify_all();
         stdout.flush(Duration::from_secs(10)).await;
@@ -177,10 +210,15 @@ mod tests {
         let labels = OutputFailureLabels { output: OUTPUT, reason: "full" };
         let dropped = metrics.output_dropped.get_or_create(&labels).get();
         // One more than there is room for may be in the thread's hands.
-        assert!((15..=16).contains(&dropped), "{dropped}");
-        assert_eq!(lines.len() as u64, 20 - dropped);
-        assert_eq!(lines[0]["id"], "u-counted-1");
-        assert_eq!(metrics.output_sent.get_or_create(&OutputLabels { output: OUTPUT }).get(), 20 - dropped);
+        assert!((20..=21).contains(&dropped), "{dropped}");
+        assert_eq!(lines.len() as u64, 25 - dropped);
+        assert_eq!(lines[0]["id"], "r-t-1");
+        assert_eq!(metrics.output_sent.get_or_create(&OutputLabels { output: OUTPUT }).get(), 25 - dropped);
+        // Now there is room for more than there is at once.
+        for number in 1..=20 {
+            stdout.change(change(number)).await;
+        }
+        assert_eq!(metrics.output_dropped.get_or_create(&labels).get(), dropped);
     }
 
     #[tokio::test]
@@ -197,7 +235,7 @@ mod tests {
         }
         let metrics = Arc::new(Metrics::new());
         let stdout = Stdout::with(Gone, Origin::new(None), Arc::clone(&metrics), 4).unwrap();
-        stdout.change(change(1));
+        stdout.change(change(1)).await;
         stdout.flush(Duration::from_secs(10)).await;
         let labels = OutputFailureLabels { output: OUTPUT, reason: "io" };
         assert_eq!(metrics.output_dropped.get_or_create(&labels).get(), 1);
