@@ -24,15 +24,19 @@ use tracing::{info, warn};
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
 use crate::api::{EventTarget, Evidence};
 use crate::controller::{
-    AlertKeeper, Candidate, Evictions, IgnoredUsers, LoadedRule, NamespacedName, Reader, Readers, Reading,
-    Receivers, Retention, Role, RuleStatuses, Rules, SelfProtection, SourceStatuses, Surroundings,
-    TriageWrites, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
+    AlertChanges, AlertKeeper, Candidate, Evictions, IgnoredUsers, LoadedRule, NamespacedName, Reader,
+    Readers, Reading, Receivers, Retention, Role, RuleStatuses, Rules, SelfProtection, SourceStatuses,
+    Surroundings, TriageWrites, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
 };
+use crate::output::{Origin, OutputSettings, Outputs, Senders, Stdout};
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
 
 /// How long the last writes may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long standard output may take to take the last lines.
+const STDOUT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long another process may keep the state folder: a little longer than its own last writes may take.
 const STATE_PATIENCE: Duration = Duration::from_secs(20);
@@ -80,6 +84,8 @@ pub struct Options {
     pub alerts_per_second: u32,
     /// How long and how many alerts are kept.
     pub retention: Retention,
+    /// Where they go besides the API.
+    pub outputs: OutputSettings,
 }
 
 /// How Tripline is deployed.
@@ -98,7 +104,8 @@ pub struct Deployment {
 /// # Errors
 /// When something that only a person can mend keeps it from starting.
 pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let state = if options.role.reads() { Some(open_state(&options.state_dir, &stop).await?) } else { None };
+    let keeps = options.role.reads() || options.outputs.webhook.is_some();
+    let state = if keeps { Some(Arc::new(open_state(&options.state_dir, &stop).await?)) } else { None };
     let client = connect(options.kubeconfig.as_deref()).await?;
     let metrics = Arc::new(Metrics::new());
     let health = Health::default();
@@ -113,7 +120,22 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()
     let served = CancellationToken::new();
     let endpoint =
         tokio::spawn(serve(listener, health.clone(), metrics.registry(), served.clone().cancelled_owned()));
-    let outcome = Operator { options, client, metrics, health, stop }.operate(state).await;
+    let origin = Origin::new(options.cluster.as_deref());
+    let stdout = options.outputs.stdout.then(|| Stdout::start(origin.clone(), Arc::clone(&metrics)));
+    let stdout = stdout.transpose().context("no thread for standard output")?;
+    let outputs = if options.role.concludes() && options.outputs.tells_changes() {
+        let folder = state.as_ref().map(|state| state.path());
+        let opened = Outputs::open(&options.outputs, folder, &origin, stdout.clone(), &metrics);
+        Some(opened.context("the webhook's queue cannot be used")?)
+    } else {
+        None
+    };
+    let outcome = Operator { options, client, metrics, health, stdout: stdout.clone(), stop }
+        .operate(state, outputs)
+        .await;
+    if let Some(stdout) = stdout {
+        stdout.flush(STDOUT_PATIENCE).await;
+    }
     served.cancel();
     endpoint.await?.context("the health endpoint failed")?;
     outcome
@@ -146,12 +168,17 @@ struct Operator {
     client: Client,
     metrics: Arc<Metrics>,
     health: Health,
+    stdout: Option<Stdout>,
     stop: CancellationToken,
 }
 
 impl Operator {
-    async fn operate(self, state: Option<StateFolder>) -> anyhow::Result<()> {
-        let state = state.map(Arc::new);
+    async fn operate(
+        self,
+        state: Option<Arc<StateFolder>>,
+        outputs: Option<(Outputs, Senders)>,
+    ) -> anyhow::Result<()> {
+        let state = state.filter(|_| self.options.role.reads());
         let receivers = state.as_ref().map(|state| {
             let (credentials, metrics) =
                 (self.options.webhook_credentials.clone(), Arc::clone(&self.metrics));
@@ -173,6 +200,7 @@ impl Operator {
                 Surroundings {
                     rules: rules.loaded(),
                     ledger: Arc::clone(&ledger),
+                    stdout: self.stdout.clone(),
                     ignored: Arc::new(self.ignored_users(&account)),
                     evidence: self.options.evidence,
                     triage,
@@ -205,6 +233,11 @@ impl Operator {
         if self.options.role.reads() {
             let (client, node) = (self.client.clone(), self.options.node.clone());
             tasks.spawn(writes_seen.run(client, node, Arc::clone(&readers), self.stop.child_token()));
+        }
+        if let Some((outputs, senders)) = outputs {
+            let changes = AlertChanges { client: self.client.clone(), leads: leads.clone(), outputs };
+            tasks.spawn(changes.run(self.stop.child_token()));
+            senders.start(&tasks, &self.stop);
         }
         self.write_statuses(&tasks, &leads, rules, &readers, ledger);
 

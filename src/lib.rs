@@ -3,7 +3,7 @@
 //!
 //! An event enters at [`source`], is judged in [`detect`] and leaves at [`alert`]; rules come down from
 //! [`controller`]. Imports go one way: `api`, `event` and `query` know nobody, `detect` knows `event` and `query`,
-//! `source` and `alert` stand on those, `controller` on all of them, and `cli` on top (`tests/layout.rs` keeps it so).
+//! `source` and `alert` stand on those, `output` on `alert`, `controller` on all of them, and `cli` on top (`tests/layout.rs` keeps it so).
 pub mod alert;
 pub mod api;
 pub mod app;
@@ -11,6 +11,7 @@ pub mod cli;
 pub mod controller;
 pub mod detect;
 pub mod event;
+pub mod output;
 pub mod query;
 pub mod source;
 pub mod telemetry;

@@ -154,6 +154,7 @@ const CONTROLLER: [&str; 13] = [
     "update tripline.dev/securityalerts/status",
     "create events.k8s.io/events",
 ];
+const ALERTS: [&str; 2] = ["list tripline.dev/securityalerts", "watch tripline.dev/securityalerts"];
 const LEASE: [&str; 3] = [
     "create coordination.k8s.io/leases",
     "get coordination.k8s.io/leases tripline",
@@ -206,6 +207,21 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
     let alone = ["--set", "mode=all,lease.enabled=false"];
     assert_eq!(roles(&alone)?, [all.clone(), canary.clone()]);
     assert!(roles(&["--set", "rbac.create=false,test.enabled=false"])?.is_empty());
+
+    // Whoever leads follows the alerts, where they go anywhere.
+    for (values, all) in [
+        ("outputs.stdout.enabled=true", false),
+        ("outputs.alertmanager.urls={http://am:9093}", false),
+        ("outputs.webhook.url=https://example.com,outputs.webhook.existingSecret=own,mode=all", true),
+    ] {
+        let with = roles(&["--set", values])?;
+        let (before, leader) = if all { (roles(&["--set", "mode=all"])?, 0) } else { (split(0), 1) };
+        let more = &with[leader].1 - &before[leader].1;
+        assert_eq!(more, if all { set(&[&ALERTS[1..]]) } else { set(&[&ALERTS]) }, "{values}");
+        assert!(
+            with.iter().zip(&before).enumerate().all(|(at, (with, before))| at == leader || with == before)
+        );
+    }
 
     // With a webhook whoever leads keeps one Secret, and with a Secret of somebody else nobody does.
     let keeps = |name: &str| own(&format!("Role {name}-webhook"), &[&WEBHOOK_SECRET]);
@@ -349,6 +365,55 @@ fn a_webhook_needs_no_log_and_its_key_stays_with_whoever_leads() -> Result<()> {
     let container = &of_kind(&talos, "DaemonSet")[0]["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
     Ok(())
+}
+
+#[test]
+fn whoever_leads_has_what_outputs_take_and_a_reader_only_writes_lines() -> Result<()> {
+    let helm = Helm::new()?;
+    let set = "clusterName=eu,outputs.stdout.enabled=true,outputs.alertmanager.urls={http://am:9093,https://am/x},\
+        outputs.alertmanager.existingSecret=am,outputs.webhook.url=https://example.com/a,outputs.webhook.existingSecret=own";
+    for (mode, leader) in [("split", "Deployment"), ("all", "DaemonSet")] {
+        let objects = helm.objects(&["--set", set, "--set", &format!("mode={mode}")])?;
+        for workload in [of_kind(&objects, "Deployment"), of_kind(&objects, "DaemonSet")].concat() {
+            let leads = workload["kind"] == *leader;
+            assert!(arguments(workload).contains(&"--output-stdout"));
+            for argument in [
+                "--alertmanager-url=http://am:9093",
+                "--alertmanager-url=https://am/x",
+                "--alertmanager-credentials=/etc/tripline/alertmanager",
+                "--output-webhook-url=https://example.com/a",
+                "--output-webhook-credentials=/etc/tripline/output-webhook",
+                "--output-count-seconds=60",
+            ] {
+                assert_eq!(arguments(workload).contains(&argument), leads, "{mode}: {argument}");
+            }
+            if leads {
+                assert!(
+                    ["--cluster=eu", "--state-dir=/var/lib/tripline"]
+                        .iter()
+                        .all(|a| arguments(workload).contains(a))
+                );
+            }
+            let pod = &workload["spec"]["template"]["spec"];
+            let names = |list: &Value| -> Vec<String> {
+                list.as_array().into_iter().flatten().map(name_of).collect()
+            };
+            let (volumes, mounts) = (names(&pod["volumes"]), names(&pod["containers"][0]["volumeMounts"]));
+            for volume in ["alertmanager", "output-webhook"] {
+                assert_eq!(volumes.iter().filter(|name| *name == volume).count(), usize::from(leads));
+                assert_eq!(mounts.iter().filter(|name| *name == volume).count(), usize::from(leads));
+            }
+            assert!(volumes.contains(&"state".to_owned()) && mounts.contains(&"state".to_owned()));
+        }
+    }
+    // No queue, no disk.
+    let objects = helm.objects(&["--set", "outputs.stdout.enabled=true"])?;
+    assert_eq!(of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"], Value::Null);
+    Ok(())
+}
+
+fn name_of(item: &Value) -> String {
+    item["name"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]

@@ -115,6 +115,12 @@ fn the_schema_refuses_what_is_no_value() -> Result<()> {
         ("source.webhook.spoolMebibytes=63", "at '/source/webhook/spoolMebibytes'"),
         ("source.webhook.clusterIP=None", "at '/source/webhook/clusterIP'"),
         ("source.webhook.existingSecret=Own", "at '/source/webhook/existingSecret'"),
+        ("outputs.countSeconds=0", "at '/outputs/countSeconds'"),
+        ("outputs.alertmanager.urls={am:9093}", "at '/outputs/alertmanager/urls/0'"),
+        ("outputs.alertmanager.urls={https://a:b@am}", "at '/outputs/alertmanager/urls/0'"),
+        ("outputs.webhook.url=http://example.com", "at '/outputs/webhook/url'"),
+        ("outputs.webhook.existingSecret=Own", "at '/outputs/webhook/existingSecret'"),
+        ("networkPolicy.outputs.ports={0}", "at '/networkPolicy/outputs/ports/0'"),
         ("events=everywhere", "at '/events': value must be one of"),
         ("eventDetail=perhaps", "at '/eventDetail': got string, want boolean"),
         ("ignoreUsers={a\\,b}", "at '/ignoreUsers/0'"),
@@ -194,6 +200,18 @@ fn values_that_contradict_each_other_are_refused() -> Result<()> {
         (
             "source.webhook.enabled=true,source.startAt=Start",
             "source.startAt=Start is for a log file: a webhook has no past to start at",
+        ),
+        (
+            "outputs.webhook.url=https://example.com",
+            "outputs.webhook.url needs outputs.webhook.existingSecret",
+        ),
+        (
+            "outputs.webhook.existingSecret=own",
+            "outputs.webhook.existingSecret own needs outputs.webhook.url",
+        ),
+        (
+            "outputs.alertmanager.existingSecret=own",
+            "outputs.alertmanager.existingSecret own needs outputs.alertmanager.urls",
         ),
         ("reader.statePath=/var/log/kubernetes/state", "lie in each other"),
         ("reader.statePath=/var/log", "lie in each other"),

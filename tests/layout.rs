@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder of `src/` with the folders it may use besides itself.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("event", &[]),
     ("query", &[]),
@@ -12,9 +12,13 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("detect", &["event", "query"]),
     ("source", &["api", "event", "query", "detect", "telemetry"]),
     ("alert", &["api", "event", "query", "detect", "telemetry"]),
-    ("controller", &["api", "event", "query", "detect", "source", "alert", "telemetry"]),
-    ("cli", &["api", "event", "query", "detect", "source", "alert", "controller", "app", "telemetry"]),
-    ("app", &["api", "event", "query", "detect", "source", "alert", "controller", "telemetry"]),
+    ("output", &["api", "alert", "telemetry"]),
+    ("controller", &["api", "event", "query", "detect", "source", "alert", "output", "telemetry"]),
+    (
+        "cli",
+        &["api", "event", "query", "detect", "source", "alert", "output", "controller", "app", "telemetry"],
+    ),
+    ("app", &["api", "event", "query", "detect", "source", "alert", "output", "controller", "telemetry"]),
     ("lib", &[]),
 ];
 

@@ -136,7 +136,8 @@ fn can(plane: &ControlPlane, account: &str, grant: &Grant) -> bool {
 fn every_permission_is_needed(role: &str) -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         prepare(plane)?;
-        let objects = permissions("mode=split")?;
+        // With an output, for which the controller follows alerts.
+        let objects = permissions("mode=split,outputs.stdout.enabled=true")?;
         plane.apply("admin", &list(&objects))?;
         let account = format!("tripline-{role}");
         let kubeconfig = plane.add_service_account(NAMESPACE, &account)?;

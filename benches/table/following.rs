@@ -203,6 +203,7 @@ pub(crate) fn print_delays(folder: &Path, pack: &Path) -> Result<()> {
     // Nobody takes them; a log of a benchmark holds few.
     let (triage, _writes_seen) = TriageWrites::new(&metrics);
     let around = Surroundings {
+        stdout: None,
         rules: Arc::new(ArcSwap::from_pointee(loaded(pack)?)),
         ledger: Arc::clone(&ledger),
         ignored: Arc::default(),

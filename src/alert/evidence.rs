@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::bodies;
+use super::name::group_hash;
 use super::size::fit_evidence;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
@@ -93,6 +94,11 @@ pub struct Match<'a> {
     pub time: Timestamp,
     /// The most of a request that an alert may show, whatever the rule asks for.
     pub evidence: Evidence,
+}
+
+/// The evidence of a match, as an alert that it opened would have it.
+pub fn detection_of(found: &Match<'_>) -> Detection {
+    detection(found, &group_hash(&found.rule.name, found.group))
 }
 
 /// The evidence of a match, whose group has the hash `group_hash`.

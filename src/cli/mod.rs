@@ -15,6 +15,7 @@ pub mod lint;
 mod load;
 mod log_file;
 mod metadata;
+mod output_args;
 pub mod replay;
 mod rule_files;
 pub mod run;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::output_args::OutputArgs;
 use crate::alert::{Announcement, Bounds};
 use crate::api::{EventTarget, Evidence};
 use crate::app;
@@ -137,6 +138,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 7_776_000, env = "TRIPLINE_RETAIN_OPEN",
           value_parser = clap::value_parser!(u64).range(1..=MOST_SECONDS))]
     retain_open: u64,
+    #[command(flatten)]
+    outputs: OutputArgs,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -168,6 +171,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         }),
         ignore_users: args.ignore_users,
         listen: args.listen,
+        outputs: args.outputs.settings(),
         announcement: Announcement { target: args.events, detail: args.event_detail },
         evidence: args.evidence,
         bounds: Bounds {

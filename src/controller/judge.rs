@@ -15,7 +15,7 @@ use super::noted::Noted;
 use super::progress::{RuleCounts, SourceCounts};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::{Entry, Match};
+use crate::alert::{Entry, Match, detection_of};
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
@@ -316,9 +316,15 @@ impl Judge<'_> {
                 time,
                 evidence: self.around.evidence,
             };
-            if self.around.ledger.enter(&found) == Entry::Overflowed {
+            let entry = self.around.ledger.enter(&found);
+            if entry == Entry::Overflowed {
                 counts.limited = 1;
                 counts.last_limited_time = Some(Timestamp::now());
+            }
+            if entry != Entry::Counted
+                && let Some(stdout) = &self.around.stdout
+            {
+                stdout.detection(detection_of(&found));
             }
         }
         self.count_rule(facts, &counts);

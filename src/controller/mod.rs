@@ -1,5 +1,6 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
+mod alert_changes;
 mod alerts;
 mod client;
 pub mod compile;
@@ -32,6 +33,7 @@ mod status_failure;
 mod surroundings;
 mod webhook_secret;
 
+pub use alert_changes::AlertChanges;
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
 pub use client::{ConnectError, connect, connect_as_kubectl};
 pub use known_alerts::follow_alerts;

@@ -74,6 +74,7 @@ impl Following {
         let (ledger, metrics) = (Arc::new(Ledger::new("node", Bounds::default())), Arc::new(Metrics::new()));
         let own_accounts = vec![OWN.to_owned()];
         let around = Surroundings {
+            stdout: None,
             rules: Arc::new(ArcSwap::from_pointee(rules())),
             ledger: Arc::clone(&ledger),
             ignored: Arc::new(IgnoredUsers {

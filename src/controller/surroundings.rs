@@ -10,6 +10,7 @@ use super::own_requests::IgnoredUsers;
 use crate::alert::Ledger;
 use crate::api::Evidence;
 use crate::event::Stage;
+use crate::output::Stdout;
 use crate::source::StateFolder;
 use crate::telemetry::Metrics;
 
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub rules: Arc<ArcSwap<LoadedRules>>,
     /// Where detections go.
     pub ledger: Arc<Ledger>,
+    /// Where each of them is told at once, if anywhere.
+    pub stdout: Option<Stdout>,
     /// Whose requests are passed over.
     pub ignored: Arc<IgnoredUsers>,
     /// The most of a request that an alert may show.

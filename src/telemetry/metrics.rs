@@ -82,6 +82,22 @@ pub struct CategoryLabels {
     pub category: &'static str,
 }
 
+/// Labels of a metric about an output.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OutputLabels {
+    /// `stdout`, `alertmanager` or `webhook`.
+    pub output: &'static str,
+}
+
+/// Labels of `tripline_output_failures_total` and `tripline_output_dropped_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OutputFailureLabels {
+    /// `stdout`, `alertmanager` or `webhook`.
+    pub output: &'static str,
+    /// A fixed word for what went wrong.
+    pub reason: &'static str,
+}
+
 /// A histogram a source, of how long answers take. In blocking mode somebody's request waits for each.
 #[derive(Clone, Debug)]
 pub struct AnswerSeconds(pub Family<SourceLabels, Histogram, fn() -> Histogram>);
@@ -131,6 +147,10 @@ pub struct Metrics {
     pub invalid_rules: Gauge<i64, AtomicI64>,
     pub checkpoint_errors: Counter,
     pub leader: Gauge<i64, AtomicI64>,
+    pub output_sent: Family<OutputLabels, Counter>,
+    pub output_failures: Family<OutputFailureLabels, Counter>,
+    pub output_dropped: Family<OutputFailureLabels, Counter>,
+    pub output_pending: Family<OutputLabels, Gauge>,
 }
 
 /// Every category of a failed write, see `WriteError::category`.
@@ -205,6 +225,18 @@ impl Metrics {
         drop(self.webhook_repeated_records.get_or_create(&labels));
         drop(self.webhook_dropped_connections.get_or_create(&labels));
         drop(self.webhook_spool_bytes.get_or_create(&labels));
+    }
+
+    /// Makes the series of an output, whose attempts fail and whose messages are dropped for these reasons.
+    pub fn start_output(&self, output: &'static str, failures: &[&'static str], drops: &[&'static str]) {
+        drop(self.output_sent.get_or_create(&OutputLabels { output }));
+        drop(self.output_pending.get_or_create(&OutputLabels { output }));
+        for &reason in failures {
+            drop(self.output_failures.get_or_create(&OutputFailureLabels { output, reason }));
+        }
+        for &reason in drops {
+            drop(self.output_dropped.get_or_create(&OutputFailureLabels { output, reason }));
+        }
     }
 
     /// Makes the series of a rule.
@@ -338,6 +370,10 @@ impl Metrics {
             self.checkpoint_errors.clone(),
         );
         r.register("leader", "Whether this process concludes for all", self.leader.clone());
+        r.register("output_sent", "Messages that an output took", self.output_sent.clone());
+        r.register("output_failures", "Attempts at an output that failed", self.output_failures.clone());
+        r.register("output_dropped", "Messages that an output will never get", self.output_dropped.clone());
+        r.register("output_pending", "Messages that wait for an output", self.output_pending.clone());
         r.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry
     }

@@ -12,6 +12,7 @@
 //! deleted unless the test fails, which then says where it is.
 #![allow(dead_code, reason = "every test has a copy of this module, and uses a part of it")]
 
+pub(crate) mod alertmanager;
 pub(crate) mod clock;
 pub(crate) mod helm;
 pub(crate) mod kubectl;
@@ -21,6 +22,7 @@ pub(crate) mod operator;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod release;
 mod servers;
 pub(crate) mod sessions;
