@@ -68,6 +68,8 @@ fn kubectl_tells_the_story() -> Result<()> {
             "admin",
             &["wait", "--for=jsonpath={.status.count}=1", "securityalert", &name, "--timeout=30s"],
         )?;
+        let expires = "--for=jsonpath={.status.expireTime}";
+        plane.run("admin", &["wait", expires, "securityalert", &name, "--timeout=30s"])?;
         operator.terminate()?;
 
         let users = ["system:serviceaccount:kube-system:replicaset-controller", "alice", "ä,b=c"];

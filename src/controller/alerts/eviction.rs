@@ -67,6 +67,7 @@ pub(super) mod tests {
             severity,
             state,
             last_seen: time,
+            kept_from: time,
             closed: (state == TriageState::Closed).then_some(time),
             expire: None,
             sources: Vec::new(),

@@ -14,6 +14,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+use super::retention::kept_from;
 use super::transitions;
 use crate::api::{CountedStream, SecurityAlert, Severity, TriageState, TriageTransition};
 
@@ -27,6 +28,8 @@ pub(super) struct IndexedAlert {
     pub(super) state: TriageState,
     /// The newest match's own time.
     pub(super) last_seen: Timestamp,
+    /// From when it is kept while it is not closed.
+    pub(super) kept_from: Timestamp,
     /// When it was closed, if it is and that is noted.
     pub(super) closed: Option<Timestamp>,
     /// What `status.expireTime` says.
@@ -54,6 +57,7 @@ impl IndexedAlert {
         let created = alert.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let seen = status.and_then(|status| status.last_seen_time.as_ref()).map(|time| time.0);
         let last = status.and_then(|status| status.transitions.last());
+        let last_seen = seen.or(opened).or(created).unwrap_or(Timestamp::UNIX_EPOCH);
         let place = &event.place;
         let opening = CountedStream {
             node: place.node.clone(),
@@ -68,7 +72,8 @@ impl IndexedAlert {
             rule: detection.rule_name.clone(),
             severity: detection.severity,
             state: alert.spec.triage.state,
-            last_seen: seen.or(opened).or(created).unwrap_or(Timestamp::UNIX_EPOCH),
+            last_seen,
+            kept_from: kept_from(last_seen, created),
             closed: last.filter(|last| last.state == TriageState::Closed).map(|last| last.time.0),
             expire: status.and_then(|status| status.expire_time.as_ref()).map(|time| time.0),
             sources: status.map_or_else(|| vec![opening], |status| status.sources.clone()),

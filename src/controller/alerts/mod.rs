@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use self::index::{AlertIndex, IndexedAlert};
+use self::retention::kept_from;
 use self::settled::Settled;
 use super::readers::Readers;
 use super::rules::Rules;
@@ -159,7 +160,7 @@ impl AlertKeeper {
             let mut written = Vec::new();
             let mut deleted: Vec<(&String, Why)> = Vec::new();
             for (name, alert) in alerts.iter().filter(|(_, alert)| !alert.is_leaving && is_free(alert)) {
-                let expiry = self.retention.expiry(alert.state, alert.closed, alert.last_seen);
+                let expiry = self.retention.expiry(alert.state, alert.closed, alert.kept_from);
                 let is_news = !alert.is_noted || !alert.news.is_empty();
                 if alert.has_count && (is_news || expiry != alert.expire) {
                     written.push((!is_news, name));
@@ -277,8 +278,10 @@ fn amended(
     let is_current = alert.metadata.resource_version.as_deref() == Some(&*indexed.version);
     transitions::note(&mut status.transitions, alert, &indexed.news, is_current, now);
     let last = status.transitions.last().filter(|last| last.state == TriageState::Closed);
-    let last_seen = status.last_seen_time.as_ref().map_or(indexed.last_seen, |time| time.0);
+    let created = alert.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let kept_from =
+        status.last_seen_time.as_ref().map_or(indexed.kept_from, |time| kept_from(time.0, created));
     let state = alert.spec.triage.state;
-    status.expire_time = retention.expiry(state, last.map(|last| last.time.0), last_seen).map(MicroTime);
+    status.expire_time = retention.expiry(state, last.map(|last| last.time.0), kept_from).map(MicroTime);
     (status != *before).then_some(status)
 }

@@ -23,15 +23,24 @@ impl Retention {
         &self,
         state: TriageState,
         closed: Option<Timestamp>,
-        last_seen: Timestamp,
+        kept_from: Timestamp,
     ) -> Option<Timestamp> {
         let (from, kept) = match state {
             TriageState::Closed => (closed?, self.closed),
-            TriageState::Open | TriageState::Acknowledged => (last_seen, self.open),
+            TriageState::Open | TriageState::Acknowledged => (kept_from, self.open),
         };
         // Times that others write can be at the end of all times.
         from.checked_add(SignedDuration::try_from(kept).ok()?).ok()
     }
+}
+
+/// How old a match may be when its alert is opened, so that the alert's time counts from the match.
+const OLD: SignedDuration = SignedDuration::from_hours(24);
+
+/// From when an alert is kept that is not closed: its last match, or where that is of an old log, when it was opened.
+/// Otherwise it would be gone before anybody has seen it.
+pub(super) fn kept_from(last_seen: Timestamp, created: Option<Timestamp>) -> Timestamp {
+    created.filter(|created| created.duration_since(last_seen) > OLD).unwrap_or(last_seen)
 }
 
 #[cfg(test)]
@@ -48,5 +57,14 @@ mod tests {
             assert_eq!(retention.expiry(state, Some(at(100)), at(50)), Some(at(140)));
         }
         assert_eq!(retention.expiry(TriageState::Open, None, Timestamp::MAX), None);
+    }
+
+    #[test]
+    fn an_alert_of_an_old_log_is_kept_from_when_it_was_opened() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(kept_from(at(100), Some(at(105))), at(100));
+        assert_eq!(kept_from(at(100), Some(at(90))), at(100));
+        assert_eq!(kept_from(at(100), Some(at(1_000_000))), at(1_000_000));
+        assert_eq!(kept_from(at(100), None), at(100));
     }
 }
