@@ -38,7 +38,7 @@ pub fn group_hash(rule: &str, group: &[GroupValue]) -> String {
 }
 
 /// The hash of what a rule's overflow alert counts. No field has such a name, so no group has this hash.
-pub(super) fn overflow_hash(rule: &str) -> String {
+pub fn overflow_hash(rule: &str) -> String {
     group_hash(rule, &[GroupValue { field: "tripline.dev/overflow".to_owned(), values: None }])
 }
 

@@ -30,7 +30,8 @@ pub(super) fn surplus(
     may_go: impl Fn(&IndexedAlert) -> bool,
 ) -> Vec<(&String, &IndexedAlert)> {
     let mut by_severity: BTreeMap<Severity, Vec<_>> = BTreeMap::new();
-    for (name, alert) in present(alerts).filter(|(_, alert)| alert.state != TriageState::Closed) {
+    let takes_room = |alert: &IndexedAlert| alert.state != TriageState::Closed && !alert.is_overflow;
+    for (name, alert) in present(alerts).filter(|(_, alert)| takes_room(alert)) {
         by_severity.entry(alert.severity).or_default().push((name, alert));
     }
     let mut left = by_severity.values().map(Vec::len).sum::<usize>().saturating_sub(bound);
@@ -66,6 +67,7 @@ pub(super) mod tests {
             rule: "r".to_owned(),
             severity,
             state,
+            is_overflow: false,
             last_seen: time,
             kept_from: time,
             closed: (state == TriageState::Closed).then_some(time),

@@ -16,16 +16,20 @@ use tracing::{debug, warn};
 
 use super::retention::kept_from;
 use super::transitions;
+use crate::alert::overflow_hash;
 use crate::api::{CountedStream, SecurityAlert, Severity, TriageState, TriageTransition};
 
 /// An alert as last seen.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each says something of its own
 pub(super) struct IndexedAlert {
     pub(super) uid: String,
     pub(super) version: String,
     pub(super) rule: String,
     pub(super) severity: Severity,
     pub(super) state: TriageState,
+    /// Whether it counts what found no room, and takes up none itself.
+    pub(super) is_overflow: bool,
     /// The newest match's own time.
     pub(super) last_seen: Timestamp,
     /// From when it is kept while it is not closed.
@@ -72,6 +76,7 @@ impl IndexedAlert {
             rule: detection.rule_name.clone(),
             severity: detection.severity,
             state: alert.spec.triage.state,
+            is_overflow: detection.group_hash == overflow_hash(&detection.rule_name),
             last_seen,
             kept_from: kept_from(last_seen, created),
             closed: last.filter(|last| last.state == TriageState::Closed).map(|last| last.time.0),
