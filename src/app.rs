@@ -22,9 +22,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
+use crate::api::{DetectionException, DetectionRule};
 use crate::controller::{
-    Candidate, IgnoredUsers, NamespacedName, Reader, Readers, Reading, Receivers, Role, RuleStatuses, Rules,
-    SourceStatuses, Surroundings, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
+    Candidate, CriticalExceptions, ExceptionStatuses, IgnoredUsers, NamespacedName, Reader, Readers, Reading,
+    Receivers, Role, RuleStatuses, Rules, SourceStatuses, Surroundings, connect, follow, follow_alerts,
+    keep_webhook_secret, wait_until_ready,
 };
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
@@ -66,6 +68,8 @@ pub struct Options {
     pub ignore_users: Vec<String>,
     /// Where health and metrics are served.
     pub listen: SocketAddr,
+    /// Whether `DetectionException`s apply to Critical rules.
+    pub critical_exceptions: CriticalExceptions,
     /// How alerts are announced.
     pub announcement: Announcement,
     /// How many alerts may be open.
@@ -147,7 +151,7 @@ impl Operator {
         };
         let ledger = Arc::new(Ledger::new(&self.options.node, self.options.bounds));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
-        let rules = Arc::new(Rules::default());
+        let rules = Arc::new(Rules::new(self.options.critical_exceptions));
         let reading = state.zip(receivers).map(|(state, receivers)| {
             self.reading(
                 Surroundings {
@@ -226,14 +230,34 @@ impl Operator {
         }
     }
 
-    /// Follows the rules, and returns once all of them are compiled.
+    /// Follows the rules and exceptions, and returns once all of them are compiled: by less than all exceptions alerts
+    /// would open that are not wanted.
     async fn follow_rules(&self, rules: &Arc<Rules>, tasks: &TaskTracker) {
-        let (listed, mut is_listed) = watch::channel(false);
-        let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
-        tasks.spawn(Arc::clone(rules).follow(client, metrics, listed, self.stop.child_token()));
+        let (exceptions_listed, mut are_exceptions_listed) = watch::channel(false);
+        let (rules_listed, mut are_rules_listed) = watch::channel(false);
+        let (client, metrics) = (&self.client, &self.metrics);
+        tasks.spawn(follow::<DetectionException, _>(
+            Arc::clone(rules),
+            client.clone(),
+            Arc::clone(metrics),
+            exceptions_listed,
+            self.stop.child_token(),
+        ));
+        tasks.spawn(follow::<DetectionRule, _>(
+            Arc::clone(rules),
+            client.clone(),
+            Arc::clone(metrics),
+            rules_listed,
+            self.stop.child_token(),
+        ));
+        let both = async {
+            // A follower ends only when told to stop.
+            are_exceptions_listed.wait_for(|listed| *listed).await.is_ok()
+                && are_rules_listed.wait_for(|listed| *listed).await.is_ok()
+        };
         tokio::select! {
             () = self.stop.cancelled() => {}
-            _ = is_listed.wait_for(|listed| *listed) => self.health.ready("rules"),
+            _ = both => self.health.ready("rules"),
         }
     }
 
@@ -274,6 +298,13 @@ impl Operator {
         readers: &Arc<Readers>,
         ledger: Arc<Ledger>,
     ) {
+        let of_exceptions = ExceptionStatuses {
+            client: self.client.clone(),
+            rules: Arc::clone(&rules),
+            leads: leads.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        tasks.spawn(of_exceptions.run(self.stop.child_token()));
         let of_rules = RuleStatuses {
             client: self.client.clone(),
             rules,

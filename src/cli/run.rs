@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Outcome;
 use crate::alert::{Announcement, Bounds, EventTarget};
 use crate::app;
-use crate::controller::{NamespacedName, Role};
+use crate::controller::{CriticalExceptions, NamespacedName, Role};
 use crate::telemetry::{LogFormat, init_logging};
 
 /// Options of `tripline run`.
@@ -98,6 +98,9 @@ pub struct Args {
         env = "TRIPLINE_ALERTS_PER_SECOND"
     )]
     alerts_per_second: u32,
+    /// Whether DetectionExceptions apply to rules of severity Critical; a rule's own exceptions always do
+    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_CRITICAL_EXCEPTIONS")]
+    critical_exceptions: CriticalExceptions,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -124,6 +127,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         cluster: args.cluster,
         ignore_users: args.ignore_users,
         listen: args.listen,
+        critical_exceptions: args.critical_exceptions,
         announcement: Announcement { target: args.events, detail: args.event_detail },
         bounds: Bounds {
             alerts: args.max_alerts as usize,

@@ -1,13 +1,18 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
+pub mod binding;
 mod client;
 pub mod compile;
+mod exception_status;
+mod exceptions;
+mod follow;
 mod gap_event;
 mod judge;
 mod known_alerts;
 mod lease;
 mod limited;
 mod loaded_rules;
+mod malformed;
 mod namespaced_name;
 mod noted;
 mod own_requests;
@@ -30,7 +35,10 @@ mod status_failure;
 mod surroundings;
 mod webhook_secret;
 
+pub use binding::CriticalExceptions;
 pub use client::{ConnectError, connect};
+pub use exception_status::ExceptionStatuses;
+pub use follow::{Followed, follow};
 pub use known_alerts::follow_alerts;
 pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};

@@ -8,5 +8,5 @@ pub use health::{Health, serve};
 pub use logging::{Chain, LogFormat, init_logging};
 pub use metrics::{
     AlertLabels, AnswerSeconds, CategoryLabels, IgnoredLabels, MalformedLabels, Metrics, RequestLabels,
-    RuleLabels, SourceLabels,
+    RuleLabels, SourceLabels, SuppressedLabels,
 };
