@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};
@@ -180,7 +180,11 @@ impl Walk {
         let required: &[String] = schema.required.as_deref().unwrap_or_default();
         let mut object = Map::new();
         for entry in entries {
-            if let Some(schema) = known.get(&entry.key) {
+            let any = schema.additional_properties.as_ref().and_then(|any| match any {
+                JSONSchemaPropsOrBool::Schema(schema) => Some(&**schema),
+                JSONSchemaPropsOrBool::Bool(_) => None,
+            });
+            if let Some(schema) = known.get(&entry.key).or(any) {
                 // The API server drops a null, so it means "not set"; what is needed may not be left out that way.
                 let needed = schema.default.is_none() && required.contains(&entry.key);
                 if !needed && matches!(entry.value.content, Content::Null) {
