@@ -22,11 +22,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
-use crate::api::{EventTarget, Evidence};
+use crate::api::{DetectionException, DetectionRule, EventTarget, Evidence};
 use crate::controller::{
-    AlertChanges, AlertKeeper, Candidate, Evictions, IgnoredUsers, LoadedRule, NamespacedName, Reader,
-    Readers, Reading, Receivers, Retention, Role, RuleStatuses, Rules, SelfProtection, SourceStatuses,
-    Surroundings, TriageWrites, connect, follow_alerts, keep_webhook_secret, wait_until_ready,
+    AlertChanges, AlertKeeper, Candidate, CriticalExceptions, Evictions, ExceptionStatuses, IgnoredUsers,
+    LoadedRule, NamespacedName, Reader, Readers, Reading, Receivers, Retention, Role, RuleStatuses, Rules,
+    SelfProtection, SourceStatuses, Surroundings, TriageWrites, connect, follow, follow_alerts,
+    keep_webhook_secret, wait_until_ready,
 };
 use crate::output::{Origin, OutputSettings, Outputs, Senders, Stdout};
 use crate::source::{CheckpointError, StateFolder};
@@ -74,6 +75,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where Tripline is deployed, if it watches over itself.
     pub deployment: Option<Deployment>,
+    /// Whether `DetectionException`s apply to Critical rules.
+    pub critical_exceptions: CriticalExceptions,
     /// How alerts are announced.
     pub announcement: Announcement,
     /// The most of a request that an alert may show.
@@ -193,7 +196,7 @@ impl Operator {
         };
         let ledger = Arc::new(Ledger::new(&self.options.node, self.options.bounds));
         let writer = state.is_some().then(|| Arc::new(self.writer(&ledger)));
-        let rules = Arc::new(Rules::with(self.built_in(&account)?));
+        let rules = Arc::new(Rules::with(self.built_in(&account)?, self.options.critical_exceptions));
         let (triage, writes_seen) = TriageWrites::new(&self.metrics);
         let reading = state.zip(receivers).map(|(state, receivers)| {
             self.reading(
@@ -285,14 +288,34 @@ impl Operator {
         }
     }
 
-    /// Follows the rules, and returns once all of them are compiled.
+    /// Follows the rules and exceptions, and returns once all of them are compiled: by less than all exceptions alerts
+    /// would open that are not wanted.
     async fn follow_rules(&self, rules: &Arc<Rules>, tasks: &TaskTracker) {
-        let (listed, mut is_listed) = watch::channel(false);
-        let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
-        tasks.spawn(Arc::clone(rules).follow(client, metrics, listed, self.stop.child_token()));
+        let (exceptions_listed, mut are_exceptions_listed) = watch::channel(false);
+        let (rules_listed, mut are_rules_listed) = watch::channel(false);
+        let (client, metrics) = (&self.client, &self.metrics);
+        tasks.spawn(follow::<DetectionException, _>(
+            Arc::clone(rules),
+            client.clone(),
+            Arc::clone(metrics),
+            exceptions_listed,
+            self.stop.child_token(),
+        ));
+        tasks.spawn(follow::<DetectionRule, _>(
+            Arc::clone(rules),
+            client.clone(),
+            Arc::clone(metrics),
+            rules_listed,
+            self.stop.child_token(),
+        ));
+        let both = async {
+            // A follower ends only when told to stop.
+            are_exceptions_listed.wait_for(|listed| *listed).await.is_ok()
+                && are_rules_listed.wait_for(|listed| *listed).await.is_ok()
+        };
         tokio::select! {
             () = self.stop.cancelled() => {}
-            _ = is_listed.wait_for(|listed| *listed) => self.health.ready("rules"),
+            _ = both => self.health.ready("rules"),
         }
     }
 
@@ -358,6 +381,13 @@ impl Operator {
     ) {
         let evictions = Arc::new(Evictions::default());
         let kept = self.keep_alerts(tasks, leads, &rules, readers, &evictions);
+        let of_exceptions = ExceptionStatuses {
+            client: self.client.clone(),
+            rules: Arc::clone(&rules),
+            leads: leads.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        tasks.spawn(of_exceptions.run(self.stop.child_token()));
         let of_rules = RuleStatuses {
             client: self.client.clone(),
             rules,

@@ -12,8 +12,12 @@ use support::{ControlPlane, Options};
 /// Not the namespace that the test's users have something in.
 const NAMESPACE: &str = "watch";
 const PRIVILEGED: &str = "pod-security.kubernetes.io/enforce=privileged";
-const KINDS: [&str; 3] =
-    ["auditsources.tripline.dev", "detectionrules.tripline.dev", "securityalerts.tripline.dev"];
+const KINDS: [&str; 4] = [
+    "auditsources.tripline.dev",
+    "detectionexceptions.tripline.dev",
+    "detectionrules.tripline.dev",
+    "securityalerts.tripline.dev",
+];
 
 fn install(helm: &Helm, arguments: &[&str]) -> Result<String> {
     helm.run(&[&["install", "tripline", TRIPLINE, "--namespace", NAMESPACE], arguments].concat())

@@ -122,10 +122,12 @@ fn permissions(role: &Value) -> BTreeSet<String> {
 }
 
 const DEFINITIONS: &str = "get apiextensions.k8s.io/customresourcedefinitions \
-    detectionrules.tripline.dev securityalerts.tripline.dev auditsources.tripline.dev";
-const READER: [&str; 14] = [
+    detectionrules.tripline.dev detectionexceptions.tripline.dev securityalerts.tripline.dev auditsources.tripline.dev";
+const READER: [&str; 16] = [
     "list tripline.dev/detectionrules",
     "watch tripline.dev/detectionrules",
+    "list tripline.dev/detectionexceptions",
+    "watch tripline.dev/detectionexceptions",
     "list tripline.dev/auditsources",
     "watch tripline.dev/auditsources",
     "update tripline.dev/detectionrules/status",
@@ -139,13 +141,17 @@ const READER: [&str; 14] = [
     "get /pods",
     "create events.k8s.io/events",
 ];
-const CONTROLLER: [&str; 13] = [
+const CONTROLLER: [&str; 17] = [
     "list tripline.dev/detectionrules",
     "watch tripline.dev/detectionrules",
+    "list tripline.dev/detectionexceptions",
+    "watch tripline.dev/detectionexceptions",
     "list tripline.dev/auditsources",
     "watch tripline.dev/auditsources",
     "update tripline.dev/detectionrules/status",
     "patch tripline.dev/detectionrules/status",
+    "update tripline.dev/detectionexceptions/status",
+    "patch tripline.dev/detectionexceptions/status",
     "update tripline.dev/auditsources/status",
     "get tripline.dev/securityalerts",
     "list tripline.dev/securityalerts",

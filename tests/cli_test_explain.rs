@@ -157,7 +157,12 @@ fn crds_are_documents_that_kubectl_takes() {
     let names: Vec<_> = documents.iter().map(|crd| crd["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["auditsources.tripline.dev", "detectionrules.tripline.dev", "securityalerts.tripline.dev"]
+        [
+            "auditsources.tripline.dev",
+            "detectionexceptions.tripline.dev",
+            "detectionrules.tripline.dev",
+            "securityalerts.tripline.dev"
+        ]
     );
 }
 

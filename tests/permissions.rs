@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use support::helm::alert;
 use support::operator::{
-    NAMESPACE, Operator, PATIENCE, install_kinds, list, permissions, printed_kinds, rule, source,
+    NAMESPACE, Operator, PATIENCE, exception, install_kinds, list, permissions, printed_kinds, rule, source,
 };
 use support::{ControlPlane, Options, wait_for};
 
@@ -88,16 +88,23 @@ fn without(roles: &[Value], grant: &Grant) -> Vec<Value> {
     roles
 }
 
-/// A control plane with all that a role's work takes: rules of which one does not fit its kind, a source that asks for
+/// A control plane with all that a role's work takes: rules and exceptions of which one each does not fit its kind, a source that asks for
 /// the node's labels, and a pod.
 fn prepare(plane: &ControlPlane) -> Result<()> {
     install_kinds(plane)?;
     let severity = "\n                - Critical\n";
-    let extended = printed_kinds()?.replace(severity, &format!("{severity}                - Extreme\n"));
+    let operator = "\n                              - DoesNotExist\n";
+    let extended = printed_kinds()?
+        .replace(severity, &format!("{severity}                - Extreme\n"))
+        .replace(operator, &format!("{operator}                              - Near\n"));
     plane.apply("admin", &extended)?;
     let mut odd = rule("odd", "verb:x");
     odd["spec"]["severity"] = json!("Extreme");
     wait_for("the wider kind", PATIENCE, || plane.apply("admin", &odd.to_string()).ok())?;
+    let mut odd = exception("odd", "exec", "user.username:nobody");
+    odd["spec"]["rules"]["selector"] = json!({"matchExpressions": [{"key": "a", "operator": "Near"}]});
+    wait_for("the wider kind", PATIENCE, || plane.apply("admin", &odd.to_string()).ok())?;
+    plane.apply("admin", &exception("fine", "exec", "user.username:nobody").to_string())?;
     plane.make_pod("shop", "web-0")?;
     plane.run("admin", &["label", "node", "paper", "log=here"])?;
     plane.apply("admin", &rule("exec", "objectRef.subresource:exec").to_string())?;
@@ -189,6 +196,8 @@ fn is_missed(
     plane.run("admin", &["patch", "auditsource", "kube-apiserver", "--type=merge", "--patch", &change])?;
     let change = format!("{{\"spec\":{{\"description\":\"round {index}\"}}}}");
     plane.run("admin", &["patch", "detectionrule", "exec", "--type=merge", "--patch", &change])?;
+    let change = format!("{{\"spec\":{{\"reason\":\"round {index}\"}}}}");
+    plane.run("admin", &["patch", "detectionexception", "fine", "--type=merge", "--patch", &change])?;
     let operator = Operator::launch_on(plane, kubeconfig, "paper", &arguments)?;
     let user = format!("system:serviceaccount:{NAMESPACE}:tripline-{role}");
     wait_for("the refusal in the audit log", PATIENCE, || {

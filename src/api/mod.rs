@@ -8,12 +8,14 @@
 
 mod audit_source;
 mod condition;
+mod detection_exception;
 mod detection_rule;
 mod schema;
 mod security_alert;
 
 pub use audit_source::*;
 pub use condition::{Condition, ConditionStatus};
+pub use detection_exception::*;
 pub use detection_rule::*;
 pub use security_alert::*;
 
@@ -34,10 +36,13 @@ pub const CONTROLLER: &str = "tripline.dev/tripline";
 pub const SCHEMA_REVISION_ANNOTATION: &str = "tripline.dev/schema-revision";
 
 /// The revision of the schemas in this program, see [`SCHEMA_REVISION_ANNOTATION`].
-pub const SCHEMA_REVISION: u32 = 4;
+pub const SCHEMA_REVISION: u32 = 5;
 
 /// The most entries of `status.agents`, of a rule as of a source.
 pub const MOST_AGENTS: usize = 64;
+
+/// The most exceptions that apply to one rule: its own first, then [`DetectionException`]s by name.
+pub const MOST_EXCEPTIONS: usize = 64;
 
 /// Labels of a `SecurityAlert`. For selection only: code trusts `spec`.
 pub mod label {
@@ -53,7 +58,7 @@ pub mod label {
 pub mod condition_type {
     /// Every kind: the summary for `kubectl wait`, Helm and GitOps tools.
     pub const READY: &str = "Ready";
-    /// Rule: the present spec compiles and is evaluated.
+    /// Rule, exception: the present spec compiles.
     pub const ACCEPTED: &str = "Accepted";
     /// Rule: every case of `spec.tests` came out as expected.
     pub const TESTED: &str = "Tested";
@@ -85,6 +90,14 @@ pub mod reason {
     pub const INVALID_QUERY: &str = "InvalidQuery";
     /// A field other than a query makes the rule unusable.
     pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// An exception applies to rules.
+    pub const APPLIED: &str = "Applied";
+    /// An exception applies to no rule: there is none of these names and labels.
+    pub const NO_RULE: &str = "NoRule";
+    /// An exception applies to no rule: those that it is for cannot take it.
+    pub const NOT_APPLIED: &str = "NotApplied";
+    /// An exception has ended.
+    pub const EXPIRED: &str = "Expired";
     /// The stored object does not fit the kind.
     pub const MALFORMED: &str = "Malformed";
     /// Tests: all passed, some failed, there are none, or time ran out.
@@ -143,7 +156,8 @@ pub mod reason {
 
 /// The definitions of all kinds, in the order they are printed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![AuditSource::crd(), DetectionRule::crd(), SecurityAlert::crd()];
+    let mut crds =
+        vec![AuditSource::crd(), DetectionException::crd(), DetectionRule::crd(), SecurityAlert::crd()];
     for crd in &mut crds {
         let annotations = crd.metadata.annotations.get_or_insert_default();
         annotations.insert(SCHEMA_REVISION_ANNOTATION.to_owned(), SCHEMA_REVISION.to_string());

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::load::{self, Loaded};
 use super::{Outcome, document, rule_files, terminal};
-use crate::detect::{self, Context, Judgement, RuleSet, Verdict};
+use crate::detect::{self, Context, Judgement, Origin, RuleSet, Verdict};
 use crate::event::{Event, Stage, Tape};
 use crate::query::shown;
 
@@ -47,10 +47,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         loading.report_errors()?;
         return Ok(Outcome::Findings);
     }
-    let Loaded { object, compiled } = pick(loading.rules, args.name.as_deref(), &args.rule)?;
-    let exceptions = object.spec.exceptions.into_iter().map(|exception| exception.name).collect();
+    loading.need_rules()?;
+    let Loaded { compiled, .. } = pick(loading.rules, args.name.as_deref(), &args.rule)?;
     let rule = Arc::new(compiled.rule);
-    let explainer = Explainer { set: RuleSet::new(vec![Arc::clone(&rule)]), rule, exceptions };
+    let explainer = Explainer { set: RuleSet::new(vec![Arc::clone(&rule)]), rule };
     let omitted = stages(&args.omit_stage)?;
     let context = Context { cluster: args.cluster.as_deref(), omitted_stages: &omitted };
     let bytes = rule_files::read_bytes(&args.event)?;
@@ -70,11 +70,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-/// A rule, alone, and the names of its exceptions.
+/// A rule, alone.
 struct Explainer {
     rule: Arc<detect::Rule>,
     set: RuleSet,
-    exceptions: Vec<String>,
 }
 
 impl Explainer {
@@ -100,8 +99,13 @@ impl Explainer {
         match (outcomes.first().map(|outcome| outcome.what), event.stage()) {
             (Some(Judgement::Detection), _) => "a detection".to_owned(),
             (Some(Judgement::Suppressed { exception }), _) => {
-                let name = self.exceptions.get(exception).map_or("", String::as_str);
-                format!("a match that the exception `{}` lets pass", terminal::line(name))
+                let exception = self.rule.exceptions().get(exception);
+                let what = match exception.map(|exception| exception.origin()) {
+                    Some(Origin::Shared) => "DetectionException",
+                    _ => "exception",
+                };
+                let name = exception.map_or("", |exception| exception.name());
+                format!("a match that the {what} `{}` lets pass", terminal::line(name))
             }
             (Some(Judgement::Undecidable), _) => {
                 "undecidable: the query needs a part of the event that was not logged".to_owned()

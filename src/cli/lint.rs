@@ -60,6 +60,11 @@ fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
             advice
                 .extend(found.into_iter().map(|finding| (number, Finding { rule: name.clone(), ..finding })));
         }
+        for node in &file.exceptions {
+            let end = node.get("spec").and_then(|spec| spec.get("expireTime"));
+            let found = end.and_then(|end| ended(end, now));
+            advice.extend(found.map(|finding| (number, Finding { rule: load::rule_name(node), ..finding })));
+        }
     }
     advice
 }
@@ -163,16 +168,15 @@ fn threat(spec: &Node, found: &mut Vec<Finding>) {
 }
 
 fn exceptions(spec: &Node, now: Timestamp, found: &mut Vec<Finding>) {
-    for end in
-        spec.get("exceptions").map(Node::items).unwrap_or_default().iter().filter_map(|e| e.get("expireTime"))
-    {
-        if end.as_str().and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|end| end < now) {
-            found.push(
-                Finding::warning("this exception has ended", end.span.clone())
-                    .with_help("remove it, or renew it"),
-            );
-        }
-    }
+    let exceptions = spec.get("exceptions").map(Node::items).unwrap_or_default();
+    found.extend(exceptions.iter().filter_map(|e| e.get("expireTime")).filter_map(|end| ended(end, now)));
+}
+
+fn ended(end: &Node, now: Timestamp) -> Option<Finding> {
+    let has_ended = end.as_str().and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|end| end < now);
+    has_ended.then(|| {
+        Finding::warning("this exception has ended", end.span.clone()).with_help("remove it, or renew it")
+    })
 }
 
 fn is_tactic(id: &str) -> bool {

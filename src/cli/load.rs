@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,9 @@ use super::finding::{Finding, Severity};
 use super::rule_files::{self, RuleFile};
 use super::scalar;
 use super::schema::Checker;
-use crate::api::{DetectionRule, Grouping, RuleException};
+use crate::api::{DetectionException, DetectionRule, Grouping, RuleException};
+use crate::controller::CriticalExceptions;
+use crate::controller::binding::{Applicable, Binding, Bound};
 use crate::controller::compile::{self, Compiled};
 
 /// A rule without errors.
@@ -22,6 +25,15 @@ use crate::controller::compile::{self, Compiled};
 pub(crate) struct Loaded {
     pub(crate) object: DetectionRule,
     pub(crate) compiled: Compiled,
+}
+
+/// An exception without errors.
+#[derive(Debug)]
+struct LoadedException {
+    applicable: Applicable,
+    /// The number of its file, and where its query stands there.
+    file: usize,
+    query: Range<usize>,
 }
 
 /// Everything that was read.
@@ -34,32 +46,44 @@ pub(crate) struct Loading {
     pub(crate) findings: Vec<(usize, Finding)>,
     /// How many rules there are, good or bad.
     pub(crate) count: usize,
+    /// How many exceptions of their own kind.
+    pub(crate) exceptions: usize,
 }
 
 /// Reads and compiles every rule that `paths` name. Fails where a path cannot be read or there is no rule at all.
 pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Loading> {
     let files = rule_files::read(paths)?;
     let checker = Checker::new();
-    let mut loaded = Loading { files: Vec::new(), rules: Vec::new(), findings: Vec::new(), count: 0 };
-    let mut names: HashMap<String, String> = HashMap::new();
+    let mut loaded =
+        Loading { files: Vec::new(), rules: Vec::new(), findings: Vec::new(), count: 0, exceptions: 0 };
+    let mut exceptions = Vec::new();
+    let mut names: HashMap<(&str, String), String> = HashMap::new();
     for (number, file) in files.iter().enumerate() {
         loaded.findings.extend(file.findings.iter().map(|finding| (number, finding.clone())));
-        for node in &file.rules {
-            loaded.count += 1;
-            let (rule, mut findings) = check(&checker, node, &file.text);
+        let rules = file.rules.iter().map(|node| (node, "rule"));
+        for (node, kind) in rules.chain(file.exceptions.iter().map(|node| (node, "exception"))) {
+            let (mut rule, mut exception) = (None, None);
+            let mut findings;
+            if kind == "rule" {
+                loaded.count += 1;
+                (rule, findings) = check(&checker, node, &file.text);
+            } else {
+                loaded.exceptions += 1;
+                (exception, findings) = check_exception(&checker, node, &file.text);
+            }
             if let Some(name) = rule_name(node) {
                 let span = node.get("metadata").and_then(|metadata| metadata.get("name"));
                 let span = span.unwrap_or(node).span.clone();
                 let (line, _) = super::finding::line_column(&file.text, span.start);
                 let place = format!("{}:{line}", file.path.display());
-                if let Some(first) = names.get(&name) {
-                    let message = format!("the rule `{name}` is defined twice, first in {first}");
+                if let Some(first) = names.get(&(kind, name.clone())) {
+                    let message = format!("the {kind} `{name}` is defined twice, first in {first}");
                     findings.push(
                         Finding::error(message, span)
                             .with_help("the later one would replace it: rename one of them"),
                     );
                 } else {
-                    names.insert(name.clone(), place);
+                    names.insert((kind, name.clone()), place);
                 }
                 for finding in &mut findings {
                     finding.rule = Some(name.clone());
@@ -67,13 +91,22 @@ pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Loading> {
             }
             let good = findings.iter().all(|finding| finding.severity != Severity::Error);
             loaded.findings.extend(findings.into_iter().map(|finding| (number, finding)));
-            loaded.rules.extend(rule.filter(|_| good));
+            if good {
+                loaded.rules.extend(rule);
+                let query = node.get("spec").and_then(|spec| spec.get("query")).unwrap_or(node).span.clone();
+                exceptions.extend(exception.map(|applicable| LoadedException {
+                    applicable,
+                    file: number,
+                    query,
+                }));
+            }
         }
     }
+    loaded.bind(&exceptions);
     loaded.files = files;
     let listed = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     anyhow::ensure!(
-        loaded.count > 0 || !loaded.findings.is_empty(),
+        loaded.count + loaded.exceptions > 0 || !loaded.findings.is_empty(),
         "no DetectionRule in {}: rules are read from .yaml, .yml and .json files",
         listed()
     );
@@ -110,6 +143,42 @@ fn check(checker: &Checker, node: &Node, text: &str) -> (Option<Loaded>, Vec<Fin
     };
     findings.extend(found.iter().map(|finding| placed(finding, node, text)));
     (compiled.map(|compiled| Loaded { object, compiled }), findings)
+}
+
+fn check_exception(checker: &Checker, node: &Node, text: &str) -> (Option<Applicable>, Vec<Finding>) {
+    let (value, mut findings) = checker.check_exception(node);
+    let object = match serde_json::from_value::<DetectionException>(value) {
+        Ok(object) => object,
+        Err(error) => {
+            if findings.iter().all(|finding| finding.severity != Severity::Error) {
+                let message = format!("this is no DetectionException: {error}");
+                findings.push(Finding::error(message, node.span.clone()));
+            }
+            return (None, findings);
+        }
+    };
+    let rules = &object.spec.rules;
+    let selects = rules
+        .selector
+        .as_ref()
+        .is_some_and(|s| !(s.match_labels.is_empty() && s.match_expressions.is_empty()));
+    if (rules.names.is_empty() && !selects) || (rules.selector.is_some() && !selects) {
+        let place = node.get("spec").and_then(|spec| spec.get("rules")).unwrap_or(node).span.clone();
+        findings.push(
+            Finding::error("`spec.rules` says of no rule that it is meant", place)
+                .with_help("name rules in `names`, or select them by their labels in `selector`"),
+        );
+    }
+    match compile::compile_exception(&object) {
+        Ok(compiled) => {
+            findings.extend(compiled.warnings.iter().map(|finding| placed(finding, node, text)));
+            (Some(Applicable::new(&object, Arc::new(compiled.exception))), findings)
+        }
+        Err(found) => {
+            findings.extend(found.iter().map(|finding| placed(finding, node, text)));
+            (None, findings)
+        }
+    }
 }
 
 /// A rule of nothing but the queries, where they can be read.
@@ -168,6 +237,59 @@ fn spread(text: &str, target: &Node, span: &Range<usize>) -> Range<usize> {
 }
 
 impl Loading {
+    /// Binds the rules to the exceptions, and says of an exception what is odd about where it applies.
+    fn bind(&mut self, exceptions: &[LoadedException]) {
+        let mut binding = Binding::default();
+        let mut covered: HashMap<String, Vec<String>> = HashMap::new();
+        for Loaded { object, compiled } in &mut self.rules {
+            let applicable = exceptions.iter().map(|exception| &exception.applicable);
+            let shared = binding.bind(object, &compiled.rule, applicable, CriticalExceptions::Allow);
+            for name in compile::covering(&shared, &object.spec.tests) {
+                covered.entry(name).or_default().push(object.metadata.name.clone().unwrap_or_default());
+            }
+            if !shared.is_empty() {
+                compiled.rule = compiled.rule.excepting(shared);
+            }
+        }
+        for LoadedException { applicable, file, query } in exceptions {
+            let name = applicable.compiled().name().to_owned();
+            let bound = binding.exceptions.remove(&name).unwrap_or_default();
+            let mut say = |message: String, help: &str| {
+                let finding = Finding::warning(message, query.clone()).with_help(help);
+                self.findings.push((*file, Finding { rule: Some(name.clone()), ..finding }));
+            };
+            let narrower = "name whom or what is excepted; to silence a rule, set its `mode` to DryRun";
+            if !bound.silenced.is_empty() {
+                let rules = bound.silenced.join(", ");
+                say(format!("it would let every match of {rules} pass, and does not apply there"), narrower);
+            }
+            if let Some(rules) = covered.get(&name) {
+                let rules = rules.join(", ");
+                say(format!("the exception covers every test of {rules} that must match"), narrower);
+            }
+            if !bound.full.is_empty() {
+                let rules = bound.full.join(", ");
+                say(format!("64 exceptions apply to {rules} already"), "join exceptions with `or`");
+            }
+            if self.count > 0 && bound == Bound::default() {
+                say(
+                    "it applies to none of the rules that were read".to_owned(),
+                    "check the names and labels in `spec.rules`, or give the files with its rules as well",
+                );
+            }
+        }
+    }
+
+    /// Fails where there is no rule, for a command that is about rules.
+    pub(crate) fn need_rules(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.count > 0 || self.has_errors(),
+            "no DetectionRule among {}: an exception alone does nothing",
+            counted(self.exceptions, "exception")
+        );
+        Ok(())
+    }
+
     /// Whether any finding is an error.
     pub(crate) fn has_errors(&self) -> bool {
         self.findings.iter().any(|(_, finding)| finding.severity == Severity::Error)
@@ -208,7 +330,11 @@ impl Loading {
 
     /// "3 rules in 2 files", for a summary.
     pub(crate) fn summary(&self) -> String {
-        format!("{} in {}", counted(self.count, "rule"), counted(self.files.len(), "file"))
+        let exceptions = match self.exceptions {
+            0 => String::new(),
+            count => format!(", {}", counted(count, "exception")),
+        };
+        format!("{}{exceptions} in {}", counted(self.count, "rule"), counted(self.files.len(), "file"))
     }
 }
 

@@ -41,7 +41,7 @@ a query is printed, before all of that. Lines that are no audit event are counte
 Exit codes: 0 all was read, 1 a rule has an error (the others were applied), 2 a path cannot be read or holds no
 rule. Where a log cannot be read to its end, what was found up to there is printed.")]
 pub struct Args {
-    /// Files and folders with rules; may be given several times
+    /// Files and folders with rules, and exceptions that apply to them; may be given several times
     #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
     rules: Vec<PathBuf>,
     /// Logs, plain or .gz; `-` reads standard input
@@ -70,6 +70,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<Outcome> {
     let loading = load::load(&args.rules)?;
     loading.report_errors()?;
+    loading.need_rules()?;
     let broken = loading.has_errors();
     let rules = evaluated(loading.rules);
     let omitted_stages = super::explain::stages(&args.omit_stage)?;

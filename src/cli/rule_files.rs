@@ -24,6 +24,8 @@ pub(crate) struct RuleFile {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
     pub(crate) rules: Vec<Node>,
+    /// `DetectionException`s.
+    pub(crate) exceptions: Vec<Node>,
     /// What keeps the file, or the rest of it, from being read.
     pub(crate) findings: Vec<Finding>,
 }
@@ -99,52 +101,54 @@ impl RuleFile {
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let finding = Finding::error("this is not UTF-8", good..good)
                     .with_help("save the file as UTF-8 without other encodings in it");
-                Self { path, text, rules: Vec::new(), findings: vec![finding] }
+                Self { path, text, rules: Vec::new(), exceptions: Vec::new(), findings: vec![finding] }
             }
         })
     }
 
     fn parse(path: PathBuf, text: String) -> Self {
         let (documents, unreadable) = document::read(&text);
-        let mut rules = Vec::new();
-        let mut findings = Vec::new();
+        let mut file = Self { path, text, rules: Vec::new(), exceptions: Vec::new(), findings: Vec::new() };
         for document in documents {
-            collect(document, &mut rules, &mut findings);
+            file.collect(document);
         }
         if let Some(error) = unreadable {
-            findings.push(
+            file.findings.push(
                 Finding::error(format!("not valid YAML: {}", error.message), error.span)
                     .with_help("the rest of the file was not read"),
             );
         }
-        Self { path, text, rules, findings }
+        file
     }
-}
 
-/// Keeps a document that is a rule, or the rules of a `List`, as `kubectl get -o yaml` prints them.
-fn collect(document: Node, rules: &mut Vec<Node>, findings: &mut Vec<Finding>) {
-    let text = |key| document.get(key).and_then(Node::as_str);
-    match (text("apiVersion"), text("kind")) {
-        (_, Some("List" | "DetectionRuleList")) => {
-            for item in document.get("items").map(Node::items).unwrap_or_default() {
-                collect(item.clone(), rules, findings);
+    /// Keeps a document that is a rule or an exception, or those of a `List`, as `kubectl get -o yaml` prints them.
+    fn collect(&mut self, document: Node) {
+        let text = |key| document.get(key).and_then(Node::as_str);
+        match (text("apiVersion"), text("kind")) {
+            (_, Some("List" | "DetectionRuleList" | "DetectionExceptionList")) => {
+                for item in document.get("items").map(Node::items).unwrap_or_default() {
+                    self.collect(item.clone());
+                }
             }
-        }
-        (Some(version), Some("DetectionRule")) if version.split('/').next() != Some(api::GROUP) => {}
-        (_, Some("DetectionRule")) => rules.push(document),
-        // A misspelt kind of this group would otherwise be left out without a word.
-        (Some(version), kind) if version.split('/').next() == Some(api::GROUP) => {
-            let known = ["DetectionRule", "AuditSource", "SecurityAlert"];
-            if kind.is_none_or(|kind| !known.contains(&kind)) {
-                let span = document.get("kind").map_or(document.span.clone(), |node| node.span.clone());
-                let message = match kind {
-                    Some(kind) => format!("{} has no kind `{kind}`", api::GROUP),
-                    None => "`kind` is missing".to_owned(),
-                };
-                findings
-                    .push(Finding::error(message, span).with_help("write `kind: DetectionRule` for a rule"));
+            (Some(version), Some("DetectionRule" | "DetectionException"))
+                if version.split('/').next() != Some(api::GROUP) => {}
+            (_, Some("DetectionRule")) => self.rules.push(document),
+            (_, Some("DetectionException")) => self.exceptions.push(document),
+            // A misspelt kind of this group would otherwise be left out without a word.
+            (Some(version), kind) if version.split('/').next() == Some(api::GROUP) => {
+                let known = ["AuditSource", "SecurityAlert"];
+                if kind.is_none_or(|kind| !known.contains(&kind)) {
+                    let span = document.get("kind").map_or(document.span.clone(), |node| node.span.clone());
+                    let message = match kind {
+                        Some(kind) => format!("{} has no kind `{kind}`", api::GROUP),
+                        None => "`kind` is missing".to_owned(),
+                    };
+                    self.findings.push(
+                        Finding::error(message, span).with_help("write `kind: DetectionRule` for a rule"),
+                    );
+                }
             }
+            _ => {}
         }
-        _ => {}
     }
 }

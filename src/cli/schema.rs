@@ -1,4 +1,4 @@
-//! Checks a rule against the kind's own schema, the one the API server gets, and says where in the file it differs.
+//! Checks a rule or an exception against the kind's own schema, the one the API server gets, and says where in the file it differs.
 //!
 //! A walk of our own over the part of OpenAPI that the kinds use: unlike a general validator it knows where each value stands,
 //! names the nearest known field, and reads `null` as the API server does.
@@ -6,33 +6,41 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};
 
 use super::document::{Content, Entry, Node};
 use super::finding::Finding;
-use crate::api::{self, DetectionRule};
+use crate::api::{self, DetectionException, DetectionRule};
 
-/// The schema of `DetectionRule`, and what was found with it.
+/// The schemas of the kinds that files hold.
 pub(crate) struct Checker {
     rule: JSONSchemaProps,
+    exception: JSONSchemaProps,
 }
 
 impl Checker {
     pub(crate) fn new() -> Self {
-        let schema = DetectionRule::crd()
-            .spec
-            .versions
-            .into_iter()
-            .find_map(|version| version.schema?.open_api_v3_schema)
-            .unwrap_or_default();
-        Self { rule: schema }
+        let schema = |crd: CustomResourceDefinition| {
+            let mut versions = crd.spec.versions.into_iter();
+            versions.find_map(|version| version.schema?.open_api_v3_schema).unwrap_or_default()
+        };
+        Self { rule: schema(DetectionRule::crd()), exception: schema(DetectionException::crd()) }
     }
 
     /// The rule as JSON without what means "not set", and everything that the API server would refuse.
     pub(crate) fn check(&self, rule: &Node) -> (Value, Vec<Finding>) {
+        Self::check_by(&self.rule, rule)
+    }
+
+    /// The same of an exception.
+    pub(crate) fn check_exception(&self, exception: &Node) -> (Value, Vec<Finding>) {
+        Self::check_by(&self.exception, exception)
+    }
+
+    fn check_by(schema: &JSONSchemaProps, rule: &Node) -> (Value, Vec<Finding>) {
         let mut walk = Walk { findings: Vec::new() };
         let Content::Mapping(entries) = &rule.content else {
             return (Value::Null, vec![Finding::error("a rule must be an object", rule.span.clone())]);
@@ -50,7 +58,7 @@ impl Checker {
                 // Printed by `kubectl get -o yaml`; the API server takes no notice of it.
                 "status" => continue,
                 key => {
-                    if let Some(schema) = self.rule.properties.as_ref().and_then(|known| known.get(key)) {
+                    if let Some(schema) = schema.properties.as_ref().and_then(|known| known.get(key)) {
                         object.extend(
                             walk.value(&entry.value, schema, key).map(|value| (key.to_owned(), value)),
                         );
@@ -172,7 +180,11 @@ impl Walk {
         let required: &[String] = schema.required.as_deref().unwrap_or_default();
         let mut object = Map::new();
         for entry in entries {
-            if let Some(schema) = known.get(&entry.key) {
+            let any = schema.additional_properties.as_ref().and_then(|any| match any {
+                JSONSchemaPropsOrBool::Schema(schema) => Some(&**schema),
+                JSONSchemaPropsOrBool::Bool(_) => None,
+            });
+            if let Some(schema) = known.get(&entry.key).or(any) {
                 // The API server drops a null, so it means "not set"; what is needed may not be left out that way.
                 let needed = schema.default.is_none() && required.contains(&entry.key);
                 if !needed && matches!(entry.value.content, Content::Null) {

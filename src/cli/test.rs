@@ -48,6 +48,7 @@ struct Line<'a> {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let rules = load::load(&args.paths)?;
     rules.report_errors()?;
+    rules.need_rules()?;
     let results: Vec<_> = rules
         .rules
         .iter()

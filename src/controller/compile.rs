@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use crate::api::{self, DetectionRule, Expectation, RuleTest, reason};
-use crate::detect::{self, Context, ExceptionSource, RuleSource, Verdict};
+use crate::api::{self, DetectionException, DetectionRule, Expectation, RuleTest, reason};
+use crate::detect::{self, Context, Exception, ExceptionSource, RuleSource, Verdict};
 use crate::event::{Event, Tape};
 use crate::query::{Diagnostic, Severity};
 
@@ -19,6 +19,15 @@ pub struct Compiled {
     /// The rule.
     pub rule: detect::Rule,
     /// What does not stop it: a value that can never match, an unknown field.
+    pub warnings: Vec<Finding>,
+}
+
+/// An exception that stands for itself, ready to be bound to rules, with what may be wrong with it.
+#[derive(Debug)]
+pub struct CompiledException {
+    /// The exception.
+    pub exception: Exception,
+    /// What does not stop it.
     pub warnings: Vec<Finding>,
 }
 
@@ -53,6 +62,10 @@ enum Problem {
 impl Finding {
     fn spec(message: String, help: &str) -> Self {
         Self { part: Part::Spec, problem: Problem::Spec { message, help: help.to_owned() } }
+    }
+
+    fn query(part: Part, diagnostic: Diagnostic, text: &str) -> Self {
+        Self { part, problem: Problem::Query { diagnostic, text: text.to_owned() } }
     }
 
     fn of(found: detect::Finding, source: &RuleSource) -> Self {
@@ -196,7 +209,13 @@ pub fn compile(rule: &DetectionRule) -> Result<Compiled, Vec<Finding>> {
     });
     match (detect::Rule::compile(source.clone()), too_large) {
         (Ok((rule, warnings)), None) => {
-            let warnings = warnings.into_iter().map(|finding| Finding::of(finding, &source)).collect();
+            let warnings = warnings.into_iter().map(|finding| Finding::of(finding, &source));
+            let covering = covering(rule.exceptions(), &spec.tests).into_iter().filter_map(|name| {
+                let exception = source.exceptions.iter().find(|exception| exception.name == name)?;
+                let part = Part::Exception(name);
+                Some(Finding::query(part, covers_the_tests(&exception.query), &exception.query))
+            });
+            let warnings = warnings.chain(covering).collect();
             Ok(Compiled { rule, warnings })
         }
         (Ok(_), Some(too_large)) => Err(vec![too_large]),
@@ -204,6 +223,53 @@ pub fn compile(rule: &DetectionRule) -> Result<Compiled, Vec<Finding>> {
             Err(found.into_iter().map(|finding| Finding::of(finding, &source)).chain(too_large).collect())
         }
     }
+}
+
+/// Compiles an exception that stands for itself, or says everything that is wrong with it.
+pub fn compile_exception(object: &DetectionException) -> Result<CompiledException, Vec<Finding>> {
+    let spec = &object.spec;
+    let source = ExceptionSource {
+        name: object.metadata.name.clone().unwrap_or_default(),
+        query: spec.query.clone(),
+        expire: spec.expire_time.as_ref().map(|time| time.0),
+    };
+    let found = |remarks: Vec<Diagnostic>| {
+        remarks.into_iter().map(|remark| Finding::query(Part::Query, remark, &spec.query)).collect()
+    };
+    match Exception::compile(source) {
+        Ok((exception, remarks)) => Ok(CompiledException { exception, warnings: found(remarks) }),
+        Err(remarks) => Err(found(remarks)),
+    }
+}
+
+/// The names of the exceptions that cover each of the tests that must match, if there is such a test.
+pub fn covering<'e, E: AsRef<Exception> + 'e>(
+    exceptions: impl IntoIterator<Item = &'e E>,
+    tests: &[RuleTest],
+) -> Vec<String> {
+    let mut left: Vec<&Exception> = exceptions.into_iter().map(AsRef::as_ref).collect();
+    let mut is_tested = false;
+    let mut tape = Tape::default();
+    for test in tests.iter().filter(|test| test.expect == Expectation::Match) {
+        if left.is_empty() {
+            break;
+        }
+        let Ok(object) = serde_json::to_string(&test.event) else { continue };
+        if let Ok(event) = Event::from_object(&object, &mut tape) {
+            is_tested = true;
+            left.retain(|exception| exception.verdict(&event, &Context::default()) == Verdict::Match);
+        }
+    }
+    if is_tested {
+        left.into_iter().map(|exception| exception.name().to_owned()).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn covers_the_tests(query: &str) -> Diagnostic {
+    Diagnostic::warning(0..query.len(), "the exception covers every test of the rule that must match")
+        .help("it may leave nothing of the rule: name whom or what is excepted, or add a test that must still alert")
 }
 
 /// How one of a rule's own tests came out.

@@ -10,9 +10,10 @@ use prometheus_client::metrics::counter::Counter;
 use tracing::{error, info, warn};
 
 use super::alerts::TriageWrites;
+use super::binding::origin_of;
 use super::loaded_rules::LoadedRules;
 use super::noted::Noted;
-use super::progress::{RuleCounts, SourceCounts};
+use super::progress::{ExceptionCounts, RuleCounts, SourceCounts, exception_key};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
 use crate::alert::{Entry, Match, detection_of};
@@ -20,7 +21,7 @@ use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
 use crate::source::{LongLine, Position, Wrapper};
-use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels};
+use crate::telemetry::{IgnoredLabels, MalformedLabels, Metrics, RuleLabels, SourceLabels, SuppressedLabels};
 
 /// How many malformed lines of a source are shown in the log.
 const SHOWN_MALFORMED: u32 = 5;
@@ -293,8 +294,24 @@ impl Judge<'_> {
         let mut counts = match &outcome.what {
             Judgement::Passing => return,
             Judgement::Undecidable => RuleCounts { undecidable: 1, ..RuleCounts::default() },
-            Judgement::Suppressed { .. } => {
-                RuleCounts { matches: 1, suppressed: 1, last_match_time: time, ..RuleCounts::default() }
+            Judgement::Suppressed { exception } => {
+                let exception = self.rules.set.rules()[outcome.rule].exceptions().get(*exception);
+                let counted = ExceptionCounts { suppressed: 1, last_suppressed_time: time };
+                if let Some(exception) = exception {
+                    let labels = SuppressedLabels {
+                        rule: facts.name.clone(),
+                        exception: exception.name().to_owned(),
+                        origin: origin_of(exception).as_str(),
+                    };
+                    self.metrics().suppressed.get_or_create(&labels).inc();
+                }
+                RuleCounts {
+                    matches: 1,
+                    suppressed: 1,
+                    last_match_time: time,
+                    exceptions: exception.map(|e| (exception_key(e), counted)).into_iter().collect(),
+                    ..RuleCounts::default()
+                }
             }
             Judgement::Detection => RuleCounts { matches: 1, last_match_time: time, ..RuleCounts::default() },
         };
@@ -334,7 +351,6 @@ impl Judge<'_> {
         let labels = RuleLabels { rule: facts.name.clone() };
         let metrics = self.metrics();
         metrics.matches.get_or_create(&labels).inc_by(counts.matches.unsigned_abs());
-        metrics.suppressed.get_or_create(&labels).inc_by(counts.suppressed.unsigned_abs());
         metrics.limited.get_or_create(&labels).inc_by(counts.limited.unsigned_abs());
         metrics.undecidable.get_or_create(&labels).inc_by(counts.undecidable.unsigned_abs());
         self.tally.rules.entry(facts.uid.clone()).or_default().add(counts);

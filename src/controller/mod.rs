@@ -2,14 +2,19 @@
 
 mod alert_changes;
 mod alerts;
+pub mod binding;
 mod client;
 pub mod compile;
+mod exception_status;
+mod exceptions;
+mod follow;
 mod gap_event;
 mod judge;
 mod known_alerts;
 mod lease;
 mod limited;
 mod loaded_rules;
+mod malformed;
 mod namespaced_name;
 mod noted;
 mod own_requests;
@@ -35,7 +40,10 @@ mod webhook_secret;
 
 pub use alert_changes::AlertChanges;
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
+pub use binding::CriticalExceptions;
 pub use client::{ConnectError, connect, connect_as_kubectl};
+pub use exception_status::ExceptionStatuses;
+pub use follow::{Followed, follow};
 pub use known_alerts::follow_alerts;
 pub use lease::Candidate;
 pub use loaded_rules::{LoadedRule, LoadedRules};

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::binding::origin_of;
 use super::requests_seen::RequestsSeen;
 use crate::alert::Parcel;
 use crate::api::reason;
+use crate::detect::{Exception, Rule};
 use crate::source::{CheckpointError, SourceError, WebhookError};
 use crate::telemetry::Chain;
 
@@ -76,6 +78,24 @@ pub struct RuleCounts {
     pub last_match_time: Option<Timestamp>,
     /// When the last one found no room.
     pub last_limited_time: Option<Timestamp>,
+    /// What each exception let pass, by origin and name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub exceptions: BTreeMap<String, ExceptionCounts>,
+}
+
+/// What an exception let pass in a source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExceptionCounts {
+    /// Matches.
+    pub suppressed: i64,
+    /// The newest such match's own time.
+    pub last_suppressed_time: Option<Timestamp>,
+}
+
+/// What an exception is counted under within its rule.
+pub(super) fn exception_key(exception: &Exception) -> String {
+    format!("{}/{}", origin_of(exception).as_str(), exception.name())
 }
 
 impl SourceCounts {
@@ -96,6 +116,20 @@ impl RuleCounts {
         self.limited += other.limited;
         self.last_limited_time = self.last_limited_time.max(other.last_limited_time);
         self.last_match_time = self.last_match_time.max(other.last_match_time);
+        for (key, more) in &other.exceptions {
+            let counts = self.exceptions.entry(key.clone()).or_default();
+            counts.suppressed += more.suppressed;
+            counts.last_suppressed_time = counts.last_suppressed_time.max(more.last_suppressed_time);
+        }
+    }
+
+    /// Forgets what was counted for exceptions that the rule no longer has.
+    pub fn keep_exceptions_of(&mut self, rule: &Rule) {
+        if !self.exceptions.is_empty() {
+            let keys: BTreeSet<_> =
+                rule.exceptions().iter().map(|exception| exception_key(exception)).collect();
+            self.exceptions.retain(|key, _| keys.contains(key));
+        }
     }
 }
 

@@ -242,6 +242,11 @@ impl Reader {
         let rules = self.around.rules.load();
         let mut report = self.report.lock();
         report.counts.rules.retain(|uid, _| rules.uids.contains(uid));
+        for rule in rules.set.rules() {
+            if let Some(counts) = report.counts.rules.get_mut(rule.uid()) {
+                counts.keep_exceptions_of(rule);
+            }
+        }
         let counts = report.counts.clone();
         drop(report);
         let Snapshot { pending, number } = self.around.ledger.snapshot(name);

@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::Evictions;
+use super::binding::origin_of;
 use super::compile::{NotJudged, TestOutcome};
+use super::progress::{RuleCounts, exception_key};
 use super::readers::Readers;
 use super::rules::{RuleEntry, Rules};
-use super::{limited, make_room, status_failure};
+use super::{limited, make_room, malformed, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
-    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode, RuleAgent,
-    condition_type, reason,
+    AgentException, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, ExceptionStatus,
+    LoggedRequests, Mode, RuleAgent, condition_type, reason,
 };
-use crate::detect::Rule;
+use crate::detect::{Exception, Rule};
 use crate::telemetry::Metrics;
 
 /// How often counts alone may make a status be written.
@@ -61,7 +61,15 @@ impl RuleStatuses {
         loop {
             self.write_all(&mut counted_at, false).await;
             if *self.leads.borrow() {
-                self.report_malformed(&mut reported).await;
+                let malformed = self.rules.malformed();
+                malformed::report::<DetectionRule>(
+                    &self.client,
+                    &self.metrics,
+                    "rule",
+                    malformed,
+                    &mut reported,
+                )
+                .await;
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -119,7 +127,7 @@ impl RuleStatuses {
     /// What the status should say.
     fn wanted(&self, entry: &RuleEntry, logged: &[LoggedRequests], now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
-        self.count(entry, &mut status);
+        self.count(entry, &mut status, now);
         if *self.leads.borrow() {
             let evicted = self.evictions.of(&entry.object.uid().unwrap_or_default());
             status.evicted = status.evicted.max(evicted.unwrap_or_default());
@@ -138,7 +146,7 @@ impl RuleStatuses {
         statuses.flat_map(|status| status.agents).flat_map(|agent| agent.requests).collect()
     }
 
-    fn count(&self, entry: &RuleEntry, status: &mut DetectionRuleStatus) {
+    fn count(&self, entry: &RuleEntry, status: &mut DetectionRuleStatus, now: Timestamp) {
         let uid = entry.object.uid().unwrap_or_default();
         let rule = entry.object.name_any();
         let evaluated = entry.compiled.is_ok() && entry.object.spec.mode != Mode::Disabled;
@@ -160,6 +168,7 @@ impl RuleStatuses {
                 limited: counts.limited,
                 last_limited_time: counts.last_limited_time.map(MicroTime),
                 undecidable: counts.undecidable,
+                exceptions: counted(entry, &counts),
                 last_match_time: counts.last_match_time.map(MicroTime),
                 observed_generation: entry.object.metadata.generation.unwrap_or_default(),
                 ready: evaluated && report.trouble.is_none(),
@@ -186,40 +195,49 @@ impl RuleStatuses {
         status.suppressed = sum(|a| a.suppressed);
         status.limited = sum(|a| a.limited);
         status.undecidable = sum(|a| a.undecidable);
+        status.exceptions = exceptions(entry, &status.agents, now);
         status.last_match_time =
             status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
     }
+}
 
-    /// Says of stored objects that do not fit the kind what is wrong with them. They cannot be read as rules, so their
-    /// status is patched without reading it.
-    async fn report_malformed(&self, reported: &mut HashMap<String, String>) {
-        let malformed = self.rules.malformed();
-        reported.retain(|name, why| malformed.get(name) == Some(why));
-        let api: Api<DynamicObject> =
-            Api::all_with(self.client.clone(), &ApiResource::erase::<DetectionRule>(&()));
-        for (name, why) in malformed {
-            if reported.contains_key(&name) {
-                continue;
-            }
-            let message = format!("the stored object does not fit the kind: {why}; the rule is not running");
-            let mut list = Vec::new();
-            for type_ in [condition_type::READY, condition_type::ACCEPTED] {
-                Condition::new(type_, false, reason::MALFORMED, message.clone()).set(
-                    &mut list,
-                    None,
-                    Timestamp::now(),
-                );
-            }
-            let patch = serde_json::json!({ "status": { "conditions": list } });
-            let params = PatchParams::default();
-            match call("the rule's status", api.patch_status(&name, &params, &Patch::Merge(&patch))).await {
-                Ok(_) => {
-                    reported.insert(name, why);
-                }
-                Err(error) => status_failure::note(&self.metrics, "rule", &name, &error),
-            }
+/// The exceptions that apply to the rule.
+fn in_force(entry: &RuleEntry) -> &[Arc<Exception>] {
+    entry.compiled.as_ref().map_or(&[], |compiled| compiled.rule().exceptions())
+}
+
+/// What each exception let pass here, of those that let anything pass.
+fn counted(entry: &RuleEntry, counts: &RuleCounts) -> Vec<AgentException> {
+    let counted = |exception: &Arc<Exception>| {
+        let counts = counts.exceptions.get(&exception_key(exception))?;
+        Some(AgentException {
+            name: exception.name().to_owned(),
+            origin: origin_of(exception),
+            suppressed: counts.suppressed,
+            last_suppressed_time: counts.last_suppressed_time.map(MicroTime),
+        })
+    };
+    in_force(entry).iter().filter_map(counted).collect()
+}
+
+/// The exceptions that apply, with what each let pass everywhere.
+fn exceptions(entry: &RuleEntry, agents: &[RuleAgent], now: Timestamp) -> Vec<ExceptionStatus> {
+    let summed = |exception: &Arc<Exception>| {
+        let (name, origin) = (exception.name(), origin_of(exception));
+        let mine = agents.iter().flat_map(|agent| &agent.exceptions);
+        let mine: Vec<_> = mine.filter(|e| e.origin == origin && e.name == name).collect();
+        ExceptionStatus {
+            name: name.to_owned(),
+            origin,
+            suppressed: mine.iter().map(|e| e.suppressed).sum(),
+            last_suppressed_time: mine
+                .iter()
+                .filter_map(|e| e.last_suppressed_time.clone())
+                .max_by_key(|time| time.0),
+            expired: exception.expire().is_some_and(|end| end <= now),
         }
-    }
+    };
+    in_force(entry).iter().map(summed).collect()
 }
 
 /// Whether more than counts changed.
@@ -237,7 +255,11 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
         };
         status.conditions.iter().map(said).collect()
     };
+    let excepted = |status: &DetectionRuleStatus| -> Vec<_> {
+        status.exceptions.iter().map(|e| (e.origin, e.name.clone(), e.expired)).collect()
+    };
     said(wanted) != said(present)
+        || excepted(wanted) != excepted(present)
         || wanted.observed_generation != present.observed_generation
         // A process that is killed forgets what it has not written of these.
         || wanted.evicted != present.evicted

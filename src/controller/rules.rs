@@ -1,29 +1,29 @@
 //! Follows the `DetectionRule`s of the cluster: what is there is compiled aside and swapped in whole.
 //!
+//! The exceptions that stand for themselves are kept beside: a change of one binds the rules anew.
+//!
 //! A plain watch, not a controller with a finalizer: a finalizer would block deletion while the operator is down. A
 //! rule whose present spec does not compile is not evaluated, even if an earlier one was, and touches no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use futures::StreamExt as _;
-use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, ResourceExt as _};
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use kube::ResourceExt as _;
+use tokio::sync::Notify;
+use tracing::{debug, info};
 
+use super::binding::{Binding, CriticalExceptions, origin_of};
 use super::compile::{Finding, TestOutcome, compile, describe, run_tests};
+use super::exceptions::Exceptions;
+use super::follow::Followed;
 use super::loaded_rules::{LoadedRule, LoadedRules};
 use super::self_protection::BUILT_IN;
 use crate::alert::RuleFacts;
 use crate::api::{DetectionRule, Mode, RuleTest, reason};
 use crate::detect::Rule;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, SuppressedLabels};
 
 /// How long one rule's tests may take.
 const TEST_BUDGET: Duration = Duration::from_secs(2);
@@ -43,6 +43,8 @@ pub struct RuleEntry {
 #[derive(Clone, Debug)]
 pub struct Compilation {
     loaded: LoadedRule,
+    /// The rule with all exceptions that apply to it.
+    bound: Arc<Rule>,
     /// What is odd about it, rendered; empty if nothing is.
     pub warnings: String,
     /// Whether the query looks into a body.
@@ -50,9 +52,9 @@ pub struct Compilation {
 }
 
 impl Compilation {
-    /// The rule.
+    /// The rule with all exceptions that apply to it.
     pub fn rule(&self) -> &Rule {
-        &self.loaded.rule
+        &self.bound
     }
 }
 
@@ -73,14 +75,17 @@ pub struct Rules {
     entries: Mutex<BTreeMap<String, Arc<RuleEntry>>>,
     /// Stored objects that do not fit the kind, with what is wrong.
     malformed: Mutex<BTreeMap<String, String>>,
+    /// The exceptions that stand for themselves.
+    pub(super) exceptions: Exceptions,
+    critical: CriticalExceptions,
     loaded: Arc<ArcSwap<LoadedRules>>,
     changed: Notify,
 }
 
 impl Rules {
-    /// With rules that are in force whatever the cluster has.
-    pub fn with(built_in: Vec<LoadedRule>) -> Self {
-        Self { built_in, ..Self::default() }
+    /// With rules that are in force whatever the cluster has, and none yet of its own.
+    pub fn with(built_in: Vec<LoadedRule>, critical: CriticalExceptions) -> Self {
+        Self { built_in, critical, ..Self::default() }
     }
 
     /// The set in force. Each load gives the newest.
@@ -126,13 +131,14 @@ impl Rules {
             && entry.object.metadata.uid == rule.metadata.uid
             && entry.object.metadata.generation == rule.metadata.generation
         {
-            // Only its status or metadata changed.
+            // Only its status or metadata changed. By its labels exceptions may be selected.
+            let is_labelled_anew = entry.object.metadata.labels != rule.metadata.labels;
             Arc::make_mut(entry).object = without_bulk(rule);
-            return false;
+            return is_labelled_anew;
         }
         drop(entries);
-        let tests = std::mem::take(&mut rule.spec.tests);
         let compiled = compile_entry(&rule);
+        let tests = std::mem::take(&mut rule.spec.tests);
         if let Err(refusal) = &compiled {
             info!(rule = name, why = refusal.message, "the rule cannot be evaluated");
         }
@@ -167,11 +173,28 @@ impl Rules {
         });
     }
 
-    fn swap(&self, metrics: &Metrics) {
-        let entries = self.lock();
+    /// Binds the rules to the exceptions, and puts them in force.
+    pub(super) fn swap(&self, metrics: &Metrics) {
+        let mut entries = self.lock();
+        let applicable = self.exceptions.applicable();
+        let mut binding = Binding::default();
+        for entry in entries.values_mut() {
+            let Ok(compiled) = &entry.compiled else { continue };
+            let own = &compiled.loaded.rule;
+            let shared = binding.bind(&entry.object, own, &applicable, self.critical);
+            if shared.is_empty() && Arc::ptr_eq(own, &compiled.bound) {
+                continue;
+            }
+            let bound = if shared.is_empty() { Arc::clone(own) } else { Arc::new(own.excepting(shared)) };
+            if let Ok(compiled) = &mut Arc::make_mut(entry).compiled {
+                compiled.bound = bound;
+            }
+        }
+        self.exceptions.set_binding(binding);
         let valid = entries.values().filter_map(|entry| entry.compiled.as_ref().ok());
         let enabled = valid.filter(|compiled| compiled.loaded.mode != Mode::Disabled);
-        let enabled = enabled.map(|compiled| compiled.loaded.clone());
+        let enabled = enabled
+            .map(|compiled| LoadedRule { rule: Arc::clone(&compiled.bound), ..compiled.loaded.clone() });
         let mut loaded: LoadedRules = self.built_in.iter().cloned().chain(enabled).collect();
         let built_in = self.built_in.iter().map(|built_in| built_in.facts.uid.clone());
         let uids = entries.values().filter_map(|entry| entry.object.metadata.uid.clone());
@@ -188,84 +211,53 @@ impl Rules {
         for facts in &loaded.facts {
             metrics.start_rule(&facts.name, facts.severity.as_str());
         }
+        metrics.set_exceptions(&series(&self.loaded.load()), &series(&loaded));
         debug!(rules = loaded.facts.len(), invalid, "rules swapped");
         self.loaded.store(Arc::new(loaded));
         self.changed.notify_one();
     }
+}
 
-    /// Follows the rules until `stop`. `listed` turns true once the first whole list is compiled and in force.
-    pub async fn follow(
-        self: Arc<Self>,
-        client: Client,
-        metrics: Arc<Metrics>,
-        listed: watch::Sender<bool>,
-        stop: CancellationToken,
-    ) {
-        let api: Api<DeserializeGuard<DetectionRule>> = Api::all(client);
-        // `watcher` alone retries at once and for ever.
-        let stream = watcher(api, watcher::Config::default()).default_backoff();
-        let mut stream = std::pin::pin!(stream.take_until(stop.cancelled_owned()));
-        let mut relisted: Option<Vec<String>> = None;
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(Event::Init) => relisted = Some(Vec::new()),
-                Ok(Event::InitApply(rule)) => {
-                    relisted.get_or_insert_default().push(rule.name_any());
-                    self.take(rule);
-                }
-                Ok(Event::InitDone) => {
-                    // What the list lacks was deleted while nobody watched.
-                    let present: std::collections::HashSet<_> =
-                        relisted.take().unwrap_or_default().into_iter().collect();
-                    self.lock().retain(|name, _| present.contains(name));
-                    self.malformed
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .retain(|name, _| present.contains(name));
-                    self.swap(&metrics);
-                    listed.send_replace(true);
-                }
-                Ok(Event::Apply(rule)) => {
-                    if self.take(rule) {
-                        self.swap(&metrics);
-                    }
-                }
-                Ok(Event::Delete(rule)) => {
-                    let name = rule.name_any();
-                    metrics.end_rule(&name);
-                    self.lock().remove(&name);
-                    self.malformed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-                    self.swap(&metrics);
-                }
-                // An expired watch is part of normal life; the stream lists anew by itself.
-                Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-                    debug!("the watch of rules expired");
-                }
-                Err(error) => warn!(%error, "the rules cannot be watched and are tried again"),
-            }
-        }
+impl Followed<DetectionRule> for Arc<Rules> {
+    const WHAT: &'static str = "rules";
+
+    fn take(&self, rule: DetectionRule) -> bool {
+        self.apply(rule)
     }
 
-    /// Takes one object of the stream in; says whether the set changes by it.
-    fn take(self: &Arc<Self>, rule: DeserializeGuard<DetectionRule>) -> bool {
-        let name = rule.name_any();
-        match rule.0 {
-            Ok(rule) => self.apply(rule),
-            Err(error) => {
-                warn!(
-                    rule = name,
-                    error = error.error,
-                    "the stored rule does not fit its kind and is not evaluated"
-                );
-                self.malformed
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(name.clone(), error.error);
-                self.lock().remove(&name);
-                true
-            }
-        }
+    fn take_malformed(&self, name: String, why: String) {
+        self.lock().remove(&name);
+        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).insert(name, why);
     }
+
+    fn keep(&self, keep: &dyn Fn(&str) -> bool, metrics: &Metrics) {
+        self.lock().retain(|name, _| {
+            let is_kept = keep(name);
+            if !is_kept {
+                metrics.end_rule(name);
+            }
+            is_kept
+        });
+        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| keep(name));
+    }
+
+    fn settle(&self, metrics: &Metrics) {
+        self.swap(metrics);
+    }
+}
+
+/// The series of the exceptions in force.
+fn series(loaded: &LoadedRules) -> HashSet<SuppressedLabels> {
+    let rules = loaded.set.rules().iter();
+    rules
+        .flat_map(|rule| {
+            rule.exceptions().iter().map(|exception| SuppressedLabels {
+                rule: rule.name().to_owned(),
+                exception: exception.name().to_owned(),
+                origin: origin_of(exception).as_str(),
+            })
+        })
+        .collect()
 }
 
 fn compile_entry(rule: &DetectionRule) -> Result<Compilation, Refusal> {
@@ -275,19 +267,25 @@ fn compile_entry(rule: &DetectionRule) -> Result<Compilation, Refusal> {
         return Err(Refusal { reason: reason::INVALID_SPEC, message });
     }
     match compile(rule) {
-        Ok(compiled) => Ok(Compilation {
-            needs_body: compiled.rule.needs_body(),
-            warnings: describe(&compiled.warnings),
-            loaded: LoadedRule {
-                rule: Arc::new(compiled.rule),
-                facts: Arc::new(RuleFacts::from(rule)),
-                mode: rule.spec.mode,
-            },
-        }),
-        Err(findings) => Err(Refusal {
+        Ok(compiled) => {
+            let warnings = describe(&compiled.warnings);
+            let needs_body = compiled.rule.needs_body();
+            let compiled = Arc::new(compiled.rule);
+            let facts = Arc::new(RuleFacts::from(rule));
+            let loaded = LoadedRule { rule: Arc::clone(&compiled), facts, mode: rule.spec.mode };
+            Ok(Compilation { loaded, bound: compiled, warnings, needs_body })
+        }
+        Err(findings) => Err(Refusal::of(&findings)),
+    }
+}
+
+impl Refusal {
+    /// What a condition says of these.
+    pub(super) fn of(findings: &[Finding]) -> Self {
+        Self {
             reason: findings.first().map_or(reason::INVALID_SPEC, Finding::reason),
-            message: describe(&findings),
-        }),
+            message: describe(findings),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Context, Verdict};
 use crate::event::{Event, Slot, Slots, Tape};
 
 /// One of the things that must all hold for a query to match.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Conjunct {
     pub(super) plan: Plan,
     /// The slots that it is decided by.
@@ -53,7 +53,7 @@ impl Conjunct {
 }
 
 /// The same plan, with what is the same on every event decided: what remains is told by a slot or by the source.
-fn without_constants(plan: &Plan) -> Plan {
+pub(super) fn without_constants(plan: &Plan) -> Plan {
     let all = |parts: &[Plan]| parts.iter().map(without_constants).collect();
     match plan {
         Plan::And(parts) => Plan::And(all(parts)),

@@ -9,7 +9,9 @@ mod compare;
 mod conjunct;
 mod date;
 mod evaluate;
+mod exception;
 mod explain;
+mod implied;
 mod index;
 mod lint;
 mod literal;
@@ -23,9 +25,10 @@ mod slot_tests;
 mod stage;
 
 pub use evaluate::MissingBody;
+pub use exception::{Exception, ExceptionSource, Origin};
 pub use explain::{Explanation, explain};
 pub use matcher::{Matcher, Reading};
-pub use rule::{ExceptionSource, Finding, GroupValue, Part, Rule, RuleSource};
+pub use rule::{Finding, GroupValue, Part, Rule, RuleSource};
 pub use set::{Judgement, Outcome, RuleSet};
 pub use stage::is_decisive;
 

@@ -1,15 +1,17 @@
 //! A rule, from its source to what is evaluated.
-use jiff::Timestamp;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::conjunct::Conjunct;
 use super::evaluate::{Evaluator, MissingBody};
-use super::lint;
+use super::exception::{Exception, ExceptionSource, Origin};
+use super::implied::implies;
+use super::lint::{self, secrets::Concerned};
 use super::plan::Plan;
 use super::{Context, Verdict};
 use crate::event::{Event, Field, Look, Slot, Slots, Tape};
-use crate::query::{Diagnostic, Severity, parse, shown};
+use crate::query::{Diagnostic, Expr, Severity, parse, shown};
 
 /// A rule as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,17 +30,6 @@ pub struct RuleSource {
     pub exceptions: Vec<ExceptionSource>,
     /// The fields whose values tell alerts apart.
     pub group_by: Vec<String>,
-}
-
-/// An exception as its author wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ExceptionSource {
-    /// Its name within the rule.
-    pub name: String,
-    /// What it covers, in KQL.
-    pub query: String,
-    /// From this time of an event on it covers nothing.
-    pub expire: Option<Timestamp>,
 }
 
 /// The part of a rule that a remark is about.
@@ -70,15 +61,8 @@ pub struct GroupValue {
     pub values: Option<Vec<String>>,
 }
 
-#[derive(Debug)]
-pub(super) struct Exception {
-    name: String,
-    pub(super) query: Plan,
-    pub(super) expire: Option<Timestamp>,
-}
-
 /// A compiled rule. Immutable.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     name: String,
     uid: String,
@@ -87,7 +71,8 @@ pub struct Rule {
     /// The query, taken apart.
     pub(super) conjuncts: Vec<Conjunct>,
     pub(super) missing_body: MissingBody,
-    pub(super) exceptions: Vec<Exception>,
+    /// Its own, then those that stand for themselves.
+    pub(super) exceptions: Vec<Arc<Exception>>,
     group_by: Vec<Field>,
     names_stage: bool,
 }
@@ -99,30 +84,43 @@ impl Rule {
     /// Everything that is wrong with it, in all its parts, warnings included; at least one finding is an error.
     pub fn compile(source: RuleSource) -> Result<(Rule, Vec<Finding>), Vec<Finding>> {
         let mut findings = Vec::new();
-        let query = compile_query(&source.query, &Part::Query, &mut findings);
+        let mut report = |part: Part, remarks: Vec<Diagnostic>| {
+            findings.extend(remarks.into_iter().map(|diagnostic| Finding { part: part.clone(), diagnostic }));
+        };
+        let mut remarks = Vec::new();
+        let query = compile_query(&source.query, None, false, &mut remarks);
+        report(Part::Query, remarks);
+        let expr = query.as_ref().map(|(_, expr)| expr);
+        let conjuncts = query.as_ref().map(|(plan, _)| Conjunct::all_of(plan)).unwrap_or_default();
         let mut exceptions = Vec::new();
         for exception in &source.exceptions {
-            let part = Part::Exception(exception.name.clone());
-            let query = compile_query(&exception.query, &part, &mut findings);
-            exceptions.extend(query.map(|query| Exception {
-                name: exception.name.clone(),
-                query,
-                expire: exception.expire,
-            }));
+            let mut remarks = Vec::new();
+            let query = compile_query(&exception.query, expr, true, &mut remarks);
+            if let Some((query, _)) = query {
+                let ExceptionSource { name, expire, .. } = exception.clone();
+                let missing_body = source.missing_body;
+                let compiled = Exception { name, origin: Origin::Rule, query, expire, missing_body };
+                if compiled.is_implied_by(&conjuncts) {
+                    remarks.push(covers_all(
+                        &exception.query,
+                        "every match of the rule meets this exception: the rule would never alert",
+                    ));
+                }
+                exceptions.push(Arc::new(compiled));
+            }
+            report(Part::Exception(exception.name.clone()), remarks);
         }
+        let concerned = expr.map(|expr| Concerned::by(&[expr])).unwrap_or_default();
         let mut group_by = Vec::new();
         for (index, name) in source.group_by.iter().enumerate() {
             let mut remarks = Vec::new();
-            group_by.extend(compile_group_field(name, &mut remarks));
-            findings.extend(
-                remarks.into_iter().map(|diagnostic| Finding { part: Part::GroupBy(index), diagnostic }),
-            );
+            group_by.extend(compile_group_field(name, &concerned, &mut remarks));
+            report(Part::GroupBy(index), remarks);
         }
         let is_broken = findings.iter().any(|finding| finding.diagnostic.severity == Severity::Error);
         match query {
-            Some(query) if !is_broken => {
+            Some((query, _)) if !is_broken => {
                 let names_stage = query.names_stage();
-                let conjuncts = Conjunct::all_of(&query);
                 let costly = costly(&source.query, &conjuncts, &findings);
                 findings.extend(costly);
                 let RuleSource { name, uid, generation, missing_body, .. } = source;
@@ -158,9 +156,21 @@ impl Rule {
         self.generation
     }
 
-    /// The name of the exception at this index of the source.
-    pub fn exception_name(&self, index: usize) -> Option<&str> {
-        self.exceptions.get(index).map(|exception| exception.name.as_str())
+    /// Its exceptions: its own in the order of the source, then those that it was bound to.
+    pub fn exceptions(&self) -> &[Arc<Exception>] {
+        &self.exceptions
+    }
+
+    /// The same rule with these exceptions besides its own.
+    #[must_use]
+    pub fn excepting(&self, shared: impl IntoIterator<Item = Arc<Exception>>) -> Rule {
+        let own = self.exceptions.iter().filter(|exception| exception.origin() == Origin::Rule).cloned();
+        Rule { exceptions: own.chain(shared).collect(), ..self.clone() }
+    }
+
+    /// Whether the exception surely holds for every match of the rule: nothing would be left of it.
+    pub fn is_silenced_by(&self, exception: &Exception) -> bool {
+        exception.is_implied_by(&self.conjuncts)
     }
 
     /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.
@@ -219,42 +229,55 @@ fn costly(text: &str, conjuncts: &[Conjunct], findings: &[Finding]) -> Option<Fi
     })
 }
 
-fn compile_query(text: &str, part: &Part, findings: &mut Vec<Finding>) -> Option<Plan> {
-    let mut report = |diagnostic| {
-        findings.push(Finding { part: part.clone(), diagnostic });
-    };
+/// Compiles a query, with remarks on it. Of an exception `rule` is what it is an exception of, where that is known.
+pub(super) fn compile_query(
+    text: &str,
+    rule: Option<&Expr>,
+    is_exception: bool,
+    remarks: &mut Vec<Diagnostic>,
+) -> Option<(Plan, Expr)> {
     let parsed = match parse(text) {
         Ok(parsed) => parsed,
         Err(error) => {
-            report(error);
+            remarks.push(error);
             return None;
         }
     };
-    let mut warnings = parsed.warnings;
-    lint::check(&parsed.expr, &mut warnings);
-    warnings.into_iter().for_each(&mut report);
+    remarks.extend(parsed.warnings);
+    lint::check(&parsed.expr, remarks);
+    let asked: Vec<&Expr> = rule.into_iter().chain([&parsed.expr]).collect();
+    lint::secrets::check(&parsed.expr, &Concerned::by(&asked), remarks);
     match Plan::compile(&parsed.expr) {
-        Ok(plan) if plan.is_everything() => {
-            let what = if *part == Part::Query {
-                "a rule that matches every event"
-            } else {
-                "an exception for every event"
-            };
-            report(
-                Diagnostic::error(0..text.len(), format!("expected a condition: {what} is refused"))
-                    .help("name a field and a value, such as `verb:create`"),
+        Ok(plan) if !is_exception && plan.is_everything() => {
+            remarks.push(
+                Diagnostic::error(
+                    0..text.len(),
+                    "expected a condition: a rule that matches every event is refused",
+                )
+                .help("name a field and a value, such as `verb:create`"),
             );
             None
         }
-        Ok(plan) => Some(plan),
+        Ok(plan) if is_exception && implies([], &plan) => {
+            remarks.push(covers_all(text, "expected a condition: an exception for every event is refused"));
+            None
+        }
+        Ok(plan) => Some((plan, parsed.expr)),
         Err(errors) => {
-            errors.into_iter().for_each(report);
+            remarks.extend(errors);
             None
         }
     }
 }
 
-fn compile_group_field(name: &str, remarks: &mut Vec<Diagnostic>) -> Option<Field> {
+fn covers_all(text: &str, message: &str) -> Diagnostic {
+    Diagnostic::error(0..text.len(), message).help(
+        "name whom or what is excepted, such as `user.username:\"system:serviceaccount:ci:deployer\"`; to silence a rule, \
+         set its `mode` to DryRun",
+    )
+}
+
+fn compile_group_field(name: &str, concerned: &Concerned, remarks: &mut Vec<Diagnostic>) -> Option<Field> {
     let span = 0..name.len();
     if name.trim().is_empty() || name.contains('*') {
         remarks.push(
@@ -265,7 +288,8 @@ fn compile_group_field(name: &str, remarks: &mut Vec<Diagnostic>) -> Option<Fiel
     }
     match Field::resolve(name) {
         Ok(field) => {
-            remarks.extend(lint::unknown_name(name, span));
+            remarks.extend(lint::unknown_name(name, span.clone()));
+            remarks.extend(lint::secrets::remark(name, span, concerned));
             Some(field)
         }
         Err(error) => {

@@ -16,7 +16,7 @@ pub enum Judgement {
     Detection,
     /// Such a match that an exception covers.
     Suppressed {
-        /// The exception's index in the rule's source.
+        /// The exception's index in the rule.
         exception: usize,
     },
     /// At the decisive stage, the query hangs on something that was not logged.
@@ -123,13 +123,7 @@ impl Rule {
         }
     }
 
-    /// The first exception that surely holds and has not expired by the event's time. One that is unknown covers
-    /// nothing; one with an end covers no event without a time.
     fn covering_exception(&self, evaluator: &Evaluator<'_>) -> Option<usize> {
-        self.exceptions.iter().position(|exception| {
-            let is_in_force = exception.expire.is_none_or(|end| evaluator.now().is_some_and(|now| now < end));
-            is_in_force
-                && evaluator.verdict(&exception.query, &evaluator.look(), self.missing_body) == Verdict::Match
-        })
+        self.exceptions.iter().position(|exception| exception.covers(evaluator))
     }
 }

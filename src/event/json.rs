@@ -9,6 +9,7 @@ use super::scan::{StringEnd, number_end, string_end, word_end};
 use super::skip::value_end;
 use super::value::{Value, node_text, raw};
 use super::wanted::{At, Wanted};
+use super::withheld::withhold;
 
 /// Below this many members every pair of keys is compared; above, the keys are sorted.
 const FEW_MEMBERS: usize = 8;
@@ -101,6 +102,7 @@ impl Tape {
             return Err(JsonError::TooLong);
         }
         self.fill(text, wanted)?;
+        withhold(text, &mut self.nodes);
         Ok(Value::root(text, &self.nodes))
     }
 

@@ -28,6 +28,7 @@ mod slot;
 mod value;
 mod walk;
 mod wanted;
+mod withheld;
 
 pub use audit::{DecodeError, Event, ObjectRef, Stage, User, is_long_running};
 pub use canonical::{Reached, Visit, read_canonical};
@@ -46,6 +47,7 @@ pub use slot::{Slot, Slots};
 pub use value::{Key, Value};
 pub use walk::Scope;
 pub use wanted::Wanted;
+pub use withheld::withheld_at;
 
 #[cfg(test)]
 mod tests;

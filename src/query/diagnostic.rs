@@ -44,6 +44,11 @@ impl Diagnostic {
         self
     }
 
+    /// Whether the query cannot run because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// A fixed word for metrics.
     pub fn category(&self) -> &'static str {
         match self.severity {

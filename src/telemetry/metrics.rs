@@ -1,6 +1,7 @@
 //! The metrics of `run`, in the OpenMetrics text format. Labels are rules, sources, severities and fixed words:
 //! nothing an event holds.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -41,6 +42,17 @@ pub struct IgnoredLabels {
 pub struct RuleLabels {
     /// The `DetectionRule`.
     pub rule: String,
+}
+
+/// Labels of `tripline_suppressed_total`: at most 64 a rule.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SuppressedLabels {
+    /// The `DetectionRule`.
+    pub rule: String,
+    /// The exception's name.
+    pub exception: String,
+    /// `Rule` for one of the rule's own, `DetectionException` for one of that kind.
+    pub origin: &'static str,
 }
 
 /// Labels of `tripline_alerts_total`.
@@ -119,7 +131,7 @@ pub struct Metrics {
     pub oversized_records: Family<SourceLabels, Counter>,
     pub ignored_events: Family<IgnoredLabels, Counter>,
     pub matches: Family<RuleLabels, Counter>,
-    pub suppressed: Family<RuleLabels, Counter>,
+    pub suppressed: Family<SuppressedLabels, Counter>,
     /// Matches that found no room in alerts of their own.
     pub limited: Family<RuleLabels, Counter>,
     pub undecidable: Family<RuleLabels, Counter>,
@@ -242,7 +254,7 @@ impl Metrics {
     /// Makes the series of a rule.
     pub fn start_rule(&self, rule: &str, severity: &'static str) {
         let labels = RuleLabels { rule: rule.to_owned() };
-        for family in [&self.matches, &self.suppressed, &self.limited, &self.undecidable] {
+        for family in [&self.matches, &self.limited, &self.undecidable] {
             drop(family.get_or_create(&labels));
         }
         drop(self.alerts.get_or_create(&AlertLabels { rule: rule.to_owned(), severity }));
@@ -251,11 +263,21 @@ impl Metrics {
     /// Ends the series of a rule that is gone.
     pub fn end_rule(&self, rule: &str) {
         let labels = RuleLabels { rule: rule.to_owned() };
-        for family in [&self.matches, &self.suppressed, &self.limited, &self.undecidable] {
+        for family in [&self.matches, &self.limited, &self.undecidable] {
             family.remove(&labels);
         }
         for severity in SEVERITIES {
             self.alerts.remove(&AlertLabels { rule: rule.to_owned(), severity });
+        }
+    }
+
+    /// Starts the series of a rule's exceptions that have none yet, and ends those of the ones it no longer has.
+    pub fn set_exceptions(&self, had: &HashSet<SuppressedLabels>, has: &HashSet<SuppressedLabels>) {
+        for gone in had.difference(has) {
+            self.suppressed.remove(gone);
+        }
+        for labels in has {
+            drop(self.suppressed.get_or_create(labels));
         }
     }
 
@@ -411,7 +433,6 @@ mod tests {
             "tripline_plain_text_lines_total{source=\"apiserver\"}",
             "tripline_ignored_events_total{source=\"apiserver\",reason=\"own\"}",
             "tripline_matches_total{rule=\"a-rule\"}",
-            "tripline_suppressed_total{rule=\"a-rule\"}",
             "tripline_undecidable_total{rule=\"a-rule\"}",
             "tripline_alerts_total{rule=\"a-rule\",severity=\"High\"}",
             "tripline_alerts_deleted_total{reason=\"expired\"}",

@@ -9,4 +9,5 @@ pub use logging::{Chain, LogFormat, init_logging};
 pub use metrics::{
     AlertLabels, AnswerSeconds, CategoryLabels, DeletionLabels, IgnoredLabels, MalformedLabels, Metrics,
     OutputFailureLabels, OutputLabels, RequestLabels, RuleLabels, SeverityLabels, SourceLabels,
+    SuppressedLabels,
 };

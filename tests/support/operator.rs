@@ -107,6 +107,14 @@ pub(crate) fn rule(name: &str, query: &str) -> Value {
     })
 }
 
+/// An exception of its own kind, for one rule.
+pub(crate) fn exception(name: &str, rule: &str, query: &str) -> Value {
+    json!({
+        "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionException", "metadata": {"name": name},
+        "spec": {"rules": {"names": [rule]}, "query": query, "reason": "it is known and allowed"},
+    })
+}
+
 impl Operator {
     /// Starts the operator and waits until it is ready.
     pub(crate) fn start(plane: &ControlPlane, kubeconfig: &Path) -> Result<Self> {

@@ -69,6 +69,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- $section := index . 2 -}}
 - --listen=0.0.0.0:{{ $section.port }}
 - --log-format={{ $root.Values.logFormat }}
+- --critical-exceptions={{ $root.Values.criticalExceptions }}
 - {{ printf "--log-level=%s" $root.Values.logLevel | quote }}
 - --events={{ $root.Values.events }}
 - --retain-closed={{ int64 $root.Values.alerts.retainClosedSeconds }}

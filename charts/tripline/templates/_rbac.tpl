@@ -2,7 +2,7 @@
 {{- define "tripline.rbac.definitions" -}}
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
-  resourceNames: [detectionrules.tripline.dev, securityalerts.tripline.dev, auditsources.tripline.dev]
+  resourceNames: [detectionrules.tripline.dev, detectionexceptions.tripline.dev, securityalerts.tripline.dev, auditsources.tripline.dev]
   verbs: [get]
 {{- end }}
 

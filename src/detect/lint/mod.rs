@@ -1,8 +1,11 @@
 //! Remarks on what a query means: fields that no event has, values that a field never takes.
 mod pairs;
+pub(super) mod secrets;
 mod values;
 
 use std::ops::Range;
+
+pub(super) use values::is_never;
 
 use crate::event::{is_known, nearest};
 use crate::query::{Diagnostic, Expr, Literal, shown};

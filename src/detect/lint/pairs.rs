@@ -55,9 +55,9 @@ const SUBRESOURCES: [(&str, &[&str]); 36] = [
     ("poddisruptionbudgets", &["status"]),
 ];
 
-const RESOURCE: [&str; 3] =
+pub(super) const RESOURCE: [&str; 3] =
     ["objectRef.resource", "kubernetes.audit.objectRef.resource", "orchestrator.resource.type"];
-const SUBRESOURCE: [&str; 2] = ["objectRef.subresource", "kubernetes.audit.objectRef.subresource"];
+pub(super) const SUBRESOURCE: [&str; 2] = ["objectRef.subresource", "kubernetes.audit.objectRef.subresource"];
 
 /// Adds a warning for each `and` that asks for a resource and a subresource that it does not have.
 pub(super) fn check(expr: &Expr, warnings: &mut Vec<Diagnostic>) {
@@ -81,7 +81,7 @@ pub(super) fn check(expr: &Expr, warnings: &mut Vec<Diagnostic>) {
 }
 
 /// The parts of an `and` and of those inside it.
-fn flatten<'q>(expr: &'q Expr, conjuncts: &mut Vec<&'q Expr>) {
+pub(super) fn flatten<'q>(expr: &'q Expr, conjuncts: &mut Vec<&'q Expr>) {
     match expr {
         Expr::And(parts) => parts.iter().for_each(|part| flatten(part, conjuncts)),
         other => conjuncts.push(other),
@@ -89,7 +89,7 @@ fn flatten<'q>(expr: &'q Expr, conjuncts: &mut Vec<&'q Expr>) {
 }
 
 /// The plain values of which a field of these names has to have one.
-fn alternatives<'q>(expr: &'q Expr, names: &[&str]) -> Option<Vec<&'q Literal>> {
+pub(super) fn alternatives<'q>(expr: &'q Expr, names: &[&str]) -> Option<Vec<&'q Literal>> {
     let Expr::Field { field, values } = expr else {
         return None;
     };

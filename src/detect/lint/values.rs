@@ -143,6 +143,12 @@ fn of_plain(
     }
 }
 
+/// Whether the field of this name never holds the value, which has no wildcard.
+pub(in crate::detect) fn is_never(name: &str, value: &Literal) -> bool {
+    let closed = CLOSED.iter().find(|closed| closed.names.contains(&name));
+    closed.is_some_and(|closed| value.plain().is_some_and(|text| !closed.values.contains(&text)))
+}
+
 fn of_closed(name: &str, value: &Literal) -> Option<Diagnostic> {
     let closed = CLOSED.iter().find(|closed| closed.names.contains(&name))?;
     let text = value.plain()?;

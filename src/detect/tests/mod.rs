@@ -1,12 +1,14 @@
 //! The language pages as tables, and the rules around a match.
 mod cases;
 mod dates;
+mod exceptions;
 mod explaining;
 mod fields;
 mod hostile;
 mod remarks;
 mod rules;
 mod sameness;
+mod secrets;
 mod unlogged;
 
 use super::{Context, MissingBody, Rule, RuleSource, Verdict};

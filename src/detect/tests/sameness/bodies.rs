@@ -8,6 +8,9 @@ pub(super) fn body(resource: &str, dice: &mut Dice) -> Json {
     if dice.chance(25) {
         return odd_body(dice);
     }
+    if dice.chance(2) {
+        return leaf(dice);
+    }
     let spec = pod_spec(dice);
     match resource {
         "pods" => with_metadata("Pod", ("spec", spec), dice),
@@ -17,7 +20,11 @@ pub(super) fn body(resource: &str, dice: &mut Dice) -> Json {
             with_metadata("CronJob", ("spec", job), dice)
         }
         "podtemplates" => with_metadata("PodTemplate", ("template", object([("spec", spec)])), dice),
-        "secrets" => with_metadata("Secret", ("data", object([("token", text("c2VjcmV0"))])), dice),
+        "secrets" => {
+            let content = object([("token", text("c2VjcmV0"))]);
+            let name = dice.one_of(&["data", "data", "stringData", "Raw", "x.data"]);
+            with_metadata("Secret", (name, content), dice)
+        }
         "clusterrolebindings" => {
             let role = object([("kind", text("ClusterRole")), ("name", text(dice.one_of(&NAMES)))]);
             with_metadata("ClusterRoleBinding", ("roleRef", role), dice)

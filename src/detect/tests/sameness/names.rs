@@ -70,6 +70,7 @@ pub(super) const OTHERS: &[Name] = names! {
     ["requestObject.kind", "kubernetes.audit.requestObject.kind", "responseObject.kind"]: ["Pod", "Deployment", "Event"];
     ["requestObject.rules.verbs", "kubernetes.audit.requestObject.rules.verbs", "responseObject.rules.verbs"]: ["*", "get", "create"];
     ["requestObject.rules.resources"]: ["pods", "secrets", "*"];
+    ["requestObject.data.token", "responseObject.data.token", "kubernetes.audit.requestObject.data.token"]: ["c2VjcmV0"];
     ["requestObject.op", "requestObject.value", "kubernetes.audit.requestObject.value"]: ["add", "true", ""];
     ["requestObject.annotations.authorization.k8s.io/decision", "requestObject.verb", "responseObject.stageTimestamp"]: ["allow", "create", "2026-03-15T10:20:30.123456Z"];
     ["requestObject.x.x", "requestObject.y", "requestObject.z", "requestObject.y.z", "requestObject.x.y.z", "requestObject.z.x"]: WORDS;
@@ -99,6 +100,7 @@ pub(super) const ABOVE: &[&str] = &[
     "podSpec.allContainers",
     "podSpec.securityContext",
     "requestObject.spec",
+    "requestObject.data",
     "container",
     "container.image",
     "event",
@@ -133,6 +135,7 @@ pub(super) const PATTERNS: &[&str] = &[
     "requestObject.*",
     "requestObject*",
     "re*",
+    "requestObject.da*",
     "requestObject.*.image",
     "requestObject.spec.*.image",
     "requestObject.*y*",

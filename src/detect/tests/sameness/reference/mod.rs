@@ -5,6 +5,7 @@ mod document;
 mod fields;
 mod unlogged;
 mod value;
+mod withheld;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use self::document::Node;
 use self::fields::{Fields, below, kind_of};
 use self::unlogged::is_decisive;
 use self::value::{Test, fits};
+use self::withheld::without_withheld;
 use crate::detect::{Context, Judgement, MissingBody, Outcome, RuleSource};
 use crate::query::{Expr, Literal, Values, parse};
 
@@ -42,6 +44,7 @@ impl ReferenceRule {
 
 /// What the rules make of an event.
 pub(super) fn judge(rules: &[ReferenceRule], event: &Value, context: &Context<'_>) -> Vec<Outcome> {
+    let event = &without_withheld(event);
     let fields = Fields::of(event, context.cluster);
     let now = event["stageTimestamp"].as_str().and_then(date::instant);
     let mut outcomes = Vec::new();

@@ -1,0 +1,259 @@
+//! What is known and allowed raises no alert: exceptions of a rule and of their own kind, what each let pass, and what
+//! is said of those that do not apply.
+mod support;
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use support::operator::{
+    Operator, PATIENCE, alerts, counted, exception, install, rule, source_at, wait_for_alerts,
+};
+use support::{ControlPlane, Options, wait_for};
+
+/// A log that a test writes.
+struct Log(PathBuf);
+
+impl Log {
+    fn install(plane: &ControlPlane) -> Result<Self> {
+        let log = plane.folder().join("audit/made.log");
+        File::create(&log)?;
+        plane.apply("admin", &source_at("made", &log, "Start"))?;
+        Ok(Self(log))
+    }
+
+    /// So many requests of each user.
+    fn pour(&self, users: &[&str], resource: &str, count: usize) -> Result<()> {
+        let mut text = String::new();
+        for number in 0..count {
+            for user in users {
+                text += &format!("{}\n", record(user, resource, number));
+            }
+        }
+        Ok(OpenOptions::new().append(true).open(&self.0)?.write_all(text.as_bytes())?)
+    }
+}
+
+/// A record as kube-apiserver writes it.
+fn record(user: &str, resource: &str, number: usize) -> Value {
+    let now = jiff::Timestamp::now();
+    json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+        "auditID": format!("7d2c8f3e-5c1b-4f7a-9d60-{number:012}"), "stage": "ResponseComplete",
+        "requestURI": format!("/api/v1/namespaces/shop/{resource}/x"), "verb": "get",
+        "user": {"username": user, "groups": ["system:authenticated"]}, "sourceIPs": ["10.0.0.9"],
+        "userAgent": "curl/8.5.0",
+        "objectRef": {"resource": resource, "namespace": "shop", "name": "x", "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 200},
+        "requestReceivedTimestamp": now, "stageTimestamp": now,
+        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
+    })
+}
+
+fn get(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output=json"])?)?)
+}
+
+fn condition(object: &Value, type_: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|c| c["type"] == type_).unwrap_or_default()
+}
+
+/// Waits until a condition of an object has this status and reason, and gives its message.
+fn wait_for_condition(
+    plane: &ControlPlane,
+    (kind, name): (&str, &str),
+    (type_, status, reason): (&str, &str, &str),
+) -> Result<String> {
+    wait_for(&format!("{kind} {name} to be {type_}={status} by {reason}"), PATIENCE, || {
+        let found = condition(&get(plane, kind, name).ok()?, type_);
+        let is_it = found["status"] == status && found["reason"] == reason;
+        is_it.then(|| found["message"].as_str().unwrap_or_default().to_owned())
+    })
+}
+
+/// What a rule's status says of an exception.
+fn of_rule(rule: &Value, origin: &str, name: &str) -> Value {
+    let exceptions = rule["status"]["exceptions"].as_array().cloned().unwrap_or_default();
+    exceptions.into_iter().find(|e| e["origin"] == origin && e["name"] == name).unwrap_or_default()
+}
+
+#[test]
+fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let (account, log) = (install(plane)?, Log::install(plane)?);
+        let mut reads = rule("reads", "verb:get and objectRef.resource:widgets");
+        reads["metadata"]["labels"] = json!({"team": "web"});
+        reads["spec"]["exceptions"] = json!([
+            {"name": "deploys", "query": "user.username:ci", "reason": "deploys look at what they made"},
+            {"name": "last-year", "query": "user.username:mallory", "expireTime": "2020-01-01T00:00:00Z"},
+        ]);
+        plane.apply("admin", &reads.to_string())?;
+        plane.apply("admin", &exception("bots", "reads", "user.username:bot").to_string())?;
+        let mut by_label = exception("web", "none-of-this-name", "user.username:web");
+        by_label["spec"]["rules"]["selector"] = json!({"matchLabels": {"team": "web"}});
+        plane.apply("admin", &by_label.to_string())?;
+
+        let launch = || -> Result<Operator> {
+            let operator = Operator::launch_on(plane, &account, "control-plane-1", &[])?;
+            operator.wait_for_page("/readyz", 200, "ok")?;
+            Ok(operator)
+        };
+        let users = ["mallory", "ci", "bot", "web"];
+        let mut operator = launch()?;
+        for _ in 0..4 {
+            log.pour(&users, "widgets", 300)?;
+            wait_for("some of it to be judged", PATIENCE, || {
+                operator.metric("tripline_matches_total{rule=\"reads\"}").filter(|matches| *matches > 0.0)
+            })?;
+            operator.kill();
+            operator = launch()?;
+        }
+        wait_for_alerts(plane, "every request to be counted", |alerts| counted(alerts, "reads") >= 1200)?;
+        let reads = wait_for("the rule to say what its exceptions let pass", PATIENCE, || {
+            let reads = get(plane, "detectionrule", "reads").ok()?;
+            (reads["status"]["suppressed"] == 3600 && reads["status"]["matches"] == 4800).then_some(reads)
+        })?;
+        let found = alerts(plane)?;
+        ensure!(found.len() == 1 && counted(&found, "reads") == 1200, "{found:#?}");
+        for (origin, name, suppressed, expired) in [
+            ("Rule", "deploys", 1200, false),
+            ("Rule", "last-year", 0, true),
+            ("DetectionException", "bots", 1200, false),
+            ("DetectionException", "web", 1200, false),
+        ] {
+            let said = of_rule(&reads, origin, name);
+            ensure!(said["suppressed"] == suppressed && said["expired"] == expired, "{name}: {said}");
+            ensure!(said["lastSuppressedTime"].is_string() == (suppressed > 0), "{name}: {said}");
+        }
+        ensure!(reads["status"]["exceptions"].as_array().map(Vec::len) == Some(4), "{reads:#}");
+        wait_for("the exceptions to say what they let pass", PATIENCE, || {
+            let said = |name| get(plane, "detectionexception", name).ok();
+            let (bots, web) = (said("bots")?["status"].clone(), said("web")?["status"].clone());
+            let is_said = |status: &Value| {
+                status["suppressed"] == 1200
+                    && status["rules"] == json!(["reads"])
+                    && status["ruleCount"] == 1
+                    && status["lastSuppressedTime"].is_string()
+            };
+            (is_said(&bots) && is_said(&web)).then_some(())
+        })?;
+        // The counters of a process begin anew with it; the series are there.
+        let series =
+            "tripline_suppressed_total{rule=\"reads\",exception=\"bots\",origin=\"DetectionException\"}";
+        ensure!(operator.metric(series).is_some());
+
+        // Without the exception the rule alerts again, and what it let pass is no longer said.
+        plane.run("admin", &["delete", "detectionexception", "bots"])?;
+        wait_for("the exception to be gone from the rule", PATIENCE, || {
+            let reads = get(plane, "detectionrule", "reads").ok()?;
+            of_rule(&reads, "DetectionException", "bots").is_null().then_some(())
+        })?;
+        ensure!(operator.metric(series).is_none());
+        log.pour(&["bot"], "widgets", 3)?;
+        wait_for_alerts(plane, "the bot's requests", |alerts| counted(alerts, "reads") == 1203)?;
+
+        // By its labels the rule leaves the other one.
+        plane.run("admin", &["label", "detectionrule", "reads", "team=db", "--overwrite"])?;
+        let message = wait_for_condition(plane, ("detectionexception", "web"), ("Ready", "False", "NoRule"))?;
+        ensure!(message.contains("no rule has one of these names or labels"), "{message}");
+        log.pour(&["web", "ci"], "widgets", 2)?;
+        wait_for_alerts(plane, "the requests of web", |alerts| counted(alerts, "reads") == 1205)?;
+        operator.terminate()
+    })
+}
+
+#[test]
+fn an_exception_that_does_not_apply_says_why_and_hurts_nobody_else() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let (account, log) = (install(plane)?, Log::install(plane)?);
+        let query = "verb:get and objectRef.resource:widgets";
+        let mut bad = rule("bad", query);
+        bad["spec"]["exceptions"] = json!([{"name": "typo", "query": "user.username:"}]);
+        let mut all = rule("all", query);
+        all["spec"]["exceptions"] = json!([{"name": "anything", "query": "user.username:*"}]);
+        let (low, mut top) = (rule("low", query), rule("top", query));
+        top["spec"]["severity"] = json!("Critical");
+        for object in [&bad, &all, &low, &top] {
+            plane.apply("admin", &object.to_string())?;
+        }
+        let mut both = exception("both", "low", "user.username:ci");
+        both["spec"]["rules"]["names"] = json!(["low", "top"]);
+        let mut old = exception("old", "low", "user.username:mallory");
+        old["spec"]["expireTime"] = json!("2020-01-01T00:00:00Z");
+        let objects = [
+            both,
+            old,
+            exception("typo", "low", "verb:get and\n  user.username:)"),
+            exception("anything", "low", "not verb:nothing"),
+            exception("silencer", "low", "verb:get or user.username:x"),
+            exception("only-top", "top", "user.username:ci"),
+        ];
+        for object in &objects {
+            plane.apply("admin", &object.to_string())?;
+        }
+        let operator =
+            Operator::launch_on(plane, &account, "control-plane-1", &["--critical-exceptions=forbid"])?;
+        operator.wait_for_page("/readyz", 200, "ok")?;
+        log.pour(&["ci", "mallory"], "widgets", 5)?;
+        // All matches of the Critical rule alert; of the other one only what no exception in force covers.
+        let found = wait_for_alerts(plane, "the alerts", |alerts| {
+            counted(alerts, "top") == 10 && counted(alerts, "low") == 5
+        })?;
+        ensure!(counted(&found, "bad") + counted(&found, "all") == 0);
+
+        let kind = "detectionexception";
+        for (object, wanted, parts) in [
+            (
+                ("detectionrule", "bad"),
+                ("Accepted", "False", "InvalidQuery"),
+                &["exception typo: line 1, column", "^"][..],
+            ),
+            (
+                ("detectionrule", "all"),
+                ("Accepted", "False", "InvalidQuery"),
+                &["exception anything: ", "for every event is refused", "mode"],
+            ),
+            ((kind, "both"), ("Ready", "True", "Applied"), &["applies to rule low; not to top: Critical"]),
+            ((kind, "only-top"), ("Ready", "False", "NotApplied"), &["not to top: Critical"]),
+            (
+                (kind, "silencer"),
+                ("Ready", "False", "NotApplied"),
+                &["not to low: it would let every match pass"],
+            ),
+            ((kind, "old"), ("Ready", "False", "Expired"), &["ended at 2020-01-01T00:00:00Z"]),
+            (
+                (kind, "typo"),
+                ("Accepted", "False", "InvalidQuery"),
+                &["line 2, column 17: ", "^", "does not apply"],
+            ),
+            ((kind, "anything"), ("Accepted", "False", "InvalidQuery"), &["for every event is refused"]),
+        ] {
+            let message = wait_for_condition(plane, object, wanted)?;
+            for part in parts {
+                ensure!(message.contains(part), "{object:?}: {message}");
+            }
+        }
+        let columns = plane.run("admin", &["get", "dexc", "both"])?;
+        ensure!(columns.starts_with("NAME   RULES   SUPPRESSED   EXPIRES   ACCEPTED   AGE"), "{columns}");
+
+        // Mended, it applies; what is refused by the schema is refused.
+        plane.apply("admin", &exception("typo", "low", "user.username:mallory").to_string())?;
+        wait_for_condition(plane, (kind, "typo"), ("Ready", "True", "Applied"))?;
+        log.pour(&["mallory"], "widgets", 5)?;
+        wait_for_alerts(plane, "the Critical rule's", |alerts| counted(alerts, "top") == 15)?;
+        ensure!(counted(&alerts(plane)?, "low") == 5);
+        for rules in [
+            json!({}),
+            json!({"selector": {}}),
+            json!({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
+        ] {
+            let mut object = exception("refused", "low", "user.username:ci");
+            object["spec"]["rules"] = rules.clone();
+            ensure!(plane.apply("admin", &object.to_string()).is_err(), "{rules}");
+        }
+        operator.terminate()
+    })
+}
