@@ -3,6 +3,7 @@
 pub mod binding;
 mod client;
 pub mod compile;
+mod excepted;
 mod exception_status;
 mod exceptions;
 mod follow;
@@ -28,6 +29,7 @@ mod receivers;
 mod requests_seen;
 mod role;
 mod rule_status;
+pub mod rule_tests;
 mod rules;
 mod source_status;
 mod status_agents;
