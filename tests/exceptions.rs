@@ -29,7 +29,7 @@ impl Log {
         let mut text = String::new();
         for number in 0..count {
             for user in users {
-                text += &format!("{}\n", record(user, resource, number));
+                text.extend([record(user, resource, number).to_string(), "\n".to_owned()]);
             }
         }
         Ok(OpenOptions::new().append(true).open(&self.0)?.write_all(text.as_bytes())?)

@@ -74,6 +74,13 @@ pub struct RuleSelector {
     pub match_expressions: Vec<RuleSelectorRequirement>,
 }
 
+impl RuleSelector {
+    /// Whether it asks for nothing; the schema refuses that.
+    pub fn is_empty(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+}
+
 /// A condition on one label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -133,4 +140,61 @@ pub struct DetectionExceptionStatus {
     /// Whether it no longer applies by the present time.
     #[serde(default)]
     pub expired: bool,
+}
+
+/// Where an exception of a rule stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ExceptionOrigin {
+    /// In the rule's own `spec.exceptions`.
+    Rule,
+    /// It is a `DetectionException`.
+    DetectionException,
+}
+
+impl ExceptionOrigin {
+    /// The name as it stands in objects.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "Rule",
+            Self::DetectionException => "DetectionException",
+        }
+    }
+}
+
+/// What an exception let pass: the sum over `agents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExceptionStatus {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Where it stands.
+    pub origin: ExceptionOrigin,
+    /// Matches that it let pass.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub suppressed: i64,
+    /// The newest such match's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_suppressed_time: Option<MicroTime>,
+    /// Whether it no longer applies by the present time.
+    #[serde(default)]
+    pub expired: bool,
+}
+
+/// What one process saw an exception let pass in one source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentException {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Where it stands.
+    pub origin: ExceptionOrigin,
+    /// Matches that it let pass.
+    #[schemars(range(min = 0))]
+    pub suppressed: i64,
+    /// The newest such match's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_suppressed_time: Option<MicroTime>,
 }

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, schema};
+use super::{AgentException, Condition, ExceptionStatus, schema};
 
 /// What is wanted of a rule.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -353,63 +353,6 @@ pub struct DetectionRuleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name", "source"]))]
     pub agents: Vec<RuleAgent>,
-}
-
-/// Where an exception of a rule stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum ExceptionOrigin {
-    /// In the rule's own `spec.exceptions`.
-    Rule,
-    /// It is a `DetectionException`.
-    DetectionException,
-}
-
-impl ExceptionOrigin {
-    /// The name as it stands in objects.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rule => "Rule",
-            Self::DetectionException => "DetectionException",
-        }
-    }
-}
-
-/// What an exception let pass: the sum over `agents`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ExceptionStatus {
-    /// Its name.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    /// Where it stands.
-    pub origin: ExceptionOrigin,
-    /// Matches that it let pass.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub suppressed: i64,
-    /// The newest such match's own time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_suppressed_time: Option<MicroTime>,
-    /// Whether it no longer applies by the present time.
-    #[serde(default)]
-    pub expired: bool,
-}
-
-/// What one process saw an exception let pass in one source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AgentException {
-    /// Its name.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    /// Where it stands.
-    pub origin: ExceptionOrigin,
-    /// Matches that it let pass.
-    #[schemars(range(min = 0))]
-    pub suppressed: i64,
-    /// The newest such match's own time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_suppressed_time: Option<MicroTime>,
 }
 
 /// What one process found with a rule in one source.

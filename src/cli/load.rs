@@ -19,6 +19,7 @@ use crate::api::{DetectionException, DetectionRule, Grouping, RuleException};
 use crate::controller::CriticalExceptions;
 use crate::controller::binding::{Applicable, Binding, Bound};
 use crate::controller::compile::{self, Compiled};
+use crate::controller::rule_tests::covering;
 
 /// A rule without errors.
 #[derive(Debug)]
@@ -158,11 +159,8 @@ fn check_exception(checker: &Checker, node: &Node, text: &str) -> (Option<Applic
         }
     };
     let rules = &object.spec.rules;
-    let selects = rules
-        .selector
-        .as_ref()
-        .is_some_and(|s| !(s.match_labels.is_empty() && s.match_expressions.is_empty()));
-    if (rules.names.is_empty() && !selects) || (rules.selector.is_some() && !selects) {
+    let is_meant = rules.selector.as_ref().map_or(!rules.names.is_empty(), |s| !s.is_empty());
+    if !is_meant {
         let place = node.get("spec").and_then(|spec| spec.get("rules")).unwrap_or(node).span.clone();
         findings.push(
             Finding::error("`spec.rules` says of no rule that it is meant", place)
@@ -244,7 +242,7 @@ impl Loading {
         for Loaded { object, compiled } in &mut self.rules {
             let applicable = exceptions.iter().map(|exception| &exception.applicable);
             let shared = binding.bind(object, &compiled.rule, applicable, CriticalExceptions::Allow);
-            for name in compile::covering(&shared, &object.spec.tests) {
+            for name in covering(&shared, &object.spec.tests) {
                 covered.entry(name).or_default().push(object.metadata.name.clone().unwrap_or_default());
             }
             if !shared.is_empty() {

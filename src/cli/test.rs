@@ -10,7 +10,7 @@ use tabwriter::TabWriter;
 use super::load::{self, Loaded};
 use super::{Outcome, Output, terminal};
 use crate::api::Expectation;
-use crate::controller::compile::{self, TestOutcome};
+use crate::controller::rule_tests::{TestOutcome, run_tests};
 use crate::detect::{self, Context};
 use crate::event::{Event, Tape};
 
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let results: Vec<_> = rules
         .rules
         .iter()
-        .map(|loaded| (loaded, compile::run_tests(&loaded.compiled.rule, &loaded.object.spec.tests, || true)))
+        .map(|loaded| (loaded, run_tests(&loaded.compiled.rule, &loaded.object.spec.tests, || true)))
         .collect();
     match args.output {
         Output::Text => print_table(&results, out)?,

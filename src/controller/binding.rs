@@ -35,7 +35,8 @@ impl Applicable {
     /// Of an object and what it was compiled to.
     pub fn new(object: &DetectionException, compiled: Arc<Exception>) -> Self {
         let ExceptedRules { names, selector } = &object.spec.rules;
-        let selector = selector.as_ref().map(selector_of);
+        // One that asks for nothing would fit every rule.
+        let selector = selector.as_ref().filter(|selector| !selector.is_empty()).map(selector_of);
         Self { name: object.name_any(), names: names.clone(), selector, compiled }
     }
 

@@ -14,16 +14,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::Evictions;
-use super::binding::origin_of;
-use super::compile::{NotJudged, TestOutcome};
-use super::progress::{RuleCounts, exception_key};
 use super::readers::Readers;
+use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
-use super::{limited, make_room, malformed, status_failure};
+use super::{excepted, limited, make_room, malformed, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
-    AgentException, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, ExceptionStatus,
-    LoggedRequests, Mode, RuleAgent, condition_type, reason,
+    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode, RuleAgent,
+    condition_type, reason,
 };
 use crate::detect::{Exception, Rule};
 use crate::telemetry::Metrics;
@@ -168,7 +166,7 @@ impl RuleStatuses {
                 limited: counts.limited,
                 last_limited_time: counts.last_limited_time.map(MicroTime),
                 undecidable: counts.undecidable,
-                exceptions: counted(entry, &counts),
+                exceptions: excepted::counted(in_force(entry), &counts),
                 last_match_time: counts.last_match_time.map(MicroTime),
                 observed_generation: entry.object.metadata.generation.unwrap_or_default(),
                 ready: evaluated && report.trouble.is_none(),
@@ -195,7 +193,7 @@ impl RuleStatuses {
         status.suppressed = sum(|a| a.suppressed);
         status.limited = sum(|a| a.limited);
         status.undecidable = sum(|a| a.undecidable);
-        status.exceptions = exceptions(entry, &status.agents, now);
+        status.exceptions = excepted::summed(in_force(entry), &status.agents, now);
         status.last_match_time =
             status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
     }
@@ -204,40 +202,6 @@ impl RuleStatuses {
 /// The exceptions that apply to the rule.
 fn in_force(entry: &RuleEntry) -> &[Arc<Exception>] {
     entry.compiled.as_ref().map_or(&[], |compiled| compiled.rule().exceptions())
-}
-
-/// What each exception let pass here, of those that let anything pass.
-fn counted(entry: &RuleEntry, counts: &RuleCounts) -> Vec<AgentException> {
-    let counted = |exception: &Arc<Exception>| {
-        let counts = counts.exceptions.get(&exception_key(exception))?;
-        Some(AgentException {
-            name: exception.name().to_owned(),
-            origin: origin_of(exception),
-            suppressed: counts.suppressed,
-            last_suppressed_time: counts.last_suppressed_time.map(MicroTime),
-        })
-    };
-    in_force(entry).iter().filter_map(counted).collect()
-}
-
-/// The exceptions that apply, with what each let pass everywhere.
-fn exceptions(entry: &RuleEntry, agents: &[RuleAgent], now: Timestamp) -> Vec<ExceptionStatus> {
-    let summed = |exception: &Arc<Exception>| {
-        let (name, origin) = (exception.name(), origin_of(exception));
-        let mine = agents.iter().flat_map(|agent| &agent.exceptions);
-        let mine: Vec<_> = mine.filter(|e| e.origin == origin && e.name == name).collect();
-        ExceptionStatus {
-            name: name.to_owned(),
-            origin,
-            suppressed: mine.iter().map(|e| e.suppressed).sum(),
-            last_suppressed_time: mine
-                .iter()
-                .filter_map(|e| e.last_suppressed_time.clone())
-                .max_by_key(|time| time.0),
-            expired: exception.expire().is_some_and(|end| end <= now),
-        }
-    };
-    in_force(entry).iter().map(summed).collect()
 }
 
 /// Whether more than counts changed.

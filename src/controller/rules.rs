@@ -15,10 +15,11 @@ use tokio::sync::Notify;
 use tracing::{debug, info};
 
 use super::binding::{Binding, CriticalExceptions, origin_of};
-use super::compile::{Finding, TestOutcome, compile, describe, run_tests};
+use super::compile::{Finding, compile, describe};
 use super::exceptions::Exceptions;
 use super::follow::Followed;
 use super::loaded_rules::{LoadedRule, LoadedRules};
+use super::rule_tests::{TestOutcome, run_tests};
 use super::self_protection::BUILT_IN;
 use crate::alert::RuleFacts;
 use crate::api::{DetectionRule, Mode, RuleTest, reason};

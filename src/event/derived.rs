@@ -2,6 +2,8 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use percent_encoding::percent_decode_str;
+
 use super::audit::Event;
 use super::glob::Glob;
 use super::value::Value;
@@ -22,8 +24,10 @@ pub(super) fn exec_argv(event: &Event<'_>) -> Vec<String> {
     let Some(uri) = event.request_uri() else {
         return Vec::new();
     };
+    // As the API server reads it: whoever wants to hide an exec writes its name with a percent sign.
     let path = uri.split_once('?').map_or(&*uri, |(path, _)| path);
-    if !path.ends_with("/exec") {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    if !path.trim_end_matches('/').ends_with("/exec") {
         return Vec::new();
     }
     query_pairs(&uri).filter(|(name, _)| name == "command").map(|(_, value)| value.into_owned()).collect()

@@ -16,7 +16,9 @@ impl Concerned {
     /// What all of these hold for together.
     pub(in crate::detect) fn by(exprs: &[&Expr]) -> Concerned {
         let mut conjuncts = Vec::new();
-        exprs.iter().for_each(|expr| flatten(expr, &mut conjuncts));
+        for expr in exprs {
+            flatten(expr, &mut conjuncts);
+        }
         let named = |names: &[&str]| {
             let found = conjuncts.iter().find_map(|part| alternatives(part, names))?;
             found.into_iter().map(|value| value.plain().map(str::to_owned)).collect::<Option<Vec<_>>>()
@@ -27,10 +29,9 @@ impl Concerned {
     /// Whether events of the resource are concerned; `None` where others may be as well.
     fn is_of(&self, resource: &str, subresource: Option<&str>) -> Option<bool> {
         let one = |known: Option<&Vec<String>>, wanted: &str| match known.map(Vec::as_slice) {
-            None => None,
             Some(known) if !known.iter().any(|name| name == wanted) => Some(false),
             Some([_]) => Some(true),
-            Some(_) => None,
+            None | Some(_) => None,
         };
         let resource = one(self.resources.as_ref(), resource);
         let subresource = subresource.map_or(Some(true), |name| one(self.subresources.as_ref(), name));
@@ -56,7 +57,9 @@ fn visit(expr: &Expr, outer: &str, concerned: &Concerned, remarks: &mut Vec<Diag
     match expr {
         Expr::Everything | Expr::Bare(_) => {}
         Expr::And(parts) | Expr::Or(parts) => {
-            parts.iter().for_each(|part| visit(part, outer, concerned, remarks));
+            for part in parts {
+                visit(part, outer, concerned, remarks);
+            }
         }
         Expr::Not(inner) => visit(inner, outer, concerned, remarks),
         Expr::Field { field, .. } | Expr::Range { field, .. } => name(field),

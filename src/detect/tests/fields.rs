@@ -159,6 +159,11 @@ fn dry_runs_and_commands() {
         r#"{"requestURI":"/api/v1/pods?command=sh&dryRun=None"}"#,
         &[("exec.argv:*", false), ("request.dryRun:true", false)],
     );
+    // The name of the subresource is not hidden by how it is written.
+    for path in ["ex%65c", "%65%78%65%63", "exec/"] {
+        let uri = format!(r#"{{"requestURI":"/api/v1/namespaces/a/pods/b/{path}?command=sh"}}"#);
+        check(&uri, &[("exec.command:sh", true), ("exec.argv:sh", true)]);
+    }
     check("{}", &[("request.dryRun:*", false), ("exec.command:*", false)]);
 }
 

@@ -289,7 +289,7 @@ fn derived(event: &Value) -> Vec<(&'static str, Value)> {
     let mut values = vec![("request.dryRun", Value::from(is_dry))];
     let argv: Vec<String> =
         pairs.into_iter().filter(|(name, _)| name == "command").map(|(_, value)| value).collect();
-    if path.ends_with("/exec") && !argv.is_empty() {
+    if decoded(path).trim_end_matches('/').ends_with("/exec") && !argv.is_empty() {
         values.push(("exec.command", argv.join(" ").into()));
         values.extend(argv.into_iter().map(|arg| ("exec.argv", arg.into())));
     }
