@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use support::operator::{
     Operator, PATIENCE, alerts, counted, exception, install, rule, source_at, wait_for_alerts,
@@ -77,8 +77,11 @@ fn wait_for_condition(
 /// The matches that the reader's checkpoint counts.
 fn matches_on_disk(plane: &ControlPlane) -> Option<i64> {
     let state = std::fs::read_dir(plane.folder().join("state-of-control-plane-1")).ok()?;
-    let is_it =
-        |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("checkpoint-"));
+    // A kill may leave behind what was to replace it.
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("checkpoint-") && name.ends_with(".json")
+    };
     let path = state.filter_map(|entry| Some(entry.ok()?.path())).find(is_it)?;
     let checkpoint: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let rules = checkpoint["found"]["counts"]["rules"].as_object()?;
@@ -118,9 +121,12 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
         let mut operator = launch()?;
         for round in 1..4 {
             // On disk is the half of it; what is poured then is judged once or twice, and counted once.
+            let mut on_disk = None;
             wait_for("a checkpoint that holds all so far", PATIENCE, || {
-                (matches_on_disk(plane)? == i64::from(round) * 1200).then_some(())
-            })?;
+                on_disk = matches_on_disk(plane);
+                (on_disk? == i64::from(round) * 1200).then_some(())
+            })
+            .with_context(|| format!("in round {round} it holds {on_disk:?}"))?;
             let judged = || operator.metric("tripline_matches_total{rule=\"reads\"}").unwrap_or_default();
             let before = judged();
             log.pour(&users, "widgets", 300)?;
@@ -129,9 +135,14 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
             operator = launch()?;
         }
         wait_for_alerts(plane, "every request to be counted", |alerts| counted(alerts, "reads") >= 1200)?;
+        let mut said = Value::Null;
         let reads = wait_for("the rule to say what its exceptions let pass", PATIENCE, || {
-            let reads = get(plane, "detectionrule", "reads").ok()?;
-            (reads["status"]["suppressed"] == 3600 && reads["status"]["matches"] == 4800).then_some(reads)
+            said = get(plane, "detectionrule", "reads").ok()?;
+            let status = &said["status"];
+            (status["suppressed"] == 3600 && status["matches"] == 4800).then(|| said.clone())
+        })
+        .with_context(|| {
+            format!("on disk are {:?} matches, it says {:#}", matches_on_disk(plane), said["status"])
         })?;
         let found = alerts(plane)?;
         ensure!(found.len() == 1 && counted(&found, "reads") == 1200, "{found:#?}");
