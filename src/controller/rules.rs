@@ -73,6 +73,8 @@ pub struct Refusal {
 pub struct Rules {
     /// Rules that are in force whatever the cluster has.
     built_in: Vec<LoadedRule>,
+    /// Held while a set is put together and stored.
+    swapping: Mutex<()>,
     entries: Mutex<BTreeMap<String, Arc<RuleEntry>>>,
     /// Stored objects that do not fit the kind, with what is wrong.
     malformed: Mutex<BTreeMap<String, String>>,
@@ -176,6 +178,8 @@ impl Rules {
 
     /// Binds the rules to the exceptions, and puts them in force.
     pub(super) fn swap(&self, metrics: &Metrics) {
+        // Rules and exceptions are followed each by a task of its own: without this an older set could be stored last.
+        let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = self.lock();
         let applicable = self.exceptions.applicable();
         let mut binding = Binding::default();
