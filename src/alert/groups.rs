@@ -91,7 +91,11 @@ impl Entries {
                 Hold::Unsaved => p.is_all_of(source),
                 Hold::In(_) => false,
             };
-            group.waiting.iter_mut().rfind(|p| !p.sealed && fits(p)).filter(|p| p.holds(found.time))
+            // No parcel before one that holds matches of this source: an alert that counts a later match says that it
+            // counts all before.
+            let takes = |p: &Parcel| !p.sealed && fits(p) && p.holds(found.time);
+            let last = group.waiting.iter_mut().rfind(|p| p.is_partly_of(source) || takes(p))?;
+            takes(last).then_some(last)
         });
         if let Some(parcel) = open {
             return parcel.add(sample, found.time);

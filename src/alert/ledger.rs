@@ -128,7 +128,7 @@ impl Ledger {
         for hash in &*pending {
             let Some(group) = groups.get_mut(hash) else { continue };
             for parcel in group.in_flight.iter_mut().chain(&mut group.waiting) {
-                if !parcel.segments.iter().any(|s| s.source == source) {
+                if !parcel.is_partly_of(source) {
                     continue;
                 }
                 // What is added later is in no checkpoint yet, and waits for one by itself.
@@ -341,73 +341,5 @@ impl Ledger {
             group.waiting.push_front(parcel);
         }
         group.queue_up(queue, hash);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::alert::RuleFacts;
-    use crate::alert::{alert_object, counted};
-    use crate::api::Evidence;
-    use crate::event::Event;
-    use crate::event::Tape;
-
-    #[test]
-    fn a_match_between_two_of_an_older_alert_is_counted() {
-        let rule: crate::api::DetectionRule = serde_json::from_value(serde_json::json!({
-            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "r"},
-            "spec": {"displayName": "R", "severity": "Low", "riskScore": 1, "query": "verb:get",
-                "grouping": {"by": ["verb"], "windowSeconds": 60}}
-        }))
-        .unwrap();
-        let rule = Arc::new(RuleFacts::from(&rule));
-        let ledger = Ledger::new("n", Bounds::default());
-        let mut tape = Tape::default();
-        let event = Event::from_object("{}", &mut tape).unwrap();
-        // The clock goes back and forth again.
-        for (offset, second) in [(10, 1_000), (20, 500), (30, 1_001)] {
-            let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
-            let time = Timestamp::from_second(second).unwrap();
-            let found = Match {
-                rule: &rule,
-                group: &[],
-                event: &event,
-                place: &place,
-                time,
-                evidence: Evidence::RequestResponse,
-            };
-            assert_eq!(ledger.enter(&found), Entry::Taken);
-        }
-        let (mut now, mut stored) = (Instant::now(), std::collections::BTreeMap::new());
-        while ledger.pending() > 0 {
-            now += UPDATE_INTERVAL;
-            for mut delivery in ledger.take_due(now, 1) {
-                loop {
-                    match ledger.destination(&mut delivery) {
-                        Destination::Counted => break,
-                        Destination::Open(ordinal) => {
-                            let alert = alert_object(&delivery.parcels[0], ordinal);
-                            ledger.learn(&alert);
-                            stored.insert(alert.metadata.name.clone().unwrap(), alert);
-                        }
-                        Destination::Join(name) => {
-                            let alert: &mut SecurityAlert = stored.get_mut(&name).unwrap();
-                            for parcel in ledger.joining(&mut delivery, &name) {
-                                alert.status = Some(counted(alert.status.take(), &parcel, "n"));
-                            }
-                            ledger.learn(alert);
-                        }
-                    }
-                }
-                ledger.settle(&delivery.group, now);
-            }
-        }
-        let counts: Vec<_> = stored.values().map(|alert| alert.status.as_ref().unwrap().count).collect();
-        assert_eq!(counts, [2, 1]);
     }
 }

@@ -18,6 +18,8 @@ mod groups;
 mod known;
 mod late_events;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod name;
 mod pace;
 mod parcel;

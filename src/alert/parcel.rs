@@ -149,6 +149,11 @@ impl Parcel {
         }
     }
 
+    /// Whether any of it was found in this source.
+    pub(super) fn is_partly_of(&self, source: &str) -> bool {
+        self.segments.iter().any(|segment| segment.source == source)
+    }
+
     /// Whether all of it was found in this source.
     pub(super) fn is_all_of(&self, source: &str) -> bool {
         self.segments.iter().all(|segment| segment.source == source)
