@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::text::{self, LONG};
-use crate::event::{Event, ObjectRef};
+use crate::event::{Event, ObjectRef, withholds};
 
 /// The largest body that is looked into.
 const LARGEST: usize = 256 * 1024;
@@ -29,11 +29,8 @@ pub(super) fn shown(event: &Event<'_>, field: &str) -> Option<String> {
 
 /// Whether bodies of these objects hold credentials and little else.
 fn is_secret(object: &ObjectRef<'_>) -> bool {
-    let is = |text: Option<std::borrow::Cow<'_, str>>, wanted: &str| text.as_deref() == Some(wanted);
-    is(object.resource(), "secrets")
-        || is(object.resource(), "tokenreviews")
-        || is(object.resource(), "bootstraptokens")
-        || (is(object.resource(), "serviceaccounts") && is(object.subresource(), "token"))
+    let resource = object.resource().unwrap_or_default();
+    withholds(&resource, object.subresource().as_deref()) || resource == "bootstraptokens"
 }
 
 /// Takes out what applied manifests and environments hold, wherever it stands: also within lists, pod templates and

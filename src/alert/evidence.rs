@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::bodies;
-use super::name::group_hash;
+use super::name::{group_hash, overflow_hash};
 use super::size::fit_evidence;
 use super::text::{LONG, SHORT, long, short};
 use crate::api::{
@@ -34,6 +34,8 @@ pub struct RuleFacts {
     pub severity: Severity,
     /// How long a group may be quiet within one alert.
     pub window_seconds: i64,
+    /// The hash of what its overflow alert counts.
+    pub overflow_hash: String,
     /// Where the rule wants the Kubernetes Event of a new alert, if it says so.
     pub events: Option<EventTarget>,
     /// What of a request the rule wants an alert to show.
@@ -54,6 +56,7 @@ impl From<&DetectionRule> for RuleFacts {
             generation: rule.metadata.generation.unwrap_or_default(),
             severity: spec.severity,
             window_seconds: spec.grouping.window_seconds,
+            overflow_hash: overflow_hash(rule.metadata.name.as_deref().unwrap_or_default()),
             events: spec.events,
             evidence: spec.evidence,
             rule_id: spec.rule_id.as_deref().map(|id| short(id, SHORT)),

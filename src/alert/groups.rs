@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::evidence::{self, Match};
 use super::known::KnownAlert;
-use super::name::overflow_hash;
 use super::parcel::{Hold, Parcel};
 use super::population::{Bounds, Population};
 use super::queue::Queue;
+use crate::api::RecordPlace;
 
 /// The alerts and parcels of one group.
 #[derive(Debug, Default)]
@@ -32,11 +32,27 @@ impl Group {
         self.parcels().next().is_some()
     }
 
+    /// Whether an alert or a parcel counts the record at this place already.
+    pub(super) fn counts(&self, place: &RecordPlace) -> bool {
+        let RecordPlace { stream, offset, .. } = place;
+        let in_parcel = |p: &Parcel| p.segments.iter().any(|s| s.stream == *stream && *offset <= s.highest);
+        self.known.iter().any(|alert| alert.counts(stream, *offset)) || self.parcels().any(in_parcel)
+    }
+
     /// Whether an alert takes this match, or one that a parcel is about to open.
     pub(super) fn takes(&self, found: &Match<'_>) -> bool {
         let window = found.rule.window_seconds;
         self.known.iter().any(|alert| alert.takes_at(found.time, window) || alert.was_opened_at(found.place))
             || self.parcels().any(|parcel| parcel.holds(found.time))
+    }
+
+    /// Enters a group whose parcels may be sent into the queue.
+    pub(super) fn queue_up(&self, queue: &mut Queue, hash: &Arc<str>) {
+        let first = self.waiting.front().filter(|parcel| parcel.hold == Hold::Free);
+        if let Some(parcel) = first.filter(|_| self.in_flight.is_empty()) {
+            let opens = self.known.is_empty().then_some(parcel.opening.severity);
+            queue.enter(hash, opens, self.not_before);
+        }
     }
 }
 
@@ -52,17 +68,6 @@ pub(super) struct Entries {
     pub(super) opened: HashMap<(String, String), i64>,
     /// The number of the last snapshot.
     pub(super) snapshots: u64,
-}
-
-impl Group {
-    /// Enters a group whose parcels may be sent into the queue.
-    pub(super) fn queue_up(&self, queue: &mut Queue, hash: &Arc<str>) {
-        let first = self.waiting.front().filter(|parcel| parcel.hold == Hold::Free);
-        if let Some(parcel) = first.filter(|_| self.in_flight.is_empty()) {
-            let opens = self.known.is_empty().then_some(parcel.opening.severity);
-            queue.enter(hash, opens, self.not_before);
-        }
-    }
 }
 
 impl Entries {
@@ -81,7 +86,7 @@ impl Entries {
     pub(super) fn collect(&mut self, hash: &str, found: &Match<'_>, overflows: bool, is_taken: bool) {
         let sample = evidence::sample(found.event, found.place, found.time);
         let source = &found.place.source;
-        let overflow = self.groups.get(overflow_hash(&found.rule.name).as_str());
+        let overflow = self.groups.get(found.rule.overflow_hash.as_str());
         let waits = |p: &Parcel| p.hold != Hold::Free && p.is_all_of(source);
         let is_held = overflows || overflow.is_some_and(|group| group.parcels().any(waits));
         let open = self.groups.get_mut(hash).and_then(|group| {

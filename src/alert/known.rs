@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::name::overflow_hash;
+use super::name::is_overflow;
 use super::parcel::{Parcel, Segment, within};
 use crate::api::{RecordPlace, SecurityAlert, Severity, TriageState};
 
@@ -48,7 +48,7 @@ impl KnownAlert {
             name,
             rule: detection.rule_name.clone(),
             severity: detection.severity,
-            is_overflow: detection.group_hash == overflow_hash(&detection.rule_name),
+            is_overflow: is_overflow(detection),
             version: alert.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
             closed: alert.spec.triage.state == TriageState::Closed,
             first: seen(|s| s.first_seen_time.as_ref().map(|t| t.0)),

@@ -22,11 +22,11 @@ use tokio::sync::Notify;
 use super::evidence::Match;
 use super::groups::Entries;
 use super::known::{Destination, KnownAlert, destination};
-use super::name::{group_hash, overflow_hash};
+use super::name::group_hash;
 use super::parcel::{Hold, Parcel};
 use super::population::Bounds;
 use super::queue::Queue;
-use crate::api::{RecordPlace, SecurityAlert};
+use crate::api::SecurityAlert;
 
 /// How long one alert is left alone between two updates of its count.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(2);
@@ -89,21 +89,15 @@ impl Ledger {
     /// Enters a match.
     pub fn enter(&self, found: &Match<'_>) -> Entry {
         let hash = group_hash(&found.rule.name, found.group);
-        let RecordPlace { stream, offset, .. } = found.place;
         let mut entries = self.lock();
-        if let Some(group) = entries.groups.get(hash.as_str()) {
-            let in_parcel =
-                |p: &Parcel| p.segments.iter().any(|s| s.stream == *stream && *offset <= s.highest);
-            if group.known.iter().any(|alert| alert.counts(stream, *offset)) || group.parcels().any(in_parcel)
-            {
-                return Entry::Counted;
-            }
+        let group = entries.groups.get(hash.as_str());
+        if group.is_some_and(|group| group.counts(found.place)) {
+            return Entry::Counted;
         }
-        let is_taken = entries.groups.get(hash.as_str()).is_some_and(|group| group.takes(found));
-        let (rule, severity) = (&found.rule.name, found.rule.severity);
-        let overflows = !is_taken && !entries.population.has_room(rule, severity);
-        let hash = if overflows { overflow_hash(rule) } else { hash };
-        entries.collect(&hash, found, overflows, is_taken);
+        let is_taken = group.is_some_and(|group| group.takes(found));
+        let rule = found.rule;
+        let overflows = !is_taken && !entries.population.has_room(&rule.name, rule.severity);
+        entries.collect(if overflows { &rule.overflow_hash } else { &hash }, found, overflows, is_taken);
         drop(entries);
         self.arrived.notify_one();
         if overflows { Entry::Overflowed } else { Entry::Taken }

@@ -3,6 +3,7 @@
 use data_encoding::BASE32_NOPAD;
 use sha2::{Digest, Sha256};
 
+use crate::api::Detection;
 use crate::detect::GroupValue;
 
 /// The longest name a kind of ours may have.
@@ -38,8 +39,13 @@ pub fn group_hash(rule: &str, group: &[GroupValue]) -> String {
 }
 
 /// The hash of what a rule's overflow alert counts. No field has such a name, so no group has this hash.
-pub fn overflow_hash(rule: &str) -> String {
+pub(super) fn overflow_hash(rule: &str) -> String {
     group_hash(rule, &[GroupValue { field: "tripline.dev/overflow".to_owned(), values: None }])
+}
+
+/// Whether it is the detection of a rule's overflow alert.
+pub fn is_overflow(detection: &Detection) -> bool {
+    detection.group_hash == overflow_hash(&detection.rule_name)
 }
 
 /// The part of a group's hash that stands in names and labels.

@@ -253,14 +253,15 @@ impl Reader {
         // What is pending now is delivered later, and then the checkpoint is behind.
         self.unsaved = !pending.is_empty();
         self.saved_at = Some(Instant::now());
-        if let Some(position) = self.file.position() {
+        let position = self.file.position();
+        if let Some(position) = &position {
             let (stream, offset) =
                 (position.stream.to_string(), i64::try_from(position.offset).unwrap_or(i64::MAX));
             let settled = settled(&pending, &stream, offset);
             self.handed_in.push_back((number, stream, settled));
         }
         let found = Progress { pending, counts };
-        let checkpoint = Checkpoint::new(name, &self.settings.path, self.file.position(), found);
+        let checkpoint = Checkpoint::new(name, &self.settings.path, position, found);
         match checkpoint.encode() {
             Ok(snapshot) => self.checkpoints.submit(snapshot, number),
             Err(error) => self.failed(&error),

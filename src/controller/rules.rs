@@ -73,8 +73,6 @@ pub struct Refusal {
 pub struct Rules {
     /// Rules that are in force whatever the cluster has.
     built_in: Vec<LoadedRule>,
-    /// Held while a set is put together and stored.
-    swapping: Mutex<()>,
     entries: Mutex<BTreeMap<String, Arc<RuleEntry>>>,
     /// Stored objects that do not fit the kind, with what is wrong.
     malformed: Mutex<BTreeMap<String, String>>,
@@ -178,8 +176,6 @@ impl Rules {
 
     /// Binds the rules to the exceptions, and puts them in force.
     pub(super) fn swap(&self, metrics: &Metrics) {
-        // Rules and exceptions are followed each by a task of its own: without this an older set could be stored last.
-        let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = self.lock();
         let applicable = self.exceptions.applicable();
         let mut binding = Binding::default();
@@ -210,7 +206,6 @@ impl Rules {
             loaded.uids.extend(self.loaded.load().uids.iter().cloned());
         }
         let invalid = entries.values().filter(|entry| entry.compiled.is_err()).count() + malformed.len();
-        drop(entries);
         metrics.rules.set(i64::try_from(loaded.facts.len()).unwrap_or(i64::MAX));
         metrics.invalid_rules.set(i64::try_from(invalid).unwrap_or(i64::MAX));
         for facts in &loaded.facts {
@@ -219,6 +214,8 @@ impl Rules {
         metrics.set_exceptions(&series(&self.loaded.load()), &series(&loaded));
         debug!(rules = loaded.facts.len(), invalid, "rules swapped");
         self.loaded.store(Arc::new(loaded));
+        // Not before: rules and exceptions are followed each by a task of its own, and an older set could be stored last.
+        drop(entries);
         self.changed.notify_one();
     }
 }

@@ -47,7 +47,7 @@ pub use slot::{Slot, Slots};
 pub use value::{Key, Value};
 pub use walk::Scope;
 pub use wanted::Wanted;
-pub use withheld::withheld_at;
+pub use withheld::{withheld_at, withholds};
 
 #[cfg(test)]
 mod tests;

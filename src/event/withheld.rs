@@ -35,6 +35,11 @@ pub(super) fn names_of(resource: &str, subresource: Option<&str>) -> &'static [&
     WITHHELD.iter().find(is_of).map_or(&[], |withheld| withheld.names)
 }
 
+/// Whether the bodies of a resource's events hold payloads that are withheld.
+pub fn withholds(resource: &str, subresource: Option<&str>) -> bool {
+    !names_of(resource, subresource).is_empty()
+}
+
 /// The resource and subresource, if the path (own or under `kubernetes.audit`, perhaps only its plain beginning) names
 /// something that is withheld in events of those.
 pub fn withheld_at(path: &str) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::retention::kept_from;
 use super::transitions;
-use crate::alert::overflow_hash;
+use crate::alert::is_overflow;
 use crate::api::{CountedStream, SecurityAlert, Severity, TriageState, TriageTransition};
 
 /// An alert as last seen.
@@ -76,7 +76,7 @@ impl IndexedAlert {
             rule: detection.rule_name.clone(),
             severity: detection.severity,
             state: alert.spec.triage.state,
-            is_overflow: detection.group_hash == overflow_hash(&detection.rule_name),
+            is_overflow: is_overflow(detection),
             last_seen,
             kept_from: kept_from(last_seen, created),
             closed: last.filter(|last| last.state == TriageState::Closed).map(|last| last.time.0),
