@@ -9,8 +9,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use super::follow::watch_failed;
 use crate::api::SecurityAlert;
 use crate::output::Outputs;
 
@@ -74,11 +75,7 @@ impl AlertChanges {
             },
             Ok(Event::InitDone) => self.outputs.end_list().await,
             Ok(Event::Delete(alert)) => self.outputs.forget(&alert.uid().unwrap_or_default()).await,
-            // An expired watch is part of normal life; the stream lists anew by itself.
-            Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-                debug!("the watch of alerts expired");
-            }
-            Err(error) => warn!(%error, "the alerts cannot be watched and are tried again"),
+            Err(error) => watch_failed("alerts", &error),
         }
     }
 }

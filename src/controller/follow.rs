@@ -33,6 +33,15 @@ pub trait Followed<K>: Send + Sync {
     fn settle(&self, metrics: &Metrics);
 }
 
+/// Says that a watch failed, which goes on by itself.
+pub(super) fn watch_failed(what: &str, error: &watcher::Error) {
+    match error {
+        // An expired watch is part of normal life; the stream lists anew.
+        watcher::Error::WatchError(status) if status.code == 410 => debug!("the watch of {what} expired"),
+        error => warn!(%error, "the {what} cannot be watched and are tried again"),
+    }
+}
+
 /// Follows the objects until `stop`. `listed` turns true once the first whole list is in force.
 pub async fn follow<K, F>(
     followed: F,
@@ -89,11 +98,7 @@ pub async fn follow<K, F>(
                 followed.keep(&|name| name != gone, &metrics);
                 followed.settle(&metrics);
             }
-            // An expired watch is part of normal life; the stream lists anew by itself.
-            Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-                debug!("the watch of {} expired", F::WHAT);
-            }
-            Err(error) => warn!(%error, "the {} cannot be watched and are tried again", F::WHAT),
+            Err(error) => watch_failed(F::WHAT, &error),
         }
     }
 }

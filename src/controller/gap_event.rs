@@ -1,14 +1,10 @@
 //! The Kubernetes Event that tells of a gap in a log: who watches Events hears of it without looking at the source.
 
-use data_encoding::HEXLOWER;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::ObjectMeta;
-use kube::{Client, Resource as _, ResourceExt as _};
-use sha2::{Digest as _, Sha256};
+use kube::Client;
 
-use crate::alert::{CLUSTER_NAMESPACE, NOTE_MAX, WriteError, text, write_once};
-use crate::api::{AuditSource, CONTROLLER, SourceAgent, condition_type};
+use super::own_event::OwnEvent;
+use crate::alert::WriteError;
+use crate::api::{AuditSource, SourceAgent, condition_type};
 
 /// Writes the Event of the newest gap of `agent`, once however often it is tried.
 ///
@@ -19,29 +15,19 @@ pub(super) async fn publish(
     source: &AuditSource,
     agent: &SourceAgent,
 ) -> Result<(), WriteError> {
-    write_once(client, CLUSTER_NAMESPACE, &event(source, agent)).await.map(drop)
+    let note = format!("on {}: {}", agent.name, agent.last_gap);
+    event(agent, &note).publish(client, source).await
 }
 
-fn event(source: &AuditSource, agent: &SourceAgent) -> Event {
-    // A gap is told from others by whose it is and by its number.
-    let told = format!("{}/{}/{}", source.uid().unwrap_or_default(), agent.name, agent.gaps);
-    let hash = HEXLOWER.encode(&Sha256::digest(told)[..8]);
-    let name = text::cut(&source.name_any(), 200);
-    Event {
-        metadata: ObjectMeta {
-            name: Some(format!("{}.{hash}", name.trim_end_matches(['.', '-']))),
-            namespace: Some(CLUSTER_NAMESPACE.to_owned()),
-            ..ObjectMeta::default()
-        },
-        event_time: Some(agent.last_gap_time.clone().unwrap_or_else(|| MicroTime(jiff::Timestamp::now()))),
-        type_: Some("Warning".to_owned()),
-        reason: Some(condition_type::GAP_DETECTED.to_owned()),
-        action: Some("Read".to_owned()),
-        note: Some(text::short(&format!("on {}: {}", agent.name, agent.last_gap), NOTE_MAX)),
-        regarding: Some(source.object_ref(&())),
-        reporting_controller: Some(CONTROLLER.to_owned()),
-        reporting_instance: Some(text::short(&agent.name, 128)),
-        ..Event::default()
+fn event<'a>(agent: &'a SourceAgent, note: &'a str) -> OwnEvent<'a> {
+    OwnEvent {
+        // A gap is told from others by whose it is and by its number.
+        told: format!("{}/{}", agent.name, agent.gaps),
+        reason: condition_type::GAP_DETECTED,
+        action: "Read",
+        note,
+        time: agent.last_gap_time.as_ref().map_or_else(jiff::Timestamp::now, |time| time.0),
+        instance: &agent.name,
     }
 }
 
@@ -60,7 +46,7 @@ mod tests {
         };
         let name = |source: &AuditSource, node: &str, gaps| {
             let agent = SourceAgent { name: node.to_owned(), gaps, ..SourceAgent::default() };
-            event(source, &agent).metadata.name.unwrap()
+            event(&agent, "").on(source).metadata.name.unwrap()
         };
         let log = source("log");
         assert_eq!(name(&log, "a", 1), name(&log, "a", 1));

@@ -11,8 +11,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use super::follow::watch_failed;
 use crate::alert::Ledger;
 use crate::api::SecurityAlert;
 use crate::telemetry::Health;
@@ -64,11 +65,8 @@ pub async fn follow_alerts(
                     ledger.forget_deleted(&alert);
                 }
             }
-            Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-                debug!("the watch of alerts expired");
-            }
             Err(error) => {
-                warn!(%error, "the alerts cannot be watched and are tried again");
+                watch_failed("alerts", &error);
                 if is_first {
                     health.not_ready(ALERTS, format!("the existing alerts cannot be read: {error}"));
                 }

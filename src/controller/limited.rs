@@ -1,17 +1,11 @@
 //! What is said of a rule that found more than may be open as alerts: a condition, and a Kubernetes Event once.
 
-use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::ObjectMeta;
-use kube::{Client, Resource as _, ResourceExt as _};
-use sha2::{Digest as _, Sha256};
+use kube::Client;
 
-use crate::alert::{CLUSTER_NAMESPACE, NOTE_MAX, WriteError, overflow_name, text, write_once};
-use crate::api::{
-    CONTROLLER, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, condition_type, reason,
-};
+use super::own_event::OwnEvent;
+use crate::alert::{WriteError, overflow_name};
+use crate::api::{Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, condition_type, reason};
 
 /// How long after the last match that found no room a rule counts as limited.
 const LASTING: SignedDuration = SignedDuration::from_mins(15);
@@ -57,30 +51,22 @@ fn said(status: &DetectionRuleStatus) -> Option<&Condition> {
 /// When the API server does not take it.
 pub(super) async fn publish(client: &Client, node: &str, rule: &DetectionRule) -> Result<(), WriteError> {
     let Some(condition) = rule.status.as_ref().and_then(said) else { return Ok(()) };
-    // Tried again, it is the same while the rule stays limited.
-    let told = format!("{}/{}", rule.uid().unwrap_or_default(), condition.last_transition_time.0);
-    let hash = HEXLOWER.encode(&Sha256::digest(told)[..8]);
-    let event = Event {
-        metadata: ObjectMeta {
-            name: Some(format!("{}.{hash}", rule.name_any())),
-            namespace: Some(CLUSTER_NAMESPACE.to_owned()),
-            ..ObjectMeta::default()
-        },
-        event_time: Some(MicroTime(condition.last_transition_time.0)),
-        type_: Some("Warning".to_owned()),
-        reason: Some(condition_type::LIMITED.to_owned()),
-        action: Some("Detect".to_owned()),
-        note: Some(text::short(&condition.message, NOTE_MAX)),
-        regarding: Some(rule.object_ref(&())),
-        reporting_controller: Some(CONTROLLER.to_owned()),
-        reporting_instance: Some(text::short(node, 128)),
-        ..Event::default()
+    let event = OwnEvent {
+        // Tried again, it is the same while the rule stays limited.
+        told: condition.last_transition_time.0.to_string(),
+        reason: condition_type::LIMITED,
+        action: "Detect",
+        note: &condition.message,
+        time: condition.last_transition_time.0,
+        instance: node,
     };
-    write_once(client, CLUSTER_NAMESPACE, &event).await.map(drop)
+    event.publish(client, rule).await
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
     use super::*;
     use crate::api::RuleAgent;
 

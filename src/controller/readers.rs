@@ -11,8 +11,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
+use super::follow::watch_failed;
 use super::progress::{SharedReport, Trouble};
 use super::reader::Reader;
 use super::reader_thread::ReaderThread;
@@ -144,10 +145,7 @@ impl Readers {
                 }
                 Some(Ok(Event::Apply(source))) => self.take(&client, source, judging).await,
                 Some(Ok(Event::Delete(source))) => self.remove(&source.name_any()).await,
-                Some(Err(watcher::Error::WatchError(status))) if status.code == 410 => {
-                    debug!("the watch of sources expired");
-                }
-                Some(Err(error)) => warn!(%error, "the sources cannot be watched and are tried again"),
+                Some(Err(error)) => watch_failed("sources", &error),
             }
         }
         if let Some(reading) = &self.reading {

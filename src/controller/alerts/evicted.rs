@@ -3,16 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::ObjectMeta;
-use kube::{Client, Resource as _, ResourceExt as _};
-use sha2::{Digest as _, Sha256};
+use kube::Client;
 
-use crate::alert::{CLUSTER_NAMESPACE, NOTE_MAX, WriteError, text, write_once};
-use crate::api::{CONTROLLER, DetectionRule};
+use super::super::own_event::OwnEvent;
+use crate::alert::WriteError;
+use crate::api::DetectionRule;
 
 /// How often one rule has an Event at most, in seconds.
 const EVENT_SECONDS: i64 = 600;
@@ -59,37 +55,24 @@ pub(super) async fn publish(
     bound: usize,
     now: Timestamp,
 ) -> Result<(), WriteError> {
-    write_once(client, CLUSTER_NAMESPACE, &event(instance, rule, count, bound, now)).await.map(drop)
+    let note = format!(
+        "more than {bound} alerts are not closed, and alerts of this rule that matched longest ago are deleted: {count} so \
+         far. Close alerts that are done with, or group the rule by fields with fewer values"
+    );
+    let event = OwnEvent {
+        told: period(now).to_string(),
+        reason: "AlertsEvicted",
+        action: "Evict",
+        note: &note,
+        time: now,
+        instance,
+    };
+    event.publish(client, rule).await
 }
 
 /// The period that an Event stands for.
 pub(super) fn period(now: Timestamp) -> i64 {
     now.as_second() / EVENT_SECONDS
-}
-
-fn event(instance: &str, rule: &DetectionRule, count: i64, bound: usize, now: Timestamp) -> Event {
-    let told = format!("{}/{}", rule.uid().unwrap_or_default(), period(now));
-    let hash = HEXLOWER.encode(&Sha256::digest(told)[..8]);
-    let note = format!(
-        "more than {bound} alerts are not closed, and alerts of this rule that matched longest ago are deleted: {count} so \
-         far. Close alerts that are done with, or group the rule by fields with fewer values"
-    );
-    Event {
-        metadata: ObjectMeta {
-            name: Some(format!("{}.{hash}", rule.name_any())),
-            namespace: Some(CLUSTER_NAMESPACE.to_owned()),
-            ..ObjectMeta::default()
-        },
-        event_time: Some(MicroTime(now)),
-        type_: Some("Warning".to_owned()),
-        reason: Some("AlertsEvicted".to_owned()),
-        action: Some("Evict".to_owned()),
-        note: Some(text::short(&note, NOTE_MAX)),
-        regarding: Some(rule.object_ref(&())),
-        reporting_controller: Some(CONTROLLER.to_owned()),
-        reporting_instance: Some(text::short(instance, 128)),
-        ..Event::default()
-    }
 }
 
 #[cfg(test)]

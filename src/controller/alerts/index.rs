@@ -12,8 +12,9 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use super::super::follow::watch_failed;
 use super::retention::kept_from;
 use super::transitions;
 use crate::alert::is_overflow;
@@ -184,10 +185,7 @@ impl AlertIndex {
                 }
                 Ok(Event::Apply(alert)) => self.take_guarded(alert, true),
                 Ok(Event::Delete(alert)) => drop(self.lock().alerts.remove(&alert.name_any())),
-                Err(watcher::Error::WatchError(status)) if status.code == 410 => {
-                    debug!("the watch of alerts expired");
-                }
-                Err(error) => warn!(%error, "the alerts cannot be watched and are tried again"),
+                Err(error) => watch_failed("alerts", &error),
             }
         }
     }
