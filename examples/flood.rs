@@ -14,11 +14,12 @@ mod support;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
-use kube::api::{ListParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, PostParams, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use support::arrivals::{added, between, distribution};
 use support::operator::{Operator, alerts, counted, install, rule, source_at};
 use support::written_log::WrittenLog;
 use support::{ControlPlane, Options, wait_for};
@@ -87,9 +88,9 @@ async fn flood(log: &WrittenLog, api: &Api<SecurityAlert>) -> Result<()> {
         let alert = SecurityAlert::new(&format!("yardstick-{number}"), spec.clone());
         let started = Timestamp::now();
         api.create(&PostParams::default(), &alert).await?;
-        writes.push(age(started, added(&mut watch).await?.1));
+        writes.push(between(started, added(&mut watch).await?.1));
     }
-    print("an alert written by hand, seen by a watch", &mut writes);
+    println!("an alert written by hand, seen by a watch: {}", distribution(&mut writes));
 
     let mut latencies = Vec::new();
     let mut turn = tokio::time::interval(Duration::from_millis(200));
@@ -105,32 +106,8 @@ async fn flood(log: &WrittenLog, api: &Api<SecurityAlert>) -> Result<()> {
         };
         let name = alert.spec.detection.event.object.and_then(|object| object.name);
         ensure!(name == Some(format!("secrets-{part}")), "an alert of {name:?} came first");
-        latencies.push(age(alert.spec.detection.event.stage_time.context("no time")?.0, seen));
+        latencies.push(between(alert.spec.detection.event.stage_time.context("no time")?.0, seen));
     }
-    print("a Critical one in a flood of Low ones    ", &mut latencies);
+    println!("a Critical one in a flood of Low ones    : {}", distribution(&mut latencies));
     Ok(())
-}
-
-fn age(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-/// The next alert that a watch brings, and when.
-async fn added(
-    watch: &mut (impl Stream<Item = kube::Result<WatchEvent<SecurityAlert>>> + Unpin),
-) -> Result<(SecurityAlert, Timestamp)> {
-    while let Some(event) = watch.try_next().await? {
-        if let WatchEvent::Added(alert) = event {
-            return Ok((alert, Timestamp::now()));
-        }
-    }
-    anyhow::bail!("the watch ended")
-}
-
-fn print(what: &str, times: &mut [Duration]) {
-    times.sort_unstable();
-    let at = |percent: usize| {
-        times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default()
-    };
-    println!("{what}: p50 {:.1?}, p99 {:.1?}, max {:.1?} of {}", at(50), at(99), at(100), times.len());
 }

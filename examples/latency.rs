@@ -12,13 +12,14 @@ mod support;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{PostParams, WatchEvent, WatchParams};
+use kube::api::{PostParams, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::json;
+use support::arrivals::{added, between, distribution};
 use support::operator::{Operator, install, rule, source};
 use support::{ControlPlane, Options};
 use tripline::api::SecurityAlert;
@@ -70,7 +71,7 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
         let (_answer, seen) = tokio::join!(alice.request_text(request), added(&mut watch));
         let (alert, now) = seen?;
         let stage = alert.spec.detection.event.stage_time.clone().context("the alert has no stage time")?;
-        latencies.push(Duration::try_from(now.duration_since(stage.0)).unwrap_or_default());
+        latencies.push(between(stage.0, now));
         newest = Some(alert);
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
@@ -83,37 +84,10 @@ async fn measure(plane: &ControlPlane) -> Result<()> {
         let (started, params) = (Timestamp::now(), PostParams::default());
         let (created, seen) = tokio::join!(alerts.create(&params, &alert), added(&mut watch));
         created?;
-        writes.push(Duration::try_from(seen?.1.duration_since(started)).unwrap_or_default());
+        writes.push(between(started, seen?.1));
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    print("an alert written by hand, seen by a watch  ", &mut writes);
-    print("an audit record written, its alert seen so", &mut latencies);
+    println!("an alert written by hand, seen by a watch  : {}", distribution(&mut writes));
+    println!("an audit record written, its alert seen so: {}", distribution(&mut latencies));
     Ok(())
-}
-
-/// The next alert that a watch brings, and when.
-async fn added(
-    watch: &mut (impl Stream<Item = kube::Result<WatchEvent<SecurityAlert>>> + Unpin),
-) -> Result<(SecurityAlert, Timestamp)> {
-    while let Some(event) = watch.try_next().await? {
-        if let WatchEvent::Added(alert) = event {
-            return Ok((alert, Timestamp::now()));
-        }
-    }
-    anyhow::bail!("the watch ended")
-}
-
-fn print(what: &str, times: &mut [Duration]) {
-    times.sort_unstable();
-    let at = |percent: usize| {
-        times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default()
-    };
-    println!(
-        "{what}: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?} of {}",
-        at(50),
-        at(90),
-        at(99),
-        at(100),
-        times.len()
-    );
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use support::operator::{Operator, counted, install, rule, source_at, wait_for_alerts};
+use support::operator::{Operator, close, counted, install, of_rule, rule, source_at, wait_for_alerts};
 use support::written_log::WrittenLog;
 use support::{ControlPlane, Options, wait_for};
 
@@ -44,10 +44,6 @@ impl Flood {
         self.written += i64::try_from(count)?;
         Ok(())
     }
-}
-
-fn of_rule<'a>(alerts: &'a [Value], rule: &str) -> Vec<&'a Value> {
-    alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule).collect()
 }
 
 fn is_overflow(alert: &Value) -> bool {
@@ -110,10 +106,9 @@ fn what_finds_no_room_is_counted_through_kills_and_said() -> Result<()> {
         // What is severe finds room, and what is closed gives it back.
         flood.pour("nodes", 0, 3)?;
         wait_for_alerts(plane, "what is severe", |alerts| of_rule(alerts, "nodes").len() == 3)?;
-        let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
         let first = of_rule(&found, "pods").into_iter().find(|alert| !is_overflow(alert)).cloned();
         let first = first.unwrap_or_default()["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        plane.run("admin", &["patch", "securityalert", &first, "--type=merge", "--patch", close])?;
+        close(plane, "admin", &first)?;
         let mut number = 10_000;
         wait_for_alerts(plane, "an alert in the place of the closed one", |alerts| {
             // The operator hears of the closing when it hears of it.
@@ -132,8 +127,7 @@ fn a_closed_overflow_alert_is_followed_by_another() -> Result<()> {
         let operator = flood.operator(plane)?;
         flood.pour("pods", 0, 30)?;
         wait_for_alerts(plane, "the overflow alert", |alerts| counted(alerts, "pods") == 30)?;
-        let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
-        plane.run("admin", &["patch", "securityalert", "pods-overflow", "--type=merge", "--patch", close])?;
+        close(plane, "admin", "pods-overflow")?;
         flood.pour("pods", 100, 7)?;
         let found = wait_for_alerts(plane, "the next", |alerts| counted(alerts, "pods") == 37)?;
         let next = found.iter().find(|alert| alert["metadata"]["name"] == "pods-overflow-2");

@@ -2,7 +2,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,13 +25,16 @@ const RULES: [(&str, &str); 7] = [
     ),
 ];
 
-fn apply_rules(plane: &ControlPlane) -> Result<()> {
+/// A cluster with a pod and the rules; gives the operator's account.
+fn prepare(plane: &ControlPlane) -> Result<PathBuf> {
+    let account = install(plane)?;
+    plane.make_pod("shop", "web-0")?;
     for (name, query) in RULES {
         let mut rule = rule(name, query);
         rule["spec"]["grouping"]["by"] = json!([]);
         plane.apply("admin", &rule.to_string())?;
     }
-    Ok(())
+    Ok(account)
 }
 
 /// The operator, which evaluates the rules and reads the log.
@@ -80,9 +83,7 @@ fn make_requests(plane: &ControlPlane) -> Result<Watch> {
 #[test]
 fn a_request_is_detected_once_when_it_is_decided() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
-        let account = install(plane)?;
-        plane.make_pod("shop", "web-0")?;
-        apply_rules(plane)?;
+        let account = prepare(plane)?;
         plane.apply("admin", &source(plane, "log", "End"))?;
         let operator = start(plane, &account)?;
         let watch = make_requests(plane)?;
@@ -124,9 +125,7 @@ fn a_request_is_detected_once_when_it_is_decided() -> Result<()> {
 #[test]
 fn an_id_that_the_client_chose_decides_nothing() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
-        let account = install(plane)?;
-        plane.make_pod("shop", "web-0")?;
-        apply_rules(plane)?;
+        let account = prepare(plane)?;
         plane.apply("admin", &source(plane, "log", "End"))?;
         let operator = start(plane, &account)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -158,9 +157,7 @@ fn where_the_policy_omits_a_stage_the_next_one_decides() -> Result<()> {
     });
     let options = Options { audit_policy: Some(policy.to_string()), ..Options::default() };
     ControlPlane::with(options, |plane| {
-        let account = install(plane)?;
-        plane.make_pod("shop", "web-0")?;
-        apply_rules(plane)?;
+        let account = prepare(plane)?;
         let mut source: Value = serde_json::from_str(&source(plane, "log", "End"))?;
         source["spec"]["omitStages"] = json!(["RequestReceived", "ResponseStarted"]);
         plane.apply("admin", &source.to_string())?;

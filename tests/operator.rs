@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use support::operator::{
-    Operator, PATIENCE, alerts, counted, install, install_account, install_kinds, printed_kinds, rule,
+    Operator, PATIENCE, alerts, close, counted, install, install_account, install_kinds, printed_kinds, rule,
     source, wait_for_alerts,
 };
 use support::{ControlPlane, Options, wait_for};
@@ -380,8 +380,7 @@ fn a_closed_alert_is_followed_by_another(plane: &ControlPlane) -> Result<()> {
     };
     let first = of(&alerts(plane)?).remove(0);
     let name = first["metadata"]["name"].as_str().unwrap_or_default();
-    let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
-    plane.run("admin", &["patch", "securityalert", name, "--type=merge", "--patch", close])?;
+    close(plane, "admin", name)?;
     let mut squatter =
         json!({"apiVersion": first["apiVersion"], "kind": first["kind"], "spec": first["spec"]});
     squatter["metadata"]["name"] = name.replace("-1", "-2").into();

@@ -5,9 +5,9 @@ mod support;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use support::operator::{
-    NAMESPACE, Operator, PATIENCE, alerts, counted, install, rule, source, wait_for_alerts,
+    NAMESPACE, Operator, PATIENCE, alerts, close, counted, install, of_rule, rule, source, wait_for_alerts,
 };
 use support::{ControlPlane, Options, wait_for};
 
@@ -25,10 +25,6 @@ fn account_of_pod(plane: &ControlPlane, pod: &str) -> Result<PathBuf> {
     let arguments =
         ["create", "token", "tripline", "--namespace", NAMESPACE, "--bound-object-kind=Pod", &bound];
     plane.add_user(pod, plane.run("admin", &arguments)?.trim())
-}
-
-fn of_rule<'a>(alerts: &'a [Value], rule: &str) -> Vec<&'a Value> {
-    alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule).collect()
 }
 
 #[test]
@@ -72,12 +68,11 @@ fn others_are_seen_and_its_own_work_is_not() -> Result<()> {
         })?;
 
         // Whoever deploys Tripline may change it; nobody else may, and triage is no change.
-        let close = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
         plane.run(
             "admin",
             &["create", "clusterrolebinding", "alice-admin", "--clusterrole=cluster-admin", "--user=alice"],
         )?;
-        plane.run("alice", &["patch", "securityalert", &alert, "--type=merge", "--patch", close])?;
+        close(plane, "alice", &alert)?;
         plane.run("alice", &["annotate", "detectionrule", "sessions", "note=quiet"])?;
         plane.run("alice", &["delete", "securityalert", &alert])?;
         let found = wait_for_alerts(plane, "the changes by alice", |alerts| counted(alerts, TAMPERING) == 2)?;

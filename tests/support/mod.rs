@@ -13,6 +13,7 @@
 #![allow(dead_code, reason = "every test has a copy of this module, and uses a part of it")]
 
 pub(crate) mod alertmanager;
+pub(crate) mod arrivals;
 pub(crate) mod clock;
 pub(crate) mod helm;
 pub(crate) mod kubectl;

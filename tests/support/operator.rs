@@ -205,10 +205,20 @@ pub(crate) fn alerts(plane: &ControlPlane) -> Result<Vec<Value>> {
     Ok(list["items"].as_array().cloned().unwrap_or_default())
 }
 
+/// A rule's alerts.
+pub(crate) fn of_rule<'a>(alerts: &'a [Value], rule: &str) -> Vec<&'a Value> {
+    alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule).collect()
+}
+
 /// The sum of the counts of a rule's alerts.
 pub(crate) fn counted(alerts: &[Value], rule: &str) -> i64 {
-    let of_rule = alerts.iter().filter(|alert| alert["spec"]["detection"]["ruleName"] == rule);
-    of_rule.filter_map(|alert| alert["status"]["count"].as_i64()).sum()
+    of_rule(alerts, rule).into_iter().filter_map(|alert| alert["status"]["count"].as_i64()).sum()
+}
+
+/// Closes an alert, as a user.
+pub(crate) fn close(plane: &ControlPlane, user: &str, alert: &str) -> Result<()> {
+    let closed = r#"{"spec":{"triage":{"state":"Closed"}}}"#;
+    plane.run(user, &["patch", "securityalert", alert, "--type=merge", "--patch", closed]).map(drop)
 }
 
 /// Waits until the alerts are as wanted.
