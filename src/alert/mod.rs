@@ -40,5 +40,5 @@ pub use ledger::{Delivery, Entry, Ledger, Snapshot};
 pub use name::{group_hash, is_overflow, overflow_name};
 pub use parcel::{Overflow, Parcel, Segment, settled};
 pub use population::Bounds;
-pub use rejected::Rejected;
+pub use rejected::{Rejected, append_bounded};
 pub use writer::Writer;

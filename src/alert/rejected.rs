@@ -1,8 +1,9 @@
 //! Keeps what the API server will never take, so that it can be looked at.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tracing::error;
@@ -40,13 +41,20 @@ impl Rejected {
     }
 
     fn append(&self, parcel: &Parcel, why: &str) -> std::io::Result<bool> {
-        let mut file: File = OpenOptions::new().create(true).append(true).open(&self.path)?;
-        let mut line = serde_json::to_vec(&Entry { why, parcel })?;
-        line.push(b'\n');
-        if file.metadata()?.len() + line.len() as u64 > MAX_BYTES {
-            return Ok(false);
-        }
-        file.write_all(&line)?;
-        Ok(true)
+        append_bounded(&self.path, serde_json::to_vec(&Entry { why, parcel })?, MAX_BYTES)
     }
+}
+
+/// Appends a line to a file that is made when first needed, unless it would pass so many bytes; says whether it did.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn append_bounded(path: &Path, mut line: Vec<u8>, most: u64) -> std::io::Result<bool> {
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    line.push(b'\n');
+    if file.metadata()?.len() + line.len() as u64 > most {
+        return Ok(false);
+    }
+    file.write_all(&line)?;
+    Ok(true)
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::follow::watch_failed;
+use super::lease::is_succeeded;
 use crate::api::SecurityAlert;
 use crate::output::Outputs;
 
@@ -77,12 +78,5 @@ impl AlertChanges {
             Ok(Event::Delete(alert)) => self.outputs.forget(&alert.uid().unwrap_or_default()).await,
             Err(error) => watch_failed("alerts", &error),
         }
-    }
-}
-
-/// Resolves when this process leads no more. Where there is no lease nobody says so, ever.
-async fn is_succeeded(leads: &mut watch::Receiver<bool>) {
-    if leads.wait_for(|leads| !*leads).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -207,6 +207,13 @@ impl Candidate {
     }
 }
 
+/// Resolves when this process leads no more. Who leads without a lease does for good: nobody says so, ever.
+pub(super) async fn is_succeeded(leads: &mut watch::Receiver<bool>) {
+    if leads.wait_for(|leads| !*leads).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

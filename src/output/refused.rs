@@ -1,11 +1,10 @@
 //! Keeps what a webhook will never take, so that it can be looked at and sent by hand.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use tracing::error;
+
+use crate::alert::append_bounded;
 
 /// The size at which the file is full; what follows is only counted and logged.
 const MAX_BYTES: u64 = 4 << 20;
@@ -24,8 +23,8 @@ impl Refused {
 
     /// Appends a message.
     pub(super) async fn keep(&self, id: &str, why: &str, message: Vec<u8>) {
-        let file = self.clone();
-        let kept = tokio::task::spawn_blocking(move || file.append(message)).await;
+        let path = self.path.clone();
+        let kept = tokio::task::spawn_blocking(move || append_bounded(&path, message, MAX_BYTES)).await;
         let kept = kept.unwrap_or_else(|_| Err(std::io::Error::other("the write ended abnormally")));
         let path = self.path.display();
         match kept {
@@ -34,15 +33,5 @@ impl Refused {
                 error!(id, why, %error, "the webhook refused a change for good, which could not be kept");
             }
         }
-    }
-
-    fn append(&self, mut message: Vec<u8>) -> std::io::Result<bool> {
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-        message.push(b'\n');
-        if file.metadata()?.len() + message.len() as u64 > MAX_BYTES {
-            return Ok(false);
-        }
-        file.write_all(&message)?;
-        Ok(true)
     }
 }

@@ -31,6 +31,7 @@ use tracing::{debug, info};
 use self::index::{AlertIndex, IndexedAlert};
 use self::retention::kept_from;
 use self::settled::Settled;
+use super::lease::is_succeeded;
 use super::readers::Readers;
 use super::rules::Rules;
 use super::status_failure;
@@ -110,7 +111,7 @@ impl AlertKeeper {
             }
             let index = AlertIndex::default();
             tokio::select! {
-                () = lost(&mut leads) => {}
+                () = is_succeeded(&mut leads) => debug!("the alerts are another's to keep"),
                 () = index.follow(self.client.clone()) => {}
                 // Stops between two steps, so that what was done is counted.
                 () = self.keep(&index, &stop) => return,
@@ -256,14 +257,6 @@ impl AlertKeeper {
             Err(error) => status_failure::note(&self.metrics, "rule", &alert.rule, &error),
         }
     }
-}
-
-/// Resolves when the process no longer leads. Who leads without a lease does for good.
-async fn lost(leads: &mut watch::Receiver<bool>) {
-    if leads.wait_for(|leads| !*leads).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    debug!("the alerts are another's to keep");
 }
 
 /// The alert's status as it should be; none if it is.
