@@ -36,7 +36,7 @@ pub const CONTROLLER: &str = "tripline.dev/tripline";
 pub const SCHEMA_REVISION_ANNOTATION: &str = "tripline.dev/schema-revision";
 
 /// The revision of the schemas in this program, see [`SCHEMA_REVISION_ANNOTATION`].
-pub const SCHEMA_REVISION: u32 = 5;
+pub const SCHEMA_REVISION: u32 = 6;
 
 /// The most entries of `status.agents`, of a rule as of a source.
 pub const MOST_AGENTS: usize = 64;

@@ -155,13 +155,15 @@ impl RuleStatuses {
                 continue;
             }
             let counts = report.counts.rules.get(&uid).cloned().unwrap_or_default();
+            let said = status.agents.iter().find(|a| a.name == node && a.source == source);
+            let said = said.map_or(0, |agent| agent.alerts);
             let mut agent = RuleAgent {
                 name: node.to_owned(),
                 source: source.clone(),
                 stream: report.stream.clone(),
                 offset: report.offset,
                 matches: counts.matches,
-                alerts: self.ledger.opened(&rule, &source),
+                alerts: self.ledger.opened(&rule, &source, said),
                 suppressed: counts.suppressed,
                 limited: counts.limited,
                 last_limited_time: counts.last_limited_time.map(MicroTime),
