@@ -135,7 +135,8 @@ fn an_alert_says_when_it_expires_and_goes_then() -> Result<()> {
         assert_eq!(operator.metric("tripline_alerts_deleted_total{reason=\"expired\"}"), Some(1.0));
         operator.terminate()?;
         // What the rule has opened in all stays counted, of whoever is gone.
-        let opened = object(plane, "detectionrule", "sessions")?["status"]["alerts"].as_i64().context("no count")?;
+        let opened =
+            object(plane, "detectionrule", "sessions")?["status"]["alerts"].as_i64().context("no count")?;
         assert_eq!(opened, 3);
         let operator = launch(plane, &account, &[])?;
         open(plane, "third")?;
