@@ -129,6 +129,22 @@ fn the_schema_refuses_what_is_no_value() -> Result<()> {
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy': value must be one of"),
         ("rules.minSeverity=Huge", "at '/rules/minSeverity': value must be one of"),
         ("rules.include.name=x", "at '/rules/include': additional properties 'name' not allowed"),
+        (
+            "rules.overrides.exec-into-pod.mode=Off",
+            "at '/rules/overrides/exec-into-pod/mode': value must be one of",
+        ),
+        (
+            "rules.overrides.exec-into-pod.sevrity=Low",
+            "at '/rules/overrides/exec-into-pod': additional properties 'sevrity' not allowed",
+        ),
+        (
+            "rules.overrides.exec-into-pod.grouping.windows=1",
+            "at '/rules/overrides/exec-into-pod/grouping': additional properties 'windows' not allowed",
+        ),
+        (
+            "rules.overrides.exec-into-pod.exceptions[0].name=x",
+            "at '/rules/overrides/exec-into-pod/exceptions/0': missing property 'query'",
+        ),
         ("rules.exclude.severities={low}", "at '/rules/exclude/severities/0': value must be one of"),
         ("kubernetesApi.port=0", "at '/kubernetesApi/port'"),
         ("kubernetesApi.host=https://api", "at '/kubernetesApi/host'"),
@@ -223,6 +239,14 @@ fn values_that_contradict_each_other_are_refused() -> Result<()> {
         (
             "rules.include.names={exec-into-pod},rules.exclude.names={exec-into-pod}",
             "\"exec-into-pod\" is in include.names and in exclude.names",
+        ),
+        (
+            "rules.overrides.exec-into-pot.mode=DryRun",
+            "rules.overrides: no rule of the library is named \"exec-into-pot\"; there are: admin-",
+        ),
+        (
+            "rules.overrides.exec-into-pod.mode=DryRun,rules.exclude.names={exec-into-pod}",
+            "\"exec-into-pod\" is in overrides and in exclude.names",
         ),
         ("metrics.serviceMonitor.enabled=true", "needs metrics.service.enabled=true"),
         (

@@ -49,6 +49,8 @@ const QUERIES: [&str; 38] = [
     "podSpec.volumes:{ hostPath.path:(\"/\" or /etc* or /var/run/docker.sock) } or podSpec.*:unconfined",
     // The URI.
     "exec.argv:(sh or bash) and not exec.command:* -c * or exec.command:*/etc/shadow*",
+    "csr.subject.organization:\"system:masters\" or csr.subject.commonName:system*",
+    "request.fromPublicAddress:true and podSpec.allContainers:{ image.registry:docker.io and not image.tag:latest }",
     "request.dryRun:true and not responseObject.*:x",
 ];
 
