@@ -93,7 +93,10 @@ fn each_scenario_fires_exactly_the_rules_it_says() -> Result<()> {
     let authority = Authority::make(folder.path())?;
     let options = Options {
         audit_policy: Some(audit_policy()?),
-        api_server_arguments: vec![format!("--client-ca-file={}", authority.certificate().display())],
+        api_server_arguments: vec![
+            format!("--client-ca-file={}", authority.certificate().display()),
+            "--enable-bootstrap-token-auth".to_owned(),
+        ],
         controllers: true,
         ..Options::default()
     };

@@ -19,6 +19,8 @@ pub(crate) struct Scenario {
     pub(crate) group: Option<String>,
     /// What the actor may: verbs and resources.
     may: Vec<(Vec<String>, Vec<String>)>,
+    /// How many detections its rule must make, where that was counted.
+    pub(crate) detections: Option<i64>,
     /// The rules besides its own that must fire, and why.
     pub(crate) also: BTreeMap<String, String>,
 }
@@ -45,6 +47,7 @@ impl Scenario {
             title: lines.next().unwrap_or_default().to_owned(),
             group: None,
             may: Vec::new(),
+            detections: None,
             also: BTreeMap::new(),
         };
         ensure!(scenario.title.ends_with('.'), "{} does not begin with a sentence", script.display());
@@ -64,6 +67,7 @@ impl Scenario {
                 let (verbs, resources) = value.split_once(' ').context("no `VERBS RESOURCES`")?;
                 self.may.push((words(verbs), words(resources)));
             }
+            "detections" => self.detections = Some(value.parse()?),
             "also" => {
                 let (rule, reason) = value.split_once(": ").context("no `RULE: REASON`")?;
                 self.also.insert(rule.to_owned(), reason.to_owned());

@@ -2,6 +2,6 @@
 #
 # actor: system:node:node-identity-other-client
 # group: system:nodes
-# also: request-refused: what the node may not is refused
+# also: request-refused: a node may not read what no pod on it uses
 
-fails api "/api/v1/namespaces/kube-system/secrets/any"
+fails api /api/v1/namespaces/kube-system/secrets/any
