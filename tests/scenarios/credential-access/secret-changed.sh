@@ -2,6 +2,7 @@
 #
 # may: create,patch,delete secrets
 # may: get secrets
+# detections: 3
 # also: secret-read: kubectl reads what it patches
 
 kubectl create secret generic db --from-literal=user=shop

@@ -1,6 +1,7 @@
 # A webhook that checks images is deleted, and an admission policy's binding.
 #
 # may: delete validatingwebhookconfigurations,validatingadmissionpolicybindings
+# detections: 2
 
 admin create --filename - <<YAML
 apiVersion: admissionregistration.k8s.io/v1

@@ -1,6 +1,7 @@
 # A webhook's errors are ignored from now on, and an admission policy only warns.
 #
 # may: get,patch validatingwebhookconfigurations,validatingadmissionpolicybindings
+# detections: 2
 # also: admission-webhook-changed: it reports every change of one
 
 admin create --filename - <<YAML

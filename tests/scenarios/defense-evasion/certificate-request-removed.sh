@@ -2,6 +2,7 @@
 #
 # may: get,delete certificatesigningrequests
 # may: update certificatesigningrequests/approval
+# detections: 2
 # also: request-refused: only who may use the signer may approve
 
 openssl req -new -newkey rsa:2048 -nodes -keyout key.pem -subj /CN=me -out request.pem 2>/dev/null

@@ -1,6 +1,7 @@
-# The Events of a namespace are deleted, which tell what was done to its pods.
+# The Events of a namespace are deleted, which tell what was done to its pods: one by one, and all at once.
 #
-# may: list,delete events
+# may: list,delete,deletecollection events
+# detections: 3
 
 admin create --filename - <<YAML
 apiVersion: v1
@@ -11,4 +12,6 @@ reason: Killing
 message: Stopping container web
 type: Normal
 YAML
-kubectl delete events --all --wait=false
+kubectl delete event web.1 --wait=false
+kubectl delete --raw "/api/v1/namespaces/$NAME/events"
+kubectl delete --raw "/apis/events.k8s.io/v1/namespaces/$NAME/events"
