@@ -69,7 +69,7 @@ const TACTICS: [&str; 14] = [
 ];
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let loaded = load::load(&args.paths)?;
+    let loaded = load::load(&args.paths, load::Installation::default())?;
     loaded.report_errors()?;
     loaded.need_rules()?;
     let detections = args.detections.as_deref().map(detections::read).transpose()?;
