@@ -7,9 +7,11 @@
 # may: patch deployments/scale
 # may: delete daemonsets,serviceaccounts,clusterrolebindings,validatingadmissionpolicybindings,customresourcedefinitions
 # may: get,patch secrets
-# detections: 14
+# may: delete namespaces
+# detections: 15
 # also: admission-control-deleted: the policy that guards alerts is one
 # also: binding-changed: it reports every change of one
+# also: namespace-changed: it reports every deletion of one
 # also: secret-changed: it is a Secret that is changed
 # also: secret-read: kubectl reads what it patches
 # also: workload-deleted: it reports every deletion of one
@@ -92,3 +94,6 @@ kubectl delete clusterrolebinding tripline-other --wait=false
 kubectl delete validatingadmissionpolicybinding tripline-alerts --wait=false
 kubectl delete --raw /apis/tripline.dev/v1alpha1/securityalerts
 kubectl delete customresourcedefinition tripwires.tripline.dev --wait=false
+kubectl delete namespace tripline-system --wait=false
+# What the controllers then do is no change by anybody.
+until_true bash -c '! kubectl --context=administrator get namespace tripline-system'
