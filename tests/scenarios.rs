@@ -96,6 +96,7 @@ fn each_scenario_fires_exactly_the_rules_it_says() -> Result<()> {
     let mut scenarios = Scenario::all()?;
     if let Ok(part) = std::env::var("TRIPLINE_SCENARIOS") {
         scenarios.retain(|scenario| scenario.name.contains(&part));
+        ensure!(!scenarios.is_empty(), "no scenario has {part:?} in its name");
     }
     let folder = tempfile::tempdir()?;
     let authority = Authority::make(folder.path())?;

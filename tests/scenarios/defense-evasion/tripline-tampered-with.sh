@@ -1,14 +1,17 @@
-# Tripline is made blind: a rule off, an exception, a source, an alert, its workloads, Secrets, rights and policies.
+# Tripline is made blind: by its rules, exceptions, sources, alerts, workloads, Secrets, rights, policies and kinds.
 #
-# may: get,patch,delete detectionrules,auditsources,securityalerts
+# may: get,patch,delete detectionrules,auditsources
+# may: deletecollection securityalerts
 # may: create,delete detectionexceptions
 # may: get deployments
 # may: patch deployments/scale
-# may: delete daemonsets,serviceaccounts,clusterrolebindings,validatingadmissionpolicybindings
+# may: delete daemonsets,serviceaccounts,clusterrolebindings,validatingadmissionpolicybindings,customresourcedefinitions
 # may: get,patch secrets
-# detections: 12
+# may: delete namespaces
+# detections: 15
 # also: admission-control-deleted: the policy that guards alerts is one
 # also: binding-changed: it reports every change of one
+# also: namespace-changed: it reports every deletion of one
 # also: secret-changed: it is a Secret that is changed
 # also: secret-read: kubectl reads what it patches
 # also: workload-deleted: it reports every deletion of one
@@ -60,6 +63,16 @@ spec:
   template:
     metadata: {labels: {app: reader}}
     spec: {containers: [{name: main, image: "registry.k8s.io/pause:3.10"}]}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: tripwires.tripline.dev
+spec:
+  group: tripline.dev
+  scope: Cluster
+  names: {plural: tripwires, kind: Tripwire}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
 YAML
 kubectl patch detectionrule watched --type=merge --patch '{"spec": {"mode": "Disabled"}}'
 kubectl create --filename - <<'YAML'
@@ -79,3 +92,8 @@ kubectl $its patch secret tripline-webhook --type=merge --patch '{"stringData": 
 kubectl $its delete serviceaccount tripline-other --wait=false
 kubectl delete clusterrolebinding tripline-other --wait=false
 kubectl delete validatingadmissionpolicybinding tripline-alerts --wait=false
+kubectl delete --raw /apis/tripline.dev/v1alpha1/securityalerts
+kubectl delete customresourcedefinition tripwires.tripline.dev --wait=false
+kubectl delete namespace tripline-system --wait=false
+# What the controllers then do is no change by anybody.
+until_true bash -c '! kubectl --context=administrator get namespace tripline-system'
