@@ -30,7 +30,10 @@ fn main() -> Result<()> {
     let log = std::env::args_os().nth(1).context("usage: day LOG")?;
     let log: Box<dyn Read> =
         if log == "-" { Box::new(io::stdin()) } else { Box::new(File::open(&log).context("the log")?) };
-    ControlPlane::with(Options::default(), |plane| {
+    // A real day holds hundreds of etcd's compactions, which are five minutes apart.
+    let options =
+        Options { api_server_arguments: vec!["--etcd-compaction-interval=10s".to_owned()], ..Options::default() };
+    ControlPlane::with(options, |plane| {
         let account = install(plane)?;
         plane.run("admin", &["apply", "--server-side", "--recursive", "--filename", "rules/"])?;
         let path = plane.folder().join("audit/day.log");

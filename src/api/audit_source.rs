@@ -300,6 +300,10 @@ pub struct LoggedRequests {
     /// The resource, with its subresource after a slash.
     #[schemars(length(min = 1, max = 64))]
     pub resource: String,
+    /// The API groups with such a resource; empty is the core one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]
+    pub api_groups: Vec<String>,
     /// The audit levels seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]

@@ -183,6 +183,25 @@ impl Rule {
         self.query.bodies()
     }
 
+    /// The fields of bodies that its query asks for.
+    pub fn body_fields(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.query.fields(&mut |field| {
+            let name = field.name();
+            if field.parts().within(Parts::BODIES) != Parts::NONE && !names.iter().any(|known| known == name)
+            {
+                names.push(name.to_owned());
+            }
+        });
+        names
+    }
+
+    /// Whether it asks about some resources only, of its own accord.
+    pub fn names_resource(&self) -> bool {
+        let slots = |conjunct: &Conjunct| conjunct.slots.single();
+        self.conjuncts.iter().any(|conjunct| slots(conjunct) == Some(Slot::Resource))
+    }
+
     /// Whether it asks about requests with this verb for this resource, as far as these tell. Nothing where it asks about
     /// any resource.
     pub fn concerns(&self, verb: &str, resource: &str, subresource: Option<&str>) -> Option<bool> {
@@ -190,7 +209,7 @@ impl Rule {
             conjunct.slots.single().is_some_and(|slot| slots.contains(&slot))
         };
         let told = [Slot::Verb, Slot::Resource, Slot::Subresource];
-        self.conjuncts.iter().find(|conjunct| is_of(conjunct, &[Slot::Resource]))?;
+        self.names_resource().then_some(())?;
         let object = json!({"resource": resource, "subresource": subresource});
         let event = json!({"verb": verb, "objectRef": object}).to_string();
         let mut tape = Tape::new();
