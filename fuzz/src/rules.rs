@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tripline::detect::{ExceptionSource, MissingBody, Rule, RuleSet, RuleSource};
 
 /// Queries, each evaluated with both readings of a body that was never logged.
-const QUERIES: [&str; 38] = [
+const QUERIES: [&str; 40] = [
     // The event's own paths.
     "verb:create",
     r#"objectRef.resource:"pods" and objectRef.subresource:("exec" or attach) and verb:(create or get)"#,
