@@ -37,11 +37,12 @@ fn the_page_in_the_repository_is_the_printed_one() {
 }
 
 fn files(folder: &Path) -> BTreeMap<String, String> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    entries
+    std::fs::read_dir(folder)
+        .expect("a folder")
         .map(|entry| {
-            let text = std::fs::read_to_string(entry.path()).unwrap();
-            (entry.file_name().into_string().unwrap(), text)
+            let entry = entry.expect("an entry");
+            let text = std::fs::read_to_string(entry.path()).expect("a page");
+            (entry.file_name().into_string().expect("UTF-8"), text)
         })
         .collect()
 }
@@ -56,7 +57,9 @@ fn each_rule_of_the_library_has_its_page() {
     if update() {
         std::fs::remove_dir_all(&pages).ok();
         std::fs::create_dir_all(&pages).unwrap();
-        printed.iter().for_each(|(name, text)| std::fs::write(pages.join(name), text).unwrap());
+        for (name, text) in &printed {
+            std::fs::write(pages.join(name), text).unwrap();
+        }
     }
     let found = files(&pages);
     assert_eq!(found.keys().collect::<Vec<_>>(), printed.keys().collect::<Vec<_>>());
