@@ -1,0 +1,20 @@
+# A StatefulSet with a container that runs as root is applied.
+#
+# may: get,create,patch statefulsets
+
+kubectl apply --server-side --filename - <<'YAML'
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      securityContext: {runAsUser: 1000}
+      initContainers:
+        - {name: chown, image: "registry.k8s.io/pause:3.10", securityContext: {runAsUser: 0}}
+      containers: [{name: db, image: "registry.k8s.io/pause:3.10"}]
+YAML
+until_true admin get pod db-0
