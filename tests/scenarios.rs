@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use certificates::Authority;
-use judging::Judge;
-use scenario::{Scenario, files, place};
+use judging::{Judge, Parts};
+use scenario::{EVERYDAY, Scenario, files, place};
 use serde_json::{Value, json};
 use support::operator::{install_kinds, list};
 use support::{ControlPlane, Options, wait_for};
@@ -36,7 +36,8 @@ fn every_rule_has_a_scenario() -> Result<()> {
     let places = |folder, ending| {
         files(folder, ending)?.iter().map(|path| place(path)).collect::<Result<BTreeSet<_>>>()
     };
-    let (rules, scenarios) = (places("rules", "yaml")?, places("tests/scenarios", "sh")?);
+    let (rules, mut scenarios) = (places("rules", "yaml")?, places("tests/scenarios", "sh")?);
+    scenarios.retain(|(tactic, _)| tactic != EVERYDAY);
     let without: Vec<_> = rules.difference(&scenarios).collect();
     let left_over: Vec<_> = scenarios.difference(&rules).collect();
     ensure!(without.is_empty() && left_over.is_empty(), "no scenario: {without:?}; no rule: {left_over:?}");
@@ -64,20 +65,27 @@ fn the_matrix_is_what_the_scenarios_say() -> Result<()> {
 
 /// Scenario by scenario, which rules fire besides its own, and why that is right.
 fn matrix(scenarios: &[Scenario]) -> Result<String> {
-    let mut text =
-        "# Which rule fires in which scenario\n\nWritten by `UPDATE_MATRIX=1 cargo test --test scenarios \
-                    matrix`. Each rule fires in the scenario of its name; what fires besides is here.\n\n\
-                    | scenario | what is done | fires besides | because |\n|---|---|---|---|\n"
-            .to_owned();
+    let mut disabled = BTreeSet::new();
+    for path in files("rules", "yaml")? {
+        if fs::read_to_string(&path)?.contains(judging::DISABLED) {
+            disabled.insert(place(&path)?.1);
+        }
+    }
+    let marked = |rule: &str| format!("`{rule}`{}", if disabled.contains(rule) { "¹" } else { "" });
+    let mut text = "# Which rule fires in which scenario\n\nWritten by `UPDATE_MATRIX=1 cargo test --test scenarios \
+                    matrix`. Each rule fires in the scenario of its name; what fires besides is here. ¹ ships \
+                    disabled.\n\n| scenario | what is done | fires besides | because |\n|---|---|---|---|\n"
+        .to_owned();
     for scenario in scenarios {
-        let (name, title) = (&scenario.name, &scenario.title);
-        if scenario.also.is_empty() {
-            writeln!(text, "| `{name}` | {title} | | |")?;
+        let (name, title) = (marked(&scenario.name), &scenario.title);
+        if scenario.is_everyday {
+            writeln!(text, "| {EVERYDAY}: {name} | {title} | nothing that is on by default | |")?;
+        } else if scenario.also.is_empty() {
+            writeln!(text, "| {name} | {title} | | |")?;
         }
         for (at, (rule, reason)) in scenario.also.iter().enumerate() {
-            let (name, title) =
-                if at == 0 { (format!("`{name}`"), title.as_str()) } else { (String::new(), "") };
-            writeln!(text, "| {name} | {title} | `{rule}` | {reason} |")?;
+            let (name, title) = if at == 0 { (name.as_str(), title.as_str()) } else { ("", "") };
+            writeln!(text, "| {name} | {title} | {} | {reason} |", marked(rule))?;
         }
     }
     Ok(text)
@@ -88,12 +96,16 @@ fn each_scenario_fires_exactly_the_rules_it_says() -> Result<()> {
     let mut scenarios = Scenario::all()?;
     if let Ok(part) = std::env::var("TRIPLINE_SCENARIOS") {
         scenarios.retain(|scenario| scenario.name.contains(&part));
+        ensure!(!scenarios.is_empty(), "no scenario has {part:?} in its name");
     }
     let folder = tempfile::tempdir()?;
     let authority = Authority::make(folder.path())?;
     let options = Options {
         audit_policy: Some(audit_policy()?),
-        api_server_arguments: vec![format!("--client-ca-file={}", authority.certificate().display())],
+        api_server_arguments: vec![
+            format!("--client-ca-file={}", authority.certificate().display()),
+            "--enable-bootstrap-token-auth".to_owned(),
+        ],
         controllers: true,
         ..Options::default()
     };
@@ -103,9 +115,9 @@ fn each_scenario_fires_exactly_the_rules_it_says() -> Result<()> {
             Run::new(plane, scenario, &authority, folder.path())?.run()
         });
         let judge = Judge::new(folder.path())?;
-        let parts = judge.split(&scenarios, logged(plane)?)?;
+        let parts = Parts::split(&scenarios, logged(plane)?)?;
         let mut problems = in_parallel(2, &parts.of_scenarios, |part| judge.compare(part));
-        problems.push(judge.compare_rest(&parts.rest));
+        problems.push(judge.keep_quiet("the cluster's own parts", &parts.rest));
         let problems: Vec<_> = runs
             .into_iter()
             .chain(problems)
@@ -193,7 +205,7 @@ impl<'a> Run<'a> {
         let programs = Path::new(kubectl.get_program()).parent().context("kubectl is in no folder")?;
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("timeout");
-        command.args(["60", "bash"]).arg(&scenario.script).current_dir(&scratch);
+        command.args(["120", "bash"]).arg(&scenario.script).current_dir(&scratch);
         for (variable, value) in kubectl.get_envs() {
             command.env(variable, value.unwrap_or_default());
         }

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
+/// The folder of scripts that no rule is there to notice.
+pub(crate) const EVERYDAY: &str = "everyday";
+
 /// A script of commands that one rule is there to notice. It bears the rule's name, and so does its namespace.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     /// The rule.
     pub(crate) name: String,
     pub(crate) script: PathBuf,
+    /// Whether it is everyday work instead, about which no rule that is on by default may say anything.
+    pub(crate) is_everyday: bool,
     /// What is done, in a sentence.
     pub(crate) title: String,
     /// Who does it.
@@ -19,6 +24,8 @@ pub(crate) struct Scenario {
     pub(crate) group: Option<String>,
     /// What the actor may: verbs and resources.
     may: Vec<(Vec<String>, Vec<String>)>,
+    /// How many detections its rule must make, where that was counted.
+    pub(crate) detections: Option<i64>,
     /// The rules besides its own that must fire, and why.
     pub(crate) also: BTreeMap<String, String>,
 }
@@ -36,15 +43,17 @@ impl Scenario {
 
     fn read(script: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(script)?;
-        let (_, name) = place(script)?;
+        let (tactic, name) = place(script)?;
         let mut lines = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
         let mut scenario = Self {
             actor: format!("{name}@example.com"),
             name,
             script: script.to_owned(),
+            is_everyday: tactic == EVERYDAY,
             title: lines.next().unwrap_or_default().to_owned(),
             group: None,
             may: Vec::new(),
+            detections: None,
             also: BTreeMap::new(),
         };
         ensure!(scenario.title.ends_with('.'), "{} does not begin with a sentence", script.display());
@@ -64,6 +73,7 @@ impl Scenario {
                 let (verbs, resources) = value.split_once(' ').context("no `VERBS RESOURCES`")?;
                 self.may.push((words(verbs), words(resources)));
             }
+            "detections" => self.detections = Some(value.parse()?),
             "also" => {
                 let (rule, reason) = value.split_once(": ").context("no `RULE: REASON`")?;
                 self.also.insert(rule.to_owned(), reason.to_owned());

@@ -1,4 +1,4 @@
-# A service account reads a Secret of its namespace by a raw request with its token.
+# A service account reads a Secret of its namespace.
 #
 # actor: system:serviceaccount:secret-read-by-workload:web
 # may: get secrets
