@@ -3,6 +3,7 @@
 # may: create jobs
 # may: get pods
 # may: patch pods/ephemeralcontainers
+# detections: 2
 # also: job-changed: it is a Job that is created
 # also: image-outside-allow-list: neither image is of a registry on the list
 # also: ephemeral-container-added: the second tool is one

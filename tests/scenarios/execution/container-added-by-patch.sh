@@ -1,6 +1,7 @@
 # A container is smuggled into a Deployment by a JSON patch, and another among its init containers.
 #
 # may: get,patch deployments
+# detections: 2
 
 admin create deployment shop --image=registry.k8s.io/pause:3.10
 until_true admin get pods --selector=app=shop --output='jsonpath={.items[0]}'

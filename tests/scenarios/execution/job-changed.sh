@@ -1,6 +1,7 @@
 # A CronJob is created, run at once as a Job, changed and deleted.
 #
 # may: get,create,patch,delete,list,watch cronjobs,jobs
+# detections: 4
 # also: workload-deleted: the CronJob is deleted
 
 kubectl create cronjob report --image=registry.k8s.io/pause:3.10 --schedule='0 3 * * *'

@@ -2,6 +2,7 @@
 #
 # may: create cronjobs
 # may: get,patch deployments
+# detections: 2
 # also: job-changed: it is a CronJob that is created
 
 kubectl create cronjob cleanup --image=registry.k8s.io/pause:3.10 --schedule='*/5 * * * *' -- \

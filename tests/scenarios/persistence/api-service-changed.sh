@@ -1,6 +1,7 @@
 # A part of the API is handed to a server of somebody's own, and taken back.
 #
 # may: create,get,list,watch,delete apiservices
+# detections: 2
 
 kubectl create --filename - <<YAML
 apiVersion: apiregistration.k8s.io/v1

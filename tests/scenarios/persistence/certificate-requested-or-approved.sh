@@ -3,6 +3,7 @@
 # may: create,get certificatesigningrequests
 # may: update certificatesigningrequests/approval
 # may: approve signers
+# detections: 2
 # also: client-certificate-requested: it is a client's certificate that is asked for
 
 openssl req -new -newkey rsa:2048 -nodes -keyout "$SCRATCH/own.key" -out "$SCRATCH/own.csr" -subj /CN=backup 2>/dev/null

@@ -2,6 +2,7 @@
 #
 # may: get,patch clusterroles
 # may: escalate clusterroles
+# detections: 2
 # also: role-reads-secrets: it reads Secrets from then on
 
 kubectl annotate --overwrite clusterrole system:node-problem-detector rbac.authorization.kubernetes.io/autoupdate=false

@@ -2,6 +2,7 @@
 #
 # may: get,create,patch clusterrolebindings
 # may: bind clusterroles
+# detections: 2
 # also: binding-changed: it reports every binding
 
 kubectl create clusterrolebinding "$NAME" --clusterrole=cluster-admin --user=mallory@example.org

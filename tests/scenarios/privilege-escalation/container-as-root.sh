@@ -1,6 +1,8 @@
-# A StatefulSet with a container that runs as root is applied.
+# A StatefulSet with an init container that runs as root is applied, and a pod that does is run.
 #
 # may: get,create,patch statefulsets
+# may: create pods
+# detections: 2
 
 kubectl apply --server-side --filename - <<'YAML'
 apiVersion: apps/v1
@@ -18,3 +20,4 @@ spec:
       containers: [{name: db, image: "registry.k8s.io/pause:3.10"}]
 YAML
 until_true admin get pod db-0
+kubectl run tools --image=registry.k8s.io/pause:3.10 --overrides='{"spec": {"securityContext": {"runAsUser": 0}}}'

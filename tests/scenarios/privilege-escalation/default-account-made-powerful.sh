@@ -2,6 +2,7 @@
 #
 # may: create rolebindings
 # may: bind clusterroles
+# detections: 2
 # also: binding-changed: it reports every binding
 # also: service-account-bound: the first is granted to a service account
 

@@ -1,6 +1,7 @@
 # A Deployment is made privileged by a JSON patch, and is given its node's files by another.
 #
 # may: get,patch deployments
+# detections: 2
 
 admin create deployment shop --image=registry.k8s.io/pause:3.10
 until_true admin get pods --selector=app=shop --output='jsonpath={.items[0]}'

@@ -2,6 +2,7 @@
 #
 # may: create clusterrolebindings,rolebindings
 # may: bind clusterroles
+# detections: 2
 # also: binding-changed: it reports every binding
 
 kubectl create clusterrolebinding "$NAME" --clusterrole=edit --user=bob@example.org

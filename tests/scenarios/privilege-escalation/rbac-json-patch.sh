@@ -2,6 +2,7 @@
 #
 # may: get,patch roles,rolebindings
 # may: escalate,bind roles
+# detections: 2
 # also: binding-changed: it reports every change of a binding
 
 admin create role watcher --verb=get --resource=pods

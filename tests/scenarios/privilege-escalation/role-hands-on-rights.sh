@@ -2,6 +2,7 @@
 #
 # may: create clusterroles
 # may: escalate clusterroles
+# detections: 2
 
 kubectl create clusterrole "$NAME-escalates" --verb=escalate,bind --resource=clusterroles
 kubectl create clusterrole "$NAME-impersonates" --verb=impersonate --resource=serviceaccounts

@@ -1,6 +1,7 @@
 # A Job runs without seccomp, and a CronJob without AppArmor.
 #
 # may: create jobs,cronjobs
+# detections: 2
 # also: job-changed: it reports every Job
 
 kubectl create --filename - <<'YAML'
