@@ -1,8 +1,8 @@
-# A role is widened and a binding lengthened by JSON patches.
+# A role is widened, a binding lengthened and then the whole role exchanged by JSON patches.
 #
 # may: get,patch roles,rolebindings
 # may: escalate,bind roles
-# detections: 2
+# detections: 3
 # also: binding-changed: it reports every change of a binding
 
 admin create role watcher --verb=get --resource=pods
@@ -12,3 +12,8 @@ kubectl patch role watcher --type=json --patch '[
 kubectl patch rolebinding watcher --type=json --patch '[
   {"op": "add", "path": "/subjects/-",
    "value": {"kind": "User", "name": "eve@example.org", "apiGroup": "rbac.authorization.k8s.io"}}]'
+kubectl patch role watcher --type=json --patch '[
+  {"op": "replace", "path": "", "value": {
+    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+    "metadata": {"name": "watcher", "namespace": "'"$NAME"'"},
+    "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}}]'
