@@ -1,8 +1,8 @@
-# A StatefulSet with an init container that runs as root is applied, and a pod that does is run.
+# A StatefulSet with an init container that runs as root is applied, a pod that does is run, and the StatefulSet patched to.
 #
 # may: get,create,patch statefulsets
 # may: create pods
-# detections: 2
+# detections: 3
 
 kubectl apply --server-side --filename - <<'YAML'
 apiVersion: apps/v1
@@ -21,3 +21,5 @@ spec:
 YAML
 until_true admin get pod db-0
 kubectl run tools --image=registry.k8s.io/pause:3.10 --overrides='{"spec": {"securityContext": {"runAsUser": 0}}}'
+kubectl patch statefulset db --type=json --patch '[
+  {"op": "replace", "path": "/spec/template/spec/securityContext/runAsUser", "value": 0}]'

@@ -1,7 +1,7 @@
 # A Deployment is made privileged by a JSON patch, given its node's files, its processes, and exchanged as a whole.
 #
 # may: get,patch deployments
-# detections: 4
+# detections: 5
 
 admin create deployment shop --image=registry.k8s.io/pause:3.10
 until_true admin get pods --selector=app=shop --output='jsonpath={.items[0]}'
@@ -21,3 +21,5 @@ kubectl patch deployment shop --type=json --patch '[
     "spec": {
       "selector": {"matchLabels": {"app": "shop"}},
       "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"hostNetwork": true, '"$containers"'}}}}}]'
+kubectl patch deployment shop --type=json --patch '[
+  {"op": "add", "path": "/spec/template/spec/securityContext", "value": {"seccompProfile": {"type": "Unconfined"}}}]'
