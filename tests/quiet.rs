@@ -17,9 +17,7 @@ use support::{ControlPlane, Options, wait_for};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is done on purpose here, and rightly told of: the rule, and how its target begins.
-const DELIBERATE: [(&str, &str); 4] = [
-    // Somebody upgrades or uninstalls the detector: except the account that does.
-    ("tripline-tampered-with", ""),
+const DELIBERATE: [(&str, &str); 3] = [
     ("admission-control-deleted", "validatingadmissionpolic"),
     // The namespace's label, which the chart's notes ask for: its pods mount the host's log.
     ("pod-security-lowered", "namespaces watch/watch"),

@@ -1,9 +1,9 @@
-# Somebody asks for the certificate of a group that may do everything, which the API server refuses by itself, and then
-# for that of the controllers.
+# A certificate of a group that may do everything is asked for, which the API server refuses, then the controllers'.
 #
 # may: create,get certificatesigningrequests
 # detections: 2
 # also: client-certificate-requested: it is a client's certificate that is asked for
+# also: request-refused: the API server refuses the first
 # also: certificate-requested-or-approved: it reports every request for a certificate
 
 ask() {

@@ -2,4 +2,4 @@
 #
 # also: request-refused: it reports every refusal
 
-api /api/v1/nodes --header "X-Forwarded-For: 198.41.0.4" --user-agent client/1.0
+fails api /api/v1/nodes --header "X-Forwarded-For: 198.41.0.4" --user-agent client/1.0

@@ -2,6 +2,12 @@
 #
 # may: get,patch deployments
 # detections: 5
+# also: host-network: at this level the answer shows what came of the patch
+# also: host-path: at this level the answer shows what came of the patch
+# also: host-processes: at this level the answer shows what came of the patch
+# also: privileged-container: at this level the answer shows what came of the patch
+# also: sensitive-host-path: at this level the answer shows what came of the patch
+# also: unconfined-container: at this level the answer shows what came of the patch
 
 admin create deployment shop --image=registry.k8s.io/pause:3.10
 until_true admin get pods --selector=app=shop --output='jsonpath={.items[0]}'
