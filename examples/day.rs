@@ -31,8 +31,10 @@ fn main() -> Result<()> {
     let log: Box<dyn Read> =
         if log == "-" { Box::new(io::stdin()) } else { Box::new(File::open(&log).context("the log")?) };
     // A real day holds hundreds of etcd's compactions, which are five minutes apart.
-    let options =
-        Options { api_server_arguments: vec!["--etcd-compaction-interval=10s".to_owned()], ..Options::default() };
+    let options = Options {
+        api_server_arguments: vec!["--etcd-compaction-interval=10s".to_owned()],
+        ..Options::default()
+    };
     ControlPlane::with(options, |plane| {
         let account = install(plane)?;
         plane.run("admin", &["apply", "--server-side", "--recursive", "--filename", "rules/"])?;

@@ -32,7 +32,10 @@ fn a_rule_says_which_stage_and_which_bodies_the_policy_leaves_out() -> Result<()
         plane.make_pod("shop", "web-0")?;
         for (name, query) in [
             ("exec", "objectRef.resource:pods and objectRef.subresource:exec and user.name:alice"),
-            ("scaled", "objectRef.resource:deployments and verb:create and requestObject.spec.replicas >= 1000"),
+            (
+                "scaled",
+                "objectRef.resource:deployments and verb:create and requestObject.spec.replicas >= 1000",
+            ),
             ("unseen", "objectRef.resource:ingresses and verb:create"),
             ("seen", "objectRef.resource:namespaces and verb:create and user.name:nobody"),
         ] {
