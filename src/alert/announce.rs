@@ -14,7 +14,7 @@ use tracing::warn;
 use super::call::{call, write_params};
 use super::error::WriteError;
 use super::text;
-use crate::api::{CONTROLLER, EventTarget, SecurityAlert};
+use crate::api::{CONTROLLER, EventTarget, SecurityAlert, is_object_name};
 use crate::telemetry::Chain;
 
 /// The most bytes of a note, by the API server's own validation.
@@ -67,7 +67,8 @@ async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<Ob
     let (true, Some(namespace), Some(name)) = (is_pod, &object.namespace, &object.name) else {
         return Ok(None);
     };
-    if !is_name(namespace) || !is_name(name) {
+    // They come from the request.
+    if !is_object_name(namespace) || !is_object_name(name) {
         return Ok(None);
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -86,15 +87,6 @@ async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<Ob
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether it could be the name of a pod or a namespace. Names come from the request, and only such a one is put into a
-/// URL: an empty one is none, and `..` is another URL.
-fn is_name(text: &str) -> bool {
-    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-    let is_end = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let bytes = text.as_bytes();
-    bytes.len() <= 253 && is_end(bytes.first()) && is_end(bytes.last()) && bytes.iter().all(|&b| is_inner(b))
 }
 
 async fn create(
@@ -161,16 +153,6 @@ fn note(alert: &SecurityAlert, detail: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_name_is_put_into_a_url() {
-        for name in ["web-0", "0", "a.b", &"a".repeat(253)] {
-            assert!(is_name(name), "{name}");
-        }
-        for name in ["", ".", "..", "a/b", "a?b", "a%2f", "A", "-a", "a.", "a\u{0}", &"a".repeat(254)] {
-            assert!(!is_name(name), "{name}");
-        }
-    }
 
     fn alert(user: &str) -> SecurityAlert {
         serde_json::from_value(serde_json::json!({

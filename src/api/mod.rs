@@ -10,6 +10,7 @@ mod audit_source;
 mod condition;
 mod detection_exception;
 mod detection_rule;
+mod name;
 mod schema;
 mod security_alert;
 
@@ -17,6 +18,7 @@ pub use audit_source::*;
 pub use condition::{Condition, ConditionStatus};
 pub use detection_exception::*;
 pub use detection_rule::*;
+pub use name::is_object_name;
 pub use security_alert::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

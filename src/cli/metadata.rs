@@ -3,6 +3,7 @@
 use super::document::{Content, Node};
 use super::finding::Finding;
 use super::schema::Walk;
+use crate::api::is_object_name;
 
 /// The parts of `metadata` that a person may write; `kubectl get -o yaml` prints the others too.
 const METADATA: [&str; 16] = [
@@ -103,13 +104,7 @@ fn name_problem(name: &str) -> Option<String> {
     if count > 63 {
         return Some(format!("is {count} characters long, at most 63 are allowed"));
     }
-    let fine = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    };
-    (!name.split('.').all(fine)).then(|| {
+    (!is_object_name(name)).then(|| {
         "must be lower-case letters, digits, `-` and `.`, with a letter or digit at both ends".to_owned()
     })
 }

@@ -1,5 +1,7 @@
 //! The name of an object in its namespace, as an option gives it.
 
+use crate::api::is_object_name;
+
 /// A namespace and a name in it, `NAMESPACE/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespacedName {
@@ -14,12 +16,8 @@ impl std::str::FromStr for NamespacedName {
 
     /// Reads `NAMESPACE/NAME`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let named = |part: &str| {
-            let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-            !part.is_empty() && part.len() <= 253 && part.chars().all(is_label)
-        };
         match text.split_once('/') {
-            Some((namespace, name)) if named(namespace) && named(name) => {
+            Some((namespace, name)) if is_object_name(namespace) && is_object_name(name) => {
                 Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
             }
             _ => Err("it must be NAMESPACE/NAME, such as tripline-system/tripline".to_owned()),

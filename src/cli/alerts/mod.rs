@@ -12,7 +12,7 @@ use anyhow::bail;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Outcome;
-use crate::api::SecurityAlert;
+use crate::api::{SecurityAlert, is_object_name};
 use crate::controller::connect_as_kubectl;
 
 /// Options of `tripline alerts`.
@@ -72,8 +72,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 /// A name as it may stand in a URL.
 fn checked(name: &str) -> anyhow::Result<&str> {
     let name = name.rsplit_once('/').filter(|(kind, _)| is_kind(kind)).map_or(name, |(_, name)| name);
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    if name.is_empty() || name.len() > 63 || !name.bytes().all(fits) {
+    if name.len() > 63 || !is_object_name(name) {
         bail!("{name:?} is no name of an alert");
     }
     Ok(name)

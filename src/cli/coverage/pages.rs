@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use super::markdown::{HEADER, cell, is_link, linked, write};
 use super::{Coverage, FRAMEWORK, Rule};
+use crate::api::is_object_name;
 use crate::cli::terminal;
 
 /// Writes the pages and their index. Pages of rules that are no more stay: the folder may hold other files.
@@ -18,10 +19,7 @@ pub(super) fn save_all(folder: &Path, coverage: &Coverage<'_>, rules: &[Rule<'_>
     };
     for rule in rules {
         // The name becomes a file's: it must not lead out of the folder.
-        let is_plain = |name: &str| {
-            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
-        };
-        ensure!(is_plain(rule.name()) && !rule.name().starts_with('.'), "a rule's name cannot name a file");
+        ensure!(is_object_name(rule.name()), "a rule's name cannot name a file");
         save(&format!("{}.md", rule.name()), &page(*rule))?;
     }
     save("README.md", &index(coverage))

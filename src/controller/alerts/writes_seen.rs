@@ -16,7 +16,7 @@ use super::super::readers::Readers;
 use super::super::status_failure;
 use super::transitions::{Maker, Seen, TriageWrite, maker};
 use crate::alert::{WriteError, call, text, write_params};
-use crate::api::{GROUP, SecurityAlert, SecurityAlertStatus, TriageState};
+use crate::api::{GROUP, SecurityAlert, SecurityAlertStatus, TriageState, is_object_name};
 use crate::event::{Event, Stage, Value};
 use crate::telemetry::Metrics;
 
@@ -78,8 +78,7 @@ fn triage_write(event: &Event<'_>) -> Option<TriageWrite> {
     }
     let alert = object.name()?.into_owned();
     // The name goes into a URL.
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    if alert.is_empty() || alert.len() > 63 || !alert.bytes().all(fits) {
+    if alert.len() > 63 || !is_object_name(&alert) {
         return None;
     }
     let text_at = |body: &str, path: &[&str]| -> Option<String> {
