@@ -1,6 +1,8 @@
 //! Whether the audit policy logs what a rule asks about, as far as the logs show it: its requests, at the stage at which
 //! they are decided, with the bodies that its query looks into.
 
+use std::collections::HashMap;
+
 use crate::alert::text;
 use crate::api::{Condition, ConditionStatus, DetectionRuleStatus, LoggedRequests, condition_type, reason};
 use crate::detect::Rule;
@@ -10,24 +12,56 @@ use crate::event::{Parts, Stage, is_long_running};
 const MESSAGE_MAX: usize = 2_048;
 /// How many requests are named.
 const MOST: usize = 5;
-/// After how many events a source that has held no request's end is one whose policy leaves it out.
-const EVENTS: i64 = 1_000;
+/// After how many events [`Logged::is_long`].
+pub(super) const EVENTS: i64 = 1_000;
 
 /// How requests are logged in one source.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Logged {
     /// Those that were seen.
     pub(super) requests: Vec<LoggedRequests>,
     /// The stages that any request was seen at.
     pub(super) stages: Vec<String>,
-    /// Events read.
-    pub(super) events: i64,
+    /// Whether so many events were read that a stage of which there is none is one that is left out.
+    pub(super) is_long: bool,
     /// Whether the source says that its policy leaves out ResponseStarted.
     pub(super) omits_started: bool,
 }
 
-/// What `Observable` says of a rule that compiles.
-pub(super) fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Condition {
+/// What was said last of each rule. The statuses are looked at every second, and to ask every rule about every kind of
+/// request takes milliseconds; how requests are logged hardly ever changes.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    logged: Vec<Logged>,
+    said: HashMap<String, ((i64, bool, bool), Condition)>,
+}
+
+impl Observed {
+    /// Takes in how requests are logged now.
+    pub(super) fn look(&mut self, logged: Vec<Logged>) {
+        if self.logged != logged {
+            *self = Self { logged, said: HashMap::new() };
+        }
+    }
+
+    /// Forgets all rules but these.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.said.retain(|uid, _| is_there(uid));
+    }
+
+    /// What `Observable` says of a rule that compiles.
+    pub(super) fn condition(&mut self, rule: &Rule, status: &DetectionRuleStatus) -> Condition {
+        let asked = (rule.generation(), status.matches > 0, status.undecidable > 0);
+        if let Some((_, said)) = self.said.get(rule.uid()).filter(|(before, _)| *before == asked) {
+            return said.clone();
+        }
+        let said = condition(rule, status, &self.logged);
+        self.said.insert(rule.uid().to_owned(), (asked, said.clone()));
+        said
+    }
+}
+
+fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Condition {
     let say = |status: ConditionStatus, reason, message: &str| {
         Condition::new(condition_type::OBSERVABLE, status, reason, text::cut(message, MESSAGE_MAX))
     };
@@ -37,7 +71,7 @@ pub(super) fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Log
     let concerned: Vec<_> = logged
         .iter()
         .flat_map(|source| source.requests.iter().map(move |requests| (source, requests)))
-        .filter(|(_, requests)| is_about(rule, requests) == Some(true))
+        .filter(|(_, requests)| is_about(rule, requests))
         .collect();
     if let Some(message) = stage_missing(rule, &concerned) {
         return say(ConditionStatus::False, reason::STAGE_NOT_LOGGED, &message);
@@ -105,7 +139,7 @@ fn missing_stage(source: &Logged, requests: &LoggedRequests) -> Option<Stage> {
         return (has_ended && !has(Stage::ResponseStarted)).then_some(Stage::ResponseStarted);
     }
     let never_ends =
-        source.events >= EVENTS && !source.stages.iter().any(|name| name == Stage::ResponseComplete.as_str());
+        source.is_long && !source.stages.iter().any(|name| name == Stage::ResponseComplete.as_str());
     (!has_ended && never_ends).then_some(Stage::ResponseComplete)
 }
 
@@ -156,7 +190,7 @@ fn level_needed(rule: &Rule) -> &'static str {
     if rule.bodies().meets(Parts::REQUEST) { "Request" } else { "RequestResponse" }
 }
 
-fn is_about(rule: &Rule, requests: &LoggedRequests) -> Option<bool> {
+fn is_about(rule: &Rule, requests: &LoggedRequests) -> bool {
     let (resource, subresource) = match requests.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource)),
         None => (requests.resource.as_str(), None),
@@ -202,7 +236,7 @@ mod tests {
             stages: texts(stages),
         });
         let stages = texts(&["RequestReceived", "ResponseComplete"]);
-        Logged { requests: requests.collect(), stages, events: 10, omits_started: false }
+        Logged { requests: requests.collect(), stages, is_long: false, omits_started: false }
     }
 
     fn said(query: &str, logged: &Logged) -> (ConditionStatus, String, String) {
@@ -262,7 +296,7 @@ mod tests {
         let query = "objectRef.resource:pods and verb:create";
         let seen = log(&[("create", "pods", &["Metadata"], &["RequestReceived"])]);
         assert_eq!(said(query, &seen).0, ConditionStatus::True, "it may be on its way");
-        let never = Logged { stages: vec!["RequestReceived".to_owned()], events: 5_000, ..seen };
+        let never = Logged { stages: vec!["RequestReceived".to_owned()], is_long: true, ..seen };
         assert!(said(query, &never).2.contains("at stage ResponseComplete"));
     }
 
@@ -275,5 +309,21 @@ mod tests {
         let decided = DetectionRuleStatus { matches: 1, ..DetectionRuleStatus::default() };
         let found = condition(&rule("objectRef.resource:secrets"), &decided, &[]);
         assert_eq!(found.status, ConditionStatus::True);
+    }
+
+    #[test]
+    fn what_was_said_holds_until_the_log_or_the_counts_say_otherwise() {
+        let (rule, mut observed) = (rule("objectRef.resource:secrets and verb:get"), Observed::default());
+        let mut status = DetectionRuleStatus::default();
+        for _ in 0..2 {
+            observed.look(Vec::new());
+            assert_eq!(observed.condition(&rule, &status).status, ConditionStatus::Unknown);
+        }
+        observed.look(vec![log(&[("get", "secrets", &["Metadata"], COMPLETE)])]);
+        assert_eq!(observed.condition(&rule, &status).status, ConditionStatus::True);
+        observed.look(Vec::new());
+        assert_eq!(observed.condition(&rule, &status).status, ConditionStatus::Unknown);
+        status.matches = 1;
+        assert_eq!(observed.condition(&rule, &status).status, ConditionStatus::True);
     }
 }

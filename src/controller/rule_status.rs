@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::Evictions;
-use super::observable::{self, Logged};
+use super::observable::{EVENTS, Logged, Observed};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
@@ -55,10 +55,10 @@ pub struct RuleStatuses {
 impl RuleStatuses {
     /// Writes until `stop`, then once more.
     pub async fn run(self, stop: CancellationToken) {
-        let mut counted_at = HashMap::new();
+        let (mut counted_at, mut observed) = (HashMap::new(), Observed::default());
         let mut reported = HashMap::new();
         loop {
-            self.write_all(&mut counted_at, false).await;
+            self.write_all(&mut counted_at, &mut observed, false).await;
             if *self.leads.borrow() {
                 let malformed = self.rules.malformed();
                 malformed::report::<DetectionRule>(
@@ -76,18 +76,24 @@ impl RuleStatuses {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
-        self.write_all(&mut counted_at, true).await;
+        self.write_all(&mut counted_at, &mut observed, true).await;
     }
 
-    async fn write_all(&self, counted_at: &mut HashMap<String, Instant>, last: bool) {
+    async fn write_all(
+        &self,
+        counted_at: &mut HashMap<String, Instant>,
+        observed: &mut Observed,
+        last: bool,
+    ) {
         let api: Api<DetectionRule> = Api::all(self.client.clone());
         let entries = self.rules.entries();
-        let logged = self.logged();
+        observed.look(self.logged());
+        observed.retain(|uid| entries.iter().any(|entry| entry.object.metadata.uid.as_deref() == Some(uid)));
         counted_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
             let name = entry.object.name_any();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, &logged, Timestamp::now());
+            let wanted = self.wanted(&entry, observed, Timestamp::now());
             if wanted == present {
                 continue;
             }
@@ -124,7 +130,7 @@ impl RuleStatuses {
     }
 
     /// What the status should say.
-    fn wanted(&self, entry: &RuleEntry, logged: &[Logged], now: Timestamp) -> DetectionRuleStatus {
+    fn wanted(&self, entry: &RuleEntry, observed: &mut Observed, now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status, now);
         if *self.leads.borrow() {
@@ -132,7 +138,7 @@ impl RuleStatuses {
             status.evicted = status.evicted.max(evicted.unwrap_or_default());
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status, logged, now) {
+            for condition in conditions(entry, &status, observed, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
@@ -145,8 +151,8 @@ impl RuleStatuses {
         for object in self.readers.entries().into_iter().map(|entry| entry.object) {
             let omits_started = object.spec.omit_stages.contains(&AuditStage::ResponseStarted);
             for agent in object.status.into_iter().flat_map(|status| status.agents) {
-                let (requests, stages, events) = (agent.requests, agent.stages, agent.events);
-                logged.push(Logged { requests, stages, events, omits_started });
+                let (requests, stages, is_long) = (agent.requests, agent.stages, agent.events >= EVENTS);
+                logged.push(Logged { requests, stages, is_long, omits_started });
             }
         }
         logged
@@ -243,7 +249,7 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
 fn conditions(
     entry: &RuleEntry,
     status: &DetectionRuleStatus,
-    logged: &[Logged],
+    observed: &mut Observed,
     now: Timestamp,
 ) -> [Condition; 5] {
     let (ready, accepted) = match &entry.compiled {
@@ -262,7 +268,7 @@ fn conditions(
         }
     };
     let observable = match &entry.compiled {
-        Ok(compiled) => observable::condition(compiled.rule(), status, logged),
+        Ok(compiled) => observed.condition(compiled.rule(), status),
         Err(_) => Condition::new(
             condition_type::OBSERVABLE,
             ConditionStatus::Unknown,

@@ -198,29 +198,24 @@ impl Rule {
 
     /// Whether it asks about some resources only, of its own accord.
     pub fn names_resource(&self) -> bool {
-        let slots = |conjunct: &Conjunct| conjunct.slots.single();
-        self.conjuncts.iter().any(|conjunct| slots(conjunct) == Some(Slot::Resource))
+        self.conjuncts.iter().any(|conjunct| conjunct.slots.single() == Some(Slot::Resource))
     }
 
-    /// Whether it asks about requests with this verb for this resource, as far as these tell. Nothing where it asks about
-    /// any resource.
-    pub fn concerns(&self, verb: &str, resource: &str, subresource: Option<&str>) -> Option<bool> {
-        let is_of = |conjunct: &&Conjunct, slots: &[Slot]| {
-            conjunct.slots.single().is_some_and(|slot| slots.contains(&slot))
-        };
-        let told = [Slot::Verb, Slot::Resource, Slot::Subresource];
-        self.names_resource().then_some(())?;
+    /// Whether it names resources, and asks about requests with this verb for this one, as far as these tell.
+    pub fn concerns(&self, verb: &str, resource: &str, subresource: Option<&str>) -> bool {
         let object = json!({"resource": resource, "subresource": subresource});
         let event = json!({"verb": verb, "objectRef": object}).to_string();
         let mut tape = Tape::new();
-        let event = Event::from_object(&event, &mut tape).ok()?;
+        let Ok(event) = Event::from_object(&event, &mut tape) else { return false };
         let context = Context { cluster: None, omitted_stages: &[] };
         let evaluator = Evaluator::new(&event, &context);
-        let mut conjuncts = self.conjuncts.iter().filter(|conjunct| is_of(conjunct, &told));
-        Some(conjuncts.all(|conjunct| {
-            let verdict = evaluator.verdict(&conjunct.plan, &evaluator.look(), MissingBody::Unknown);
-            verdict == Verdict::Match
-        }))
+        let is_told = |slot| [Slot::Verb, Slot::Resource, Slot::Subresource].contains(&slot);
+        let mut told = self.conjuncts.iter().filter(|conjunct| conjunct.slots.single().is_some_and(is_told));
+        self.names_resource()
+            && told.all(|conjunct| {
+                let verdict = evaluator.verdict(&conjunct.plan, &evaluator.look(), MissingBody::Unknown);
+                verdict == Verdict::Match
+            })
     }
 
     /// Whether its query names the stage: then it detects wherever it matches.
