@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Seek as _};
 use std::os::unix::fs::FileExt as _;
 
 use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
 
 /// The bytes of a file. Places are those of the plain text.
 #[derive(Debug)]
@@ -44,6 +45,14 @@ impl Contents {
         match self {
             Self::Plain(file) => file.metadata().map(|metadata| Some(metadata.len())),
             Self::Gzip(_) => Ok(None),
+        }
+    }
+
+    /// When it was last written. `None` of a compressed one, which is not written to.
+    pub(super) fn last_write(&self) -> Option<Timestamp> {
+        match self {
+            Self::Plain(file) => Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok(),
+            Self::Gzip(_) => None,
         }
     }
 

@@ -222,7 +222,12 @@ impl FileSource {
 
     /// When the log was last written: whether nothing is logged, or nothing read. Looks at the disk.
     pub fn last_write(&self) -> Option<Timestamp> {
-        self.files.as_ref()?.last_write()
+        match &self.state {
+            // It is the live file, and there may be two hundred looks a second: the open one is asked, which is cheaper
+            // than to follow the path.
+            State::Reading(tail) if tail.unfinished().is_some() => tail.open.contents.last_write(),
+            _ => self.files.as_ref()?.last_write(),
+        }
     }
 
     fn files(&mut self) -> Result<Arc<LogFiles>, SourceError> {
