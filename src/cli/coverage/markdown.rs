@@ -26,11 +26,9 @@ pub(super) fn page(coverage: &Coverage<'_>, rules: &[Rule<'_>], detections: Opti
     );
     page.push_str("| tactic | rules | of these off |\n|---|---|---|\n");
     for tactic in coverage.0.values() {
-        let mut names: Vec<_> = tactic.techniques.values().flat_map(|technique| &technique.rules).collect();
-        names.sort_by_key(|rule| rule.name());
-        names.dedup_by_key(|rule| rule.name());
-        let off = names.iter().filter(|rule| !rule.is_on()).count();
-        write(&mut page, format_args!("| {} | {} | {off} |\n", title(tactic.reference), names.len()));
+        let rules = tactic.rules();
+        let off = rules.iter().filter(|rule| !rule.is_on()).count();
+        write(&mut page, format_args!("| {} | {} | {off} |\n", title(tactic.reference), rules.len()));
     }
     for tactic in coverage.0.values() {
         write(&mut page, format_args!("\n## {}\n\n", title(tactic.reference)));
@@ -86,12 +84,17 @@ fn techniques(coverage: &Coverage<'_>) -> String {
     counted(ids.len(), "technique")
 }
 
-/// A rule's name, and whether it is off.
-fn marked(rule: Rule<'_>) -> String {
-    format!("`{}`{}", cell(rule.name()), if rule.is_on() { "" } else { "¹" })
+/// What stands behind the name of a rule that is off.
+pub(super) fn mark(rule: Rule<'_>) -> &'static str {
+    if rule.is_on() { "" } else { "¹" }
 }
 
-fn title(reference: Option<&ThreatReference>) -> String {
+/// A rule's name, and whether it is off.
+fn marked(rule: Rule<'_>) -> String {
+    format!("`{}`{}", cell(rule.name()), mark(rule))
+}
+
+pub(super) fn title(reference: Option<&ThreatReference>) -> String {
     reference.map_or_else(|| "No tactic".to_owned(), |reference| cell(&reference.name))
 }
 

@@ -139,6 +139,17 @@ struct Tactic<'a> {
     techniques: BTreeMap<&'a str, Technique<'a>>,
 }
 
+impl<'a> Tactic<'a> {
+    /// Its rules by name, each once.
+    fn rules(&self) -> Vec<Rule<'a>> {
+        let mut rules: Vec<_> =
+            self.techniques.values().flat_map(|technique| technique.rules.iter().copied()).collect();
+        rules.sort_by_key(|rule| rule.name());
+        rules.dedup_by_key(|rule| rule.name());
+        rules
+    }
+}
+
 /// Tactics in the order of the matrix, those of no known id behind them, and at last the rules without one.
 struct Coverage<'a>(BTreeMap<(usize, &'a str), Tactic<'a>>);
 

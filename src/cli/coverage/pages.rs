@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::markdown::{HEADER, cell, is_link, linked, write};
+use super::markdown::{HEADER, cell, is_link, linked, mark, title, write};
 use super::{Coverage, FRAMEWORK, Rule};
 use crate::api::is_object_name;
 use crate::cli::terminal;
@@ -28,14 +28,10 @@ pub(super) fn save_all(folder: &Path, coverage: &Coverage<'_>, rules: &[Rule<'_>
 fn index(coverage: &Coverage<'_>) -> String {
     let mut page = format!("{HEADER}# Rules\n\nA page a rule, by tactic. ¹ is off until you turn it on.\n");
     for tactic in coverage.0.values() {
-        let title =
-            tactic.reference.map_or_else(|| "No tactic".to_owned(), |reference| cell(&reference.name));
+        let title = title(tactic.reference);
         write(&mut page, format_args!("\n## {title}\n\n| rule | finds | severity |\n|---|---|---|\n"));
-        let mut rules: Vec<_> = tactic.techniques.values().flat_map(|technique| &technique.rules).collect();
-        rules.sort_by_key(|rule| rule.name());
-        rules.dedup_by_key(|rule| rule.name());
-        for rule in rules {
-            let (name, off) = (rule.name(), if rule.is_on() { "" } else { "¹" });
+        for rule in tactic.rules() {
+            let (name, off) = (rule.name(), mark(rule));
             let (title, severity) = (cell(&rule.0.object.spec.display_name), rule.severity().as_str());
             write(&mut page, format_args!("| [{name}]({name}.md){off} | {title} | {severity} |\n"));
         }
