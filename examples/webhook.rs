@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
-use support::operator::{Operator, alerts, counted, rule, tripline};
+use support::operator::{Operator, alerts, counted, replayed, rule};
 use support::webhook::Webhook;
 use support::{ControlPlane, Options, wait_for};
 use tokio::task::JoinSet;
@@ -65,11 +65,7 @@ fn expected(plane: &ControlPlane, rule: &Value, lines: &[&str]) -> Result<i64> {
     let (rule_file, log) = (plane.folder().join("every.json"), plane.folder().join("sent.log"));
     std::fs::write(&rule_file, rule.to_string())?;
     std::fs::write(&log, lines.join("\n") + "\n")?;
-    let (rule_file, log) = (rule_file.display().to_string(), log.display().to_string());
-    let replayed = tripline(plane, &["replay", "--rules", &rule_file, "--output", "json", &log]).output()?;
-    ensure!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
-    let list: Value = serde_json::from_slice(&replayed.stdout)?;
-    Ok(counted(list["items"].as_array().context("no list of alerts")?, "every"))
+    Ok(counted(&replayed(&rule_file, &log, &[])?, "every"))
 }
 
 async fn send(

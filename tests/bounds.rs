@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use support::operator::{Operator, close, counted, install, of_rule, rule, source_at, wait_for_alerts};
+use support::operator::{
+    Operator, close, condition, counted, install, of_rule, rule, source_at, wait_for_alerts,
+};
 use support::written_log::WrittenLog;
 use support::{ControlPlane, Options, wait_for};
 
@@ -53,9 +55,7 @@ fn is_overflow(alert: &Value) -> bool {
 fn limited(plane: &ControlPlane, rule: &str) -> Result<Value> {
     let object: Value =
         serde_json::from_str(&plane.run("admin", &["get", "detectionrule", rule, "--output=json"])?)?;
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let condition = conditions.into_iter().find(|c| c["type"] == "Limited").unwrap_or_default();
-    Ok(json!({"condition": condition, "limited": object["status"]["limited"]}))
+    Ok(json!({"condition": condition(&object, "Limited"), "limited": object["status"]["limited"]}))
 }
 
 #[test]

@@ -91,10 +91,7 @@ fn run_a_pod(plane: &ControlPlane) -> Result<String> {
             "containers": [{"name": "main", "image": BUSYBOX, "imagePullPolicy": "Never", "command": ["sh", "-c", script]}],
         },
     });
-    plane.run("admin", &["create", "namespace", "shop"])?;
-    wait_for("the namespace's account", PATIENCE, || {
-        plane.run("admin", &["get", "serviceaccount/default", "--namespace=shop"]).ok()
-    })?;
+    plane.make_namespace("shop")?;
     plane.apply("admin", &pod.to_string())?;
     plane
         .run("admin", &["wait", "--for=condition=Ready", "pod/web-0", "--namespace=shop", "--timeout=60s"])?;

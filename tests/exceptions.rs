@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use support::operator::{
     Operator, PATIENCE, alerts, counted, exception, install, rule, source_at, wait_for_alerts,
+    wait_for_condition,
 };
 use support::{ControlPlane, Options, wait_for};
 
@@ -54,24 +55,6 @@ fn record(user: &str, resource: &str, number: usize) -> Value {
 
 fn get(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output=json"])?)?)
-}
-
-fn condition(object: &Value, type_: &str) -> Value {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.into_iter().find(|c| c["type"] == type_).unwrap_or_default()
-}
-
-/// Waits until a condition of an object has this status and reason, and gives its message.
-fn wait_for_condition(
-    plane: &ControlPlane,
-    (kind, name): (&str, &str),
-    (type_, status, reason): (&str, &str, &str),
-) -> Result<String> {
-    wait_for(&format!("{kind} {name} to be {type_}={status} by {reason}"), PATIENCE, || {
-        let found = condition(&get(plane, kind, name).ok()?, type_);
-        let is_it = found["status"] == status && found["reason"] == reason;
-        is_it.then(|| found["message"].as_str().unwrap_or_default().to_owned())
-    })
 }
 
 /// The matches that the reader's checkpoint counts.

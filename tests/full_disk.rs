@@ -65,13 +65,13 @@ fn following_a_log(plane: &ControlPlane) -> Result<()> {
     let disk = SmallDisk::mount(&state_folder(plane), 1024)?;
     plane.apply("admin", &source(plane, "log", "End"))?;
     let operator = Operator::start(plane, &account)?;
-    wait_for_condition(plane, "log", "Reading", "True", "Tailing")?;
+    wait_for_condition(plane, ("auditsource", "log"), ("Reading", "True", "Tailing"))?;
     watch_sessions(plane)?;
     let sessions = open_sessions(plane, u64::MAX)?;
     sessions.wait_for(100)?;
 
     disk.fill()?;
-    wait_for_condition(plane, "log", "Reading", "False", "StateUnwritable")?;
+    wait_for_condition(plane, ("auditsource", "log"), ("Reading", "False", "StateUnwritable"))?;
     sessions.wait_for(sessions.opened() + 100)?;
     // Nor does it help to begin anew.
     operator.kill();
@@ -80,10 +80,10 @@ fn following_a_log(plane: &ControlPlane) -> Result<()> {
         operator.metric("tripline_checkpoint_errors_total").filter(|failed| *failed > 0.0)
     })?;
     sessions.wait_for(sessions.opened() + 100)?;
-    wait_for_condition(plane, "log", "Reading", "False", "StateUnwritable")?;
+    wait_for_condition(plane, ("auditsource", "log"), ("Reading", "False", "StateUnwritable"))?;
 
     disk.free()?;
-    wait_for_condition(plane, "log", "Reading", "True", "Tailing")?;
+    wait_for_condition(plane, ("auditsource", "log"), ("Reading", "True", "Tailing"))?;
     sessions.wait_for(sessions.opened() + 20)?;
     every_session_is_counted_once(plane, operator, "log", sessions.stop()?)
 }
@@ -107,11 +107,11 @@ fn receiving(plane: &mut ControlPlane) -> Result<()> {
         let failed = "tripline_webhook_requests_total{source=\"sent\",outcome=\"failed\"}";
         operator.metric(failed).filter(|failed| *failed > 0.0)
     })?;
-    wait_for_condition(plane, "sent", "Reading", "False", "StateUnwritable")?;
+    wait_for_condition(plane, ("auditsource", "sent"), ("Reading", "False", "StateUnwritable"))?;
     sessions.wait_for(sessions.opened() + 100)?;
 
     disk.free()?;
-    wait_for_condition(plane, "sent", "Reading", "True", "Tailing")?;
+    wait_for_condition(plane, ("auditsource", "sent"), ("Reading", "True", "Tailing"))?;
     sessions.wait_for(sessions.opened() + 20)?;
     every_session_is_counted_once(plane, operator, "sent", before + sessions.stop()?)
 }

@@ -105,10 +105,7 @@ fn a_pod_talks_to_the_api_server(node: &Node) -> Result<()> {
             "terminationGracePeriodSeconds": 0,
         },
     });
-    plane.run("admin", &["create", "namespace", "inside"])?;
-    wait_for("the namespace's service account", PATIENCE, || {
-        plane.run("admin", &["get", "serviceaccount/default", "--namespace=inside"]).ok()
-    })?;
+    plane.make_namespace("inside")?;
     let refused = plane.apply("admin", &pod.to_string()).err().map(|error| format!("{error:#}"));
     assert!(refused.is_some_and(|refused| refused.contains("violates PodSecurity \"baseline:latest\"")));
     plane.run("admin", &["label", "namespace", "inside", "pod-security.kubernetes.io/enforce=privileged"])?;

@@ -1,23 +1,13 @@
 //! What the audit policy leaves out, a rule says of itself, from what the real API server logs.
 mod support;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
-use support::operator::{Operator, PATIENCE, install, rule, source};
-use support::{ControlPlane, Options, wait_for};
+use support::operator::{Operator, install, rule, source, wait_for_condition};
+use support::{ControlPlane, Options};
 
-/// Waits for `Observable` of a rule to be this, and gives its message.
 fn wait_for_observable(plane: &ControlPlane, rule: &str, status: &str, reason: &str) -> Result<String> {
-    let mut last = Value::Null;
-    wait_for("the rule's Observable", PATIENCE, || {
-        let object = plane.run("admin", &["get", "detectionrule", rule, "--output", "json"]).ok()?;
-        let object: Value = serde_json::from_str(&object).ok()?;
-        let conditions = object["status"]["conditions"].as_array()?.clone();
-        last = conditions.into_iter().find(|condition| condition["type"] == "Observable")?;
-        (last["status"] == status && last["reason"] == reason).then_some(())
-    })
-    .with_context(|| format!("{rule}: {last:#}"))?;
-    Ok(last["message"].as_str().context("no message")?.to_owned())
+    wait_for_condition(plane, ("detectionrule", rule), ("Observable", status, reason))
 }
 
 #[test]

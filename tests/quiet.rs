@@ -2,15 +2,15 @@
 //! uninstalled, and people roll out the usual things, look at them and remove them.
 mod support;
 
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use support::clock::Clock;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
-use support::operator::list;
+use support::operator::{list, replayed};
 use support::release::Release;
 use support::{ControlPlane, Options, wait_for};
 
@@ -57,10 +57,7 @@ fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
 /// The usual objects of an application, by somebody who may edit in its namespace, and what an administrator adds.
 #[allow(clippy::too_many_lines, reason = "a list of objects")]
 fn roll_out(plane: &ControlPlane) -> Result<()> {
-    plane.run("admin", &["create", "namespace", "shop"])?;
-    wait_for("the namespace's account", PATIENCE, || {
-        plane.run("admin", &["get", "serviceaccount/default", "--namespace=shop"]).ok()
-    })?;
+    plane.make_namespace("shop")?;
     let named = |api: &str, kind: &str, name: &str, spec: Value| {
         let mut object = json!({
             "apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "shop"},
@@ -244,17 +241,8 @@ fn change(plane: &ControlPlane) -> Result<()> {
 
 /// The alerts of Medium or more that the library's rules make of the log, but those of what was meant.
 fn alarms(plane: &ControlPlane) -> Result<Vec<String>> {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
-    let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
-        .args(["replay", "--strict", "--output=json", "--rules", rules])
-        .arg(plane.audit_log())
-        .output()
-        .context("failed to run tripline")?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{said}");
-    eprintln!("{said}");
-    let found: Value = serde_json::from_slice(&output.stdout)?;
-    let found = found["items"].as_array().context("no list of alerts")?;
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let found = replayed(&rules, &plane.audit_log(), &["--strict"])?;
     // Those are made in every run: the log was judged.
     ensure!(found.len() >= DELIBERATE.len(), "only {} alerts", found.len());
     let alarms = found.iter().map(|alert| &alert["spec"]["detection"]).filter(|detection| {

@@ -2,12 +2,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::scenario::{Scenario, files, place};
+use super::support::operator::replayed;
 
 /// What switches a rule off.
 pub(crate) const DISABLED: &str = "\n  mode: Disabled\n";
@@ -132,15 +132,8 @@ impl Judge {
         let log = self.folder.join(format!("{name}.log"));
         let lines: Vec<_> = events.iter().map(|event| format!("{event}\n")).collect();
         fs::write(&log, lines.concat())?;
-        let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
-            .args(["replay", "--output=json", "--rules"])
-            .args([rules, &log])
-            .output()?;
-        ensure!(output.status.success(), "replay failed: {}", String::from_utf8_lossy(&output.stderr));
-        let alerts: Value = serde_json::from_slice(&output.stdout)?;
-        let alerts = alerts["items"].as_array().context("no list of alerts")?;
         let mut fired = BTreeMap::new();
-        for alert in alerts {
+        for alert in replayed(rules, &log, &[])? {
             let detection = &alert["spec"]["detection"];
             let rule = detection["ruleName"].as_str().context("an alert without its rule")?;
             let first = || Fired { first: line(&detection["event"]), detections: 0 };

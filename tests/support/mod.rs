@@ -277,6 +277,14 @@ impl ControlPlane {
         self.apply("admin", &list.to_string()).map(drop)
     }
 
+    /// Makes a namespace, and waits for its service account, without which it takes no pod. Needs `controllers`.
+    pub(crate) fn make_namespace(&self, name: &str) -> Result<()> {
+        self.run("admin", &["create", "namespace", name])?;
+        wait_for("the namespace's service account", Duration::from_mins(2), || {
+            self.run("admin", &["get", "serviceaccount/default", "--namespace", name]).ok().map(drop)
+        })
+    }
+
     /// The events in the audit log, rotated files first, as far as they are whole and not compressed.
     pub(crate) fn audit_events(&self) -> Result<Vec<Value>> {
         let log = self.audit_log();

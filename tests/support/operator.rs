@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::ControlPlane;
@@ -235,24 +235,39 @@ pub(crate) fn wait_for_alerts(
     outcome.with_context(|| format!("the alerts are {last:#?}"))
 }
 
-/// Waits for a condition of a source.
+/// A condition of an object; null where there is none.
+pub(crate) fn condition(object: &Value, type_: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default()
+}
+
+/// Waits until a condition of an object has this status and reason, and gives its message.
 pub(crate) fn wait_for_condition(
     plane: &ControlPlane,
-    source: &str,
-    type_: &str,
-    status: &str,
-    reason: &str,
-) -> Result<()> {
-    let path = format!(
-        "--output=jsonpath={{.status.conditions[?(@.type==\"{type_}\")].status}} \
-         {{.status.conditions[?(@.type==\"{type_}\")].reason}}"
-    );
-    let mut last = String::new();
-    let waited = wait_for(&format!("{type_} to be {status}"), PATIENCE, || {
-        last = plane.run("admin", &["get", "auditsource", source, &path]).ok()?;
-        (last == format!("{status} {reason}")).then_some(())
+    (kind, name): (&str, &str),
+    (type_, status, reason): (&str, &str, &str),
+) -> Result<String> {
+    let mut last = Value::Null;
+    let waited = wait_for(&format!("{kind} {name} to be {type_}={status} by {reason}"), PATIENCE, || {
+        let object = plane.run("admin", &["get", kind, name, "--output=json"]).ok()?;
+        last = condition(&serde_json::from_str(&object).ok()?, type_);
+        let is_it = last["status"] == status && last["reason"] == reason;
+        is_it.then(|| last["message"].as_str().unwrap_or_default().to_owned())
     });
-    waited.with_context(|| format!("{type_} is {last:?}"))
+    waited.with_context(|| format!("it is {last:#}"))
+}
+
+/// The alerts that `tripline replay` makes of a log, with further arguments.
+pub(crate) fn replayed(rules: &Path, log: &Path, arguments: &[&str]) -> Result<Vec<Value>> {
+    let command = ["replay", "--output=json"];
+    let output =
+        Command::new(program()).args(command).args(arguments).arg("--rules").args([rules, log]).output()?;
+    ensure!(output.status.success(), "replay failed: {}", String::from_utf8_lossy(&output.stderr));
+    let mut alerts: Value = serde_json::from_slice(&output.stdout)?;
+    match alerts["items"].take() {
+        Value::Array(alerts) => Ok(alerts),
+        other => bail!("no list of alerts: {other}"),
+    }
 }
 
 fn get(port: u16, path: &str) -> Result<(u16, String)> {

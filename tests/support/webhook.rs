@@ -130,5 +130,5 @@ pub(crate) fn wait_for_condition(
     status: &str,
     reason: &str,
 ) -> Result<()> {
-    operator::wait_for_condition(plane, "sent", type_, status, reason)
+    operator::wait_for_condition(plane, ("auditsource", "sent"), (type_, status, reason)).map(drop)
 }
