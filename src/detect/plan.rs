@@ -2,7 +2,8 @@
 use std::sync::Arc;
 
 use super::compare::Test;
-use crate::event::{Field, Glob, Parts};
+use super::needs::asks_for_body;
+use crate::event::{Field, Glob};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 
 /// What is evaluated.
@@ -68,13 +69,18 @@ impl Plan {
     /// Whether it names a field of a body.
     pub(super) fn needs_body(&self) -> bool {
         let mut found = false;
-        self.fields(&mut |field| {
-            let bodies = field.parts().meets(Parts::BODIES);
-            // A pattern such as `*.name` could reach a body, but does not ask for one.
-            let start = field.name().split('*').next().unwrap_or_default();
-            found |= bodies && (field.is_plain() || start.contains('.'));
-        });
+        self.fields(&mut |field| found |= asks_for_body(field));
         found
+    }
+
+    /// Calls `visit` with every test that is not inside a nested group.
+    pub(super) fn leaves(&self, visit: &mut dyn FnMut(&Leaf)) {
+        match self {
+            Plan::Everything | Plan::Nested(..) => {}
+            Plan::And(parts) | Plan::Or(parts) => parts.iter().for_each(|part| part.leaves(visit)),
+            Plan::Not(inner) => inner.leaves(visit),
+            Plan::Leaf(leaf) => visit(leaf),
+        }
     }
 }
 
