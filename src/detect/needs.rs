@@ -57,6 +57,8 @@ pub enum Known<'a> {
     Other,
     /// It has this one; of groups it is one of them.
     Is(&'a str),
+    /// It has these and no others: groups.
+    Are(&'a [String]),
 }
 
 /// What is known of a request.
@@ -66,7 +68,7 @@ pub struct Asked<'a> {
     pub verb: Known<'a>,
     /// The user's name.
     pub user: Known<'a>,
-    /// One of the user's groups.
+    /// The user's groups.
     pub group: Known<'a>,
     /// The API group.
     pub api_group: Known<'a>,
@@ -291,6 +293,7 @@ impl Look<'_> {
         match (known, &leaf.test) {
             (Known::Any, _) | (Known::Other, Test::Fits(_) | Test::Range(..)) => Outcomes::EITHER,
             (Known::Missing, _) => Outcomes::only(Verdict::NoMatch),
+            (Known::Are(texts), _) => Outcomes::only(Verdict::of(texts.iter().any(|text| passes(text)))),
             (Known::Other, Test::Exists) => Outcomes::only(Verdict::Match),
             // Whoever is known is in this group as well.
             (Known::Other | Known::Is(_), Test::Is(_)) if is_group && passes("system:authenticated") => {

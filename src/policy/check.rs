@@ -1,0 +1,175 @@
+//! Which rules a policy, or a log as it is seen, leaves without what they need.
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decide::Decision;
+use super::document::Policy;
+use super::generate::is_own;
+use super::kinds::{Kind, Kinds, Named, is_wide};
+use crate::detect::{Asked, Known, Level, Need, Property, Rule};
+use crate::event::Stage;
+
+/// Requests that a rule asks about and that are not logged as it needs them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// The verb.
+    pub verb: String,
+    /// What is requested.
+    pub kind: Kind,
+    /// The level that is needed.
+    pub needs: Level,
+    /// The level that there is.
+    pub has: Level,
+    /// The stage that decides, where that is what is missing.
+    pub stage: Option<Stage>,
+    /// The line of the policy that decides, by its index.
+    pub by: Option<usize>,
+    /// Whether the rule does not name the resource.
+    pub is_wide: bool,
+    /// Whose requests, where others' are logged otherwise.
+    pub who: String,
+}
+
+/// How requests of one kind are logged, as far as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged<'a> {
+    /// The verb.
+    pub verb: &'a str,
+    /// The resource, with its subresource after a slash.
+    pub resource: &'a str,
+    /// The levels.
+    pub levels: &'a [String],
+    /// The stages.
+    pub stages: &'a [String],
+}
+
+/// What the rule needs of such requests. A body that may hold a secret is needed only by a rule that names its kind.
+pub(super) fn need(rule: &Rule, kind: &Kind, asked: &Asked<'_>) -> Option<Need> {
+    let mut need = rule.need(asked)?;
+    if need.level > Level::Metadata && kind.is_secret() && is_wide(rule, asked) {
+        need.level = Level::Metadata;
+    }
+    Some(need)
+}
+
+/// What the policy does not log of what the rule needs.
+pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let named = Named::by(rule);
+    for kind in kinds.iter() {
+        for verb in kind.verbs() {
+            // Most rules ask about few kinds, and this is much cheaper than each case of it.
+            let Some(most) = rule.need(&kind.asked(verb)) else { continue };
+            for cell in kinds.cells(kind, verb, &named) {
+                let decision = policy.decide(&cell.request);
+                let is_plenty = decision.level >= most.level
+                    && [Stage::ResponseStarted, Stage::ResponseComplete].iter().all(|s| decision.has(*s));
+                if is_plenty && most.stages != [Stage::RequestReceived] {
+                    continue;
+                }
+                let asked = cell.asked();
+                let Some(need) = need(rule, kind, &asked) else { continue };
+                if is_own(&cell.request) || suffices(&need, &decision) {
+                    continue;
+                }
+                let is_level = decision.level < need.level;
+                lacks.push(Lack {
+                    verb: (*verb).to_owned(),
+                    kind: kind.clone(),
+                    needs: need.level,
+                    has: decision.level,
+                    stage: (!is_level).then(|| need.stages.first().copied()).flatten(),
+                    by: decision.by,
+                    is_wide: is_wide(rule, &asked),
+                    who: cell.who.clone(),
+                });
+            }
+        }
+    }
+    lacks
+}
+
+fn suffices(need: &Need, decision: &Decision) -> bool {
+    decision.level >= need.level && need.stages.iter().any(|stage| decision.has(*stage))
+}
+
+/// What the log as it was seen lacks for the rule; `None` where nothing was seen that it asks about.
+///
+/// A resource is enough where some request for it was logged as needed: an update of its status need not be.
+pub fn observed(rule: &Rule, logged: &[Logged<'_>], omitted: &[Stage]) -> Option<Vec<Lack>> {
+    let names_resource = !rule.named(Property::Resource).is_empty();
+    let mut by_resource: BTreeMap<&str, Vec<Option<Lack>>> = BTreeMap::new();
+    for seen in logged {
+        let kind = Kind::seen(seen.resource);
+        let asked = Asked { api_group: Known::Any, ..kind.asked(seen.verb) };
+        let Some(need) = need(rule, &kind, &asked) else { continue };
+        let has = seen.levels.iter().filter_map(|level| Level::from_name(level)).max().unwrap_or_default();
+        let is_seen = |stage: Stage| seen.stages.iter().any(|name| name == stage.as_str());
+        // Where the source says that the stage is omitted, the next one decides.
+        let is_decided = |stage: &Stage| {
+            is_seen(*stage) || omitted.contains(&Stage::ResponseStarted) && is_seen(Stage::ResponseComplete)
+        };
+        let is_over = is_seen(Stage::ResponseComplete) || is_seen(Stage::ResponseStarted);
+        let stage = need.stages.first().copied().filter(|_| is_over && !need.stages.iter().any(is_decided));
+        // A rule on every resource is not blind for one that has no body.
+        let is_low = has < need.level && (names_resource || need.level == Level::Metadata);
+        let lack = (is_low || stage.is_some()).then(|| Lack {
+            verb: seen.verb.to_owned(),
+            kind,
+            needs: need.level,
+            has,
+            stage: if is_low { None } else { stage },
+            by: None,
+            is_wide: !names_resource,
+            who: String::new(),
+        });
+        let resource = seen.resource.split('/').next().unwrap_or_default();
+        by_resource.entry(resource).or_default().push(lack);
+    }
+    if by_resource.is_empty() {
+        return None;
+    }
+    let enough = |lacks: &Vec<Option<Lack>>| {
+        lacks.iter().any(Option::is_none) && !lacks.iter().flatten().any(|lack| lack.stage.is_some())
+    };
+    Some(by_resource.into_values().filter(|lacks| !enough(lacks)).flatten().flatten().collect())
+}
+
+/// The most requests that a sentence names.
+const NAMED: usize = 5;
+
+/// What is lacking, a sentence a cause. With a policy, they name its lines.
+pub fn words(rule: &Rule, lacks: &[Lack], policy: Option<&Policy>) -> Vec<String> {
+    let mut causes: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for lack in lacks {
+        let requests = causes.entry((lack.by, lack.needs, lack.has, lack.stage)).or_default();
+        requests.insert(format!("{} {}{}", lack.verb, lack.kind.name(), lack.who));
+    }
+    let sentence = |((by, needs, has, stage), requests): (_, BTreeSet<String>)| {
+        let (by, needs, has, stage): (Option<usize>, Level, Level, Option<Stage>) = (by, needs, has, stage);
+        let more = requests.len().saturating_sub(NAMED);
+        let mut requests = requests.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            requests += &format!(" and {more} more");
+        }
+        let place = match policy.map(|policy| by.and_then(|index| policy.lines.get(index))) {
+            None => String::new(),
+            Some(Some(line)) => format!(" (line {})", line.number),
+            Some(None) => " (no line fits them)".to_owned(),
+        };
+        if let Some(stage) = stage {
+            let stage = stage.as_str();
+            return format!("{requests}: decided at stage {stage}, which is not logged{place}");
+        }
+        let fields = rule.fields_above(has.max(Level::Metadata));
+        let reason = if needs > Level::Metadata && !fields.is_empty() {
+            let more = fields.len().saturating_sub(3);
+            let fields: Vec<String> = fields.iter().take(3).map(|field| format!("`{field}`")).collect();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more} need level {}", fields.join(", "), needs.as_str())
+        } else {
+            format!("the rule needs level {}", needs.as_str())
+        };
+        format!("{requests}: {reason}, and the log has {}{place}", has.as_str())
+    };
+    causes.into_iter().map(sentence).collect()
+}
