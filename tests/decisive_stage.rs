@@ -178,3 +178,68 @@ fn where_the_policy_omits_a_stage_the_next_one_decides() -> Result<()> {
         operator.terminate()
     })
 }
+
+/// The condition Observable of a rule: its status, its reason and its message.
+fn observable(plane: &ControlPlane, rule: &str) -> Option<(String, String, String)> {
+    let object = plane.run("admin", &["get", "detectionrule", rule, "--output=json"]).ok()?;
+    let object: Value = serde_json::from_str(&object).ok()?;
+    let conditions = object["status"]["conditions"].as_array()?;
+    let found = conditions.iter().find(|condition| condition["type"] == "Observable")?;
+    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    Some((text("status"), text("reason"), text("message")))
+}
+
+fn wait_for_observable(plane: &ControlPlane, rule: &str, status: &str, reason: &str) -> Result<String> {
+    let mut last = None;
+    let waited = wait_for(&format!("Observable of {rule} to be {status}"), PATIENCE, || {
+        last = observable(plane, rule);
+        let (is, why, message) = last.clone()?;
+        (is == status && why == reason).then_some(message)
+    });
+    waited.with_context(|| format!("it is {last:?}"))
+}
+
+#[test]
+fn what_the_policy_does_not_log_is_said_of_each_rule_that_needs_it() -> Result<()> {
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
+        "rules": [
+            {"level": "None", "resources": [{"group": "", "resources": ["limitranges"]}]},
+            {"level": "Metadata"},
+        ],
+    });
+    let options = Options { audit_policy: Some(policy.to_string()), ..Options::default() };
+    ControlPlane::with(options, |plane| {
+        let account = prepare(plane)?;
+        for (name, query) in [
+            ("body", "objectRef.resource:configmaps and verb:create and requestObject.data.a:b"),
+            ("stage", "objectRef.resource:pods and objectRef.subresource:log and user.name:alice"),
+            ("never", "objectRef.resource:limitranges and verb:create"),
+            ("enough", "objectRef.resource:configmaps and verb:create and user.name:nobody"),
+        ] {
+            plane.apply("admin", &rule(name, query).to_string())?;
+        }
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = start(plane, &account)?;
+        plane.run("admin", &["create", "configmap", "--namespace=shop", "made", "--from-literal=a=c"])?;
+        plane.kubectl("alice", &["logs", "--namespace=shop", "web-0"])?;
+        let message = wait_for_observable(plane, "body", "False", "BodiesNotLogged")?;
+        for part in [
+            "create configmaps: `requestObject.data.a` needs level Request, and the log has Metadata",
+            "  - level: Request\n    verbs: [create]\n    resources:\n      - {group: \"\", resources: [configmaps]}",
+        ] {
+            ensure!(message.contains(part), "{message}");
+        }
+        let message = wait_for_observable(plane, "stage", "False", "StagesNotLogged")?;
+        let part = "get pods/log: decided at stage ResponseStarted, which is not logged";
+        ensure!(message.contains(part) && message.contains("omitStages"), "{message}");
+        wait_for_observable(plane, "enough", "True", "Decided")?;
+        wait_for_observable(plane, "never", "Unknown", "Pending")?;
+        // Told that the stage is omitted, it judges at the next one.
+        let mut source: Value = serde_json::from_str(&source(plane, "log", "End"))?;
+        source["spec"]["omitStages"] = json!(["RequestReceived", "ResponseStarted"]);
+        plane.apply("admin", &source.to_string())?;
+        wait_for_observable(plane, "stage", "True", "Decided")?;
+        operator.terminate()
+    })
+}

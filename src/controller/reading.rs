@@ -153,7 +153,8 @@ pub(super) fn path_of(object: &AuditSource) -> &str {
     }
 }
 
-fn stage_of(stage: AuditStage) -> Stage {
+/// As events have it.
+pub(super) fn stage_of(stage: AuditStage) -> Stage {
     match stage {
         AuditStage::RequestReceived => Stage::RequestReceived,
         AuditStage::ResponseStarted => Stage::ResponseStarted,

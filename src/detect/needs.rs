@@ -6,6 +6,7 @@
 use super::Verdict;
 use super::compare::Test;
 use super::conjunct::without_constants;
+use super::evaluate::MissingBody;
 use super::plan::{Leaf, Plan};
 use super::rule::Rule;
 use super::stage::decides;
@@ -147,7 +148,8 @@ impl Rule {
         let query = without_constants(&self.query);
         let mut need: Option<Need> = None;
         for stage in Stage::ALL.into_iter().filter(is_decisive) {
-            let outcomes = |level| Look { asked, level, stage }.outcomes(&query);
+            let outcomes =
+                |level| Look { asked, level, stage, missing_body: self.missing_body }.outcomes(&query);
             let best = outcomes(Level::RequestResponse);
             if !best.has(Verdict::Match) {
                 continue;
@@ -196,7 +198,7 @@ impl Rule {
 }
 
 /// Whether a field is read from a body and asks for one: a pattern such as `*.name` could reach it, but does not.
-pub(super) fn asks_for_body(field: &Field) -> bool {
+fn asks_for_body(field: &Field) -> bool {
     let start = field.name().split('*').next().unwrap_or_default();
     field.parts().meets(Parts::BODIES) && (field.is_plain() || start.contains('.'))
 }
@@ -262,6 +264,7 @@ struct Look<'a> {
     asked: &'a Asked<'a>,
     level: Level,
     stage: Stage,
+    missing_body: MissingBody,
 }
 
 impl Look<'_> {
@@ -322,12 +325,15 @@ impl Look<'_> {
 
     /// A test on what is not known, or not logged.
     fn unknown(&self, field: &Field) -> Outcomes {
-        let parts = field.parts();
-        let is_of_body = parts.meets(Parts::BODIES);
-        if (!is_of_body || asks_for_body(field)) && parts.meets(unlogged(self.level, self.stage)) {
-            return Outcomes::only(Verdict::Unknown);
+        let is_of_body = field.parts().meets(Parts::BODIES);
+        let is_asked = !is_of_body || asks_for_body(field);
+        if !is_asked || !field.parts().meets(unlogged(self.level, self.stage)) {
+            Outcomes::EITHER
+        } else if is_of_body && self.missing_body == MissingBody::Absent {
+            Outcomes::only(Verdict::NoMatch)
+        } else {
+            Outcomes::only(Verdict::Unknown)
         }
-        Outcomes::EITHER
     }
 }
 
@@ -367,6 +373,18 @@ mod tests {
         assert_eq!(level("event.kind:event and verb:create", "create", "pods"), Level::Metadata);
         assert_eq!(level("event.kind:alert and verb:create", "create", "pods"), Level::None);
         assert_eq!(level("kubernetes.audit.verb:create", "get", "pods"), Level::None);
+        // Where a body that is not logged counts as missing, some rules decide without it.
+        for (query, needed) in
+            [("podSpec.hostPID:true", Level::Request), ("not podSpec.hostPID:*", Level::Metadata)]
+        {
+            let source = RuleSource {
+                query: query.to_owned(),
+                missing_body: MissingBody::Absent,
+                ..RuleSource::default()
+            };
+            let rule = Rule::compile(source).unwrap().0;
+            assert_eq!(rule.need(&asked("create", "pods", "")).unwrap().level, needed, "{query}");
+        }
     }
 
     #[test]

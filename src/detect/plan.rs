@@ -2,7 +2,6 @@
 use std::sync::Arc;
 
 use super::compare::Test;
-use super::needs::asks_for_body;
 use crate::event::{Field, Glob};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 
@@ -63,13 +62,6 @@ impl Plan {
     pub(super) fn names_stage(&self) -> bool {
         let mut found = false;
         self.fields(&mut |field| found |= matches!(field.name(), "stage" | "kubernetes.audit.stage"));
-        found
-    }
-
-    /// Whether it names a field of a body.
-    pub(super) fn needs_body(&self) -> bool {
-        let mut found = false;
-        self.fields(&mut |field| found |= asks_for_body(field));
         found
     }
 

@@ -110,8 +110,7 @@ pub fn observed(rule: &Rule, logged: &[Logged<'_>], omitted: &[Stage]) -> Option
         };
         let is_over = is_seen(Stage::ResponseComplete) || is_seen(Stage::ResponseStarted);
         let stage = need.stages.first().copied().filter(|_| is_over && !need.stages.iter().any(is_decided));
-        // A rule on every resource is not blind for one that has no body.
-        let is_low = has < need.level && (names_resource || need.level == Level::Metadata);
+        let is_low = has < need.level;
         let lack = (is_low || stage.is_some()).then(|| Lack {
             verb: seen.verb.to_owned(),
             kind,
@@ -122,7 +121,8 @@ pub fn observed(rule: &Rule, logged: &[Logged<'_>], omitted: &[Stage]) -> Option
             is_wide: !names_resource,
             who: String::new(),
         });
-        let resource = seen.resource.split('/').next().unwrap_or_default();
+        // A rule on every resource is not blind for one that has no body.
+        let resource = if names_resource { seen.resource.split('/').next().unwrap_or_default() } else { "" };
         by_resource.entry(resource).or_default().push(lack);
     }
     if by_resource.is_empty() {
@@ -134,42 +134,61 @@ pub fn observed(rule: &Rule, logged: &[Logged<'_>], omitted: &[Stage]) -> Option
     Some(by_resource.into_values().filter(|lacks| !enough(lacks)).flatten().flatten().collect())
 }
 
-/// The most requests that a sentence names.
+/// The most requests, fields or users that a sentence names.
 const NAMED: usize = 5;
 
 /// What is lacking, a sentence a cause. With a policy, they name its lines.
 pub fn words(rule: &Rule, lacks: &[Lack], policy: Option<&Policy>) -> Vec<String> {
-    let mut causes: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    let mut causes: BTreeMap<_, Vec<&Lack>> = BTreeMap::new();
     for lack in lacks {
-        let requests = causes.entry((lack.by, lack.needs, lack.has, lack.stage)).or_default();
-        requests.insert(format!("{} {}{}", lack.verb, lack.kind.name(), lack.who));
+        causes.entry((lack.by, lack.needs, lack.has, lack.stage)).or_default().push(lack);
     }
-    let sentence = |((by, needs, has, stage), requests): (_, BTreeSet<String>)| {
-        let (by, needs, has, stage): (Option<usize>, Level, Level, Option<Stage>) = (by, needs, has, stage);
-        let more = requests.len().saturating_sub(NAMED);
-        let mut requests = requests.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-        if more > 0 {
-            requests += &format!(" and {more} more");
-        }
-        let place = match policy.map(|policy| by.and_then(|index| policy.lines.get(index))) {
-            None => String::new(),
-            Some(Some(line)) => format!(" (line {})", line.number),
-            Some(None) => " (no line fits them)".to_owned(),
+    let sentence =
+        |((by, needs, has, stage), lacks): ((Option<usize>, Level, Level, Option<Stage>), Vec<&Lack>)| {
+            let requests: BTreeSet<String> =
+                lacks.iter().map(|lack| format!("{} {}", lack.verb, lack.kind.name())).collect();
+            let requests = some_of(requests.into_iter().collect(), ", ") + &whose(&lacks);
+            let place = match policy.map(|policy| by.and_then(|index| policy.lines.get(index))) {
+                None => String::new(),
+                Some(Some(line)) => format!(" (line {})", line.number),
+                Some(None) => " (no line fits them)".to_owned(),
+            };
+            if let Some(stage) = stage {
+                return format!(
+                    "{requests}: decided at stage {}, which is not logged{place}",
+                    stage.as_str()
+                );
+            }
+            let fields = rule.fields_above(has.max(Level::Metadata));
+            let reason = match fields.len() {
+                _ if needs == Level::Metadata => "the rule needs level Metadata".to_owned(),
+                0 => format!("the rule needs level {}", needs.as_str()),
+                count => {
+                    let fields = some_of(fields.iter().map(|field| format!("`{field}`")).collect(), ", ");
+                    format!("{fields} {} level {}", if count == 1 { "needs" } else { "need" }, needs.as_str())
+                }
+            };
+            format!("{requests}: {reason}, and the log has {}{place}", has.as_str())
         };
-        if let Some(stage) = stage {
-            let stage = stage.as_str();
-            return format!("{requests}: decided at stage {stage}, which is not logged{place}");
-        }
-        let fields = rule.fields_above(has.max(Level::Metadata));
-        let reason = if needs > Level::Metadata && !fields.is_empty() {
-            let more = fields.len().saturating_sub(3);
-            let fields: Vec<String> = fields.iter().take(3).map(|field| format!("`{field}`")).collect();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more} need level {}", fields.join(", "), needs.as_str())
-        } else {
-            format!("the rule needs level {}", needs.as_str())
-        };
-        format!("{requests}: {reason}, and the log has {}{place}", has.as_str())
-    };
     causes.into_iter().map(sentence).collect()
+}
+
+/// Whose requests, if it is only some people's.
+fn whose(lacks: &[&Lack]) -> String {
+    if lacks.iter().any(|lack| lack.who.is_empty()) {
+        return String::new();
+    }
+    let all: BTreeSet<&str> = lacks.iter().map(|lack| lack.who.as_str()).collect();
+    // One who is in a group besides says no more.
+    let plain: Vec<String> =
+        all.iter().filter(|who| !who.contains(" in ")).map(|who| (*who).to_owned()).collect();
+    let all = if plain.is_empty() { all.into_iter().map(str::to_owned).collect() } else { plain };
+    format!(" of {}", some_of(all, " or "))
+}
+
+fn some_of(mut texts: Vec<String>, between: &str) -> String {
+    let more = texts.len().saturating_sub(NAMED);
+    texts.truncate(NAMED);
+    let some = texts.join(between);
+    if more > 0 { format!("{some} and {more} more") } else { some }
 }

@@ -258,28 +258,26 @@ fn left_out(candidate: Line, rules: &[&Rule], breadth: Breadth, before: &[Line])
         let named = Named::by(rule);
         for kind in kinds.iter() {
             for verb in kind.verbs() {
-                if rule.need(&kind.asked(verb)).is_none() {
+                let is_apart = !candidate.verbs.is_empty() && !candidate.verbs.iter().any(|v| v == verb);
+                if is_apart || rule.need(&kind.asked(verb)).is_none() {
                     continue;
                 }
-                for cell in kinds.cells(kind, verb, &named) {
-                    let is_hit = policy.decide(&cell.request).by.is_some();
-                    if !is_hit || earlier.decide(&cell.request).level > Level::None {
-                        continue;
-                    }
-                    if need(rule, kind, &cell.asked()).is_none() {
-                        continue;
-                    }
-                    if is_wide(rule, &cell.asked()) || matches!(kind, Kind::Path(_)) {
-                        blind.insert(rule.name().to_owned());
-                    } else {
-                        kept.raise(Who::Anybody, kind, verb, Level::Metadata, rule.name());
-                    }
+                let cells = kinds.cells(kind, verb, &named);
+                let needed = cells.iter().find(|cell| {
+                    policy.decide(&cell.request).by.is_some()
+                        && earlier.decide(&cell.request).level == Level::None
+                        && need(rule, kind, &cell.asked()).is_some()
+                });
+                let Some(cell) = needed else { continue };
+                if !is_wide(rule, &cell.asked()) && !matches!(kind, Kind::Path(_)) {
+                    kept.raise(Who::Anybody, kind, verb, Level::Metadata, rule.name());
+                } else if breadth == Breadth::Complete {
+                    return Vec::new();
+                } else {
+                    blind.insert(rule.name().to_owned());
                 }
             }
         }
-    }
-    if !blind.is_empty() && breadth == Breadth::Complete {
-        return Vec::new();
     }
     let mut lines = kept.lines();
     let blind: Vec<String> = blind.into_iter().collect();

@@ -36,10 +36,14 @@ const SERVED: [(&str, &[&str]); 25] = [
             "events",
             "limitranges",
             "resourcequotas",
+            "resourcequotas/status",
             "persistentvolumes",
+            "persistentvolumes/status",
             "persistentvolumeclaims",
+            "persistentvolumeclaims/status",
             "podtemplates",
             "replicationcontrollers",
+            "replicationcontrollers/status",
             "replicationcontrollers/scale",
         ],
     ),
@@ -47,16 +51,20 @@ const SERVED: [(&str, &[&str]); 25] = [
         "apps",
         &[
             "deployments",
+            "deployments/status",
             "deployments/scale",
             "daemonsets",
+            "daemonsets/status",
             "statefulsets",
+            "statefulsets/status",
             "statefulsets/scale",
             "replicasets",
+            "replicasets/status",
             "replicasets/scale",
             "controllerrevisions",
         ],
     ),
-    ("batch", &["jobs", "cronjobs"]),
+    ("batch", &["jobs", "jobs/status", "cronjobs", "cronjobs/status"]),
     ("autoscaling", &["horizontalpodautoscalers"]),
     ("policy", &["poddisruptionbudgets"]),
     ("rbac.authorization.k8s.io", &["roles", "rolebindings", "clusterroles", "clusterrolebindings"]),
@@ -79,9 +87,9 @@ const SERVED: [(&str, &[&str]); 25] = [
             "certificatesigningrequests/status",
         ],
     ),
-    ("networking.k8s.io", &["networkpolicies", "ingresses", "ingressclasses"]),
-    ("apiextensions.k8s.io", &["customresourcedefinitions"]),
-    ("apiregistration.k8s.io", &["apiservices"]),
+    ("networking.k8s.io", &["networkpolicies", "ingresses", "ingresses/status", "ingressclasses"]),
+    ("apiextensions.k8s.io", &["customresourcedefinitions", "customresourcedefinitions/status"]),
+    ("apiregistration.k8s.io", &["apiservices", "apiservices/status"]),
     ("authentication.k8s.io", &["tokenreviews", "selfsubjectreviews"]),
     (
         "authorization.k8s.io",
@@ -204,6 +212,21 @@ impl Kind {
     }
 }
 
+/// Whether Kubernetes has such a subresource: then the table says of which resources.
+fn is_served(subresource: &str) -> bool {
+    let mut names = SERVED.iter().flat_map(|(_, names)| names.iter());
+    names.any(|name| name.split_once('/').map_or("", |(_, sub)| sub) == subresource)
+}
+
+/// Whether a rule names the subresource to ask about it, and not to leave it out.
+fn is_asked(rule: &Rule, resource: &str, subresource: &str) -> bool {
+    let asks = |subresource| {
+        let asked = Asked { resource: Known::Is(resource), subresource, ..Asked::default() };
+        rule.need(&asked).is_some()
+    };
+    asks(Known::Is(subresource)) && !asks(Known::Other)
+}
+
 /// Whether a rule asks about such requests without naming the resource.
 pub(super) fn is_wide(rule: &Rule, asked: &Asked<'_>) -> bool {
     let any = Asked {
@@ -304,13 +327,13 @@ impl Kinds {
         let mut subresources = rule.named(Property::Subresource);
         subresources.push(String::new());
         for resource in rule.named(Property::Resource) {
-            let known: Vec<String> = SERVED
-                .iter()
-                .filter(|(_, names)| names.contains(&resource.as_str()))
-                .map(|(group, _)| (*group).to_owned())
-                .collect();
-            let groups = if groups.is_empty() { &known } else { &groups };
+            let served = SERVED.iter().filter(|(_, names)| names.contains(&resource.as_str()));
+            let served: Vec<String> = served.map(|(group, _)| (*group).to_owned()).collect();
+            let groups = if served.is_empty() { &groups } else { &served };
             for subresource in &subresources {
+                if !served.is_empty() && (is_served(subresource) || !is_asked(rule, &resource, subresource)) {
+                    continue;
+                }
                 if groups.is_empty() {
                     add(&mut self.kinds, Kind::Named(resource.clone(), subresource.clone()));
                 }
@@ -394,13 +417,13 @@ fn cell<'a>(kind: &Kind, verb: &str, asked: Asked<'a>, group: Option<&str>, by_u
     let user = (asked.user != Known::Missing).then(|| text(asked.user, "somebody"));
     let mut groups = user.as_deref().map(groups_of).unwrap_or_default();
     let mut who = match asked.user {
-        Known::Is(user) => format!(" of {user}"),
-        Known::Missing => " of nobody known".to_owned(),
+        Known::Is(user) => user.to_owned(),
+        Known::Missing => "nobody known".to_owned(),
         _ => String::new(),
     };
     if let Some(group) = group.filter(|group| !groups.iter().any(|known| known == group)) {
         groups.push(group.to_owned());
-        who = if who.is_empty() { format!(" of {group}") } else { format!("{who} in {group}") };
+        who = if who.is_empty() { group.to_owned() } else { format!("{who} in {group}") };
     }
     Cell { asked, by_user, request: Request { user, groups, verb: verb.to_owned(), target }, who }
 }

@@ -94,7 +94,9 @@ impl Levels {
 /// The lines that would give a rule what it lacks, to stand before the others of a policy.
 pub fn lines_for(rule: &str, lacks: &[Lack]) -> String {
     let mut levels = Levels::default();
-    for lack in lacks {
+    // What has no group that is known would be a line for everything.
+    let is_named = |lack: &&Lack| lack.stage.is_none() && matches!(lack.kind, Kind::Resource(..));
+    for lack in lacks.iter().filter(is_named) {
         levels.raise(Who::Anybody, &lack.kind, &lack.verb, lack.needs, rule);
     }
     levels.lines().iter().map(Line::to_yaml).collect()

@@ -13,6 +13,21 @@ use crate::event::Stage;
 /// kinds that line's own level is raised. What only a line for all bodies could give is not given.
 pub fn merge(base: &Policy, rules: &[&Rule]) -> Policy {
     let mut merged = base.clone();
+    for _ in 0..ROUNDS {
+        let next = step(&merged, rules);
+        if next == merged {
+            break;
+        }
+        merged = next;
+    }
+    merged
+}
+
+/// What was not logged at all shows only then that a stage of it is omitted too.
+const ROUNDS: usize = 4;
+
+fn step(base: &Policy, rules: &[&Rule]) -> Policy {
+    let mut merged = base.clone();
     let kinds = Kinds::of(rules, &[base]);
     let lacks: Vec<(&str, Lack)> = rules
         .iter()

@@ -124,7 +124,7 @@ const HOST: &str = "objectRef.resource:pods and verb:create and not objectRef.su
 fn a_rule_that_is_blinded_is_told_by_what_and_where() {
     assert_eq!(
         lacks(HOST, "- level: Metadata\n"),
-        ["create pods: `requestObject.spec.hostPID` need level Request, and the log has Metadata (line 4)"]
+        ["create pods: `requestObject.spec.hostPID` needs level Request, and the log has Metadata (line 4)"]
     );
     assert!(lacks(HOST, "- {level: Request, resources: [{group: \"\", resources: [pods]}]}\n").is_empty());
     let exec = "objectRef.resource:pods and objectRef.subresource:exec and verb:create";
@@ -264,7 +264,7 @@ fn what_the_log_shows_is_told_in_the_same_words() {
     let lacks = observed(&host, &[seen("create", "pods")], &[]).unwrap();
     assert_eq!(
         words(&host, &lacks, None),
-        ["create pods: `requestObject.spec.hostPID` need level Request, and the log has Metadata"]
+        ["create pods: `requestObject.spec.hostPID` needs level Request, and the log has Metadata"]
     );
     let lines = lines_for("host", &lacks);
     assert!(lines.contains("- level: Request\n    verbs: [create]") && lines.contains("[pods]"), "{lines}");
