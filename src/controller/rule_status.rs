@@ -356,10 +356,8 @@ fn observable(rule: &Rule, status: &DetectionRuleStatus, seen: &Seen) -> Conditi
         .collect();
     match policy::observed(rule, &logged, &seen.omitted) {
         Some(lacks) if !lacks.is_empty() => {
-            let reason = match lacks.iter().any(|lack| lack.stage.is_none()) {
-                true => reason::BODIES_NOT_LOGGED,
-                false => reason::STAGES_NOT_LOGGED,
-            };
+            let is_stage = lacks.iter().all(|lack| lack.stage.is_some());
+            let reason = if is_stage { reason::STAGES_NOT_LOGGED } else { reason::BODIES_NOT_LOGGED };
             let mut message = policy::words(rule, &lacks, None).join("\n");
             let lines = policy::lines_for(rule.name(), &lacks);
             if !lines.is_empty() {

@@ -295,18 +295,16 @@ impl Look<'_> {
         let is_group = Property::of(&leaf.field) == Some(Property::Group);
         match (known, &leaf.test) {
             (Known::Any, _) | (Known::Other, Test::Fits(_) | Test::Range(..)) => Outcomes::EITHER,
-            (Known::Missing, _) => Outcomes::only(Verdict::NoMatch),
             (Known::Are(texts), _) => Outcomes::only(Verdict::of(texts.iter().any(|text| passes(text)))),
             (Known::Other, Test::Exists) => Outcomes::only(Verdict::Match),
             // Whoever is known is in this group as well.
             (Known::Other | Known::Is(_), Test::Is(_)) if is_group && passes("system:authenticated") => {
                 Outcomes::EITHER
             }
-            (Known::Other, _) => Outcomes::only(Verdict::NoMatch),
             (Known::Is(text), _) if passes(text) => Outcomes::only(Verdict::Match),
             // There may be other groups.
             (Known::Is(_), _) if is_group => Outcomes::EITHER,
-            (Known::Is(_), _) => Outcomes::only(Verdict::NoMatch),
+            (Known::Is(_) | Known::Other | Known::Missing, _) => Outcomes::only(Verdict::NoMatch),
         }
     }
 

@@ -137,39 +137,38 @@ pub fn observed(rule: &Rule, logged: &[Logged<'_>], omitted: &[Stage]) -> Option
 /// The most requests, fields or users that a sentence names.
 const NAMED: usize = 5;
 
+/// Which line decides, what is needed, what there is, and the stage that is missing.
+type Cause = (Option<usize>, Level, Level, Option<Stage>);
+
 /// What is lacking, a sentence a cause. With a policy, they name its lines.
 pub fn words(rule: &Rule, lacks: &[Lack], policy: Option<&Policy>) -> Vec<String> {
-    let mut causes: BTreeMap<_, Vec<&Lack>> = BTreeMap::new();
+    let mut causes: BTreeMap<Cause, Vec<&Lack>> = BTreeMap::new();
     for lack in lacks {
         causes.entry((lack.by, lack.needs, lack.has, lack.stage)).or_default().push(lack);
     }
-    let sentence =
-        |((by, needs, has, stage), lacks): ((Option<usize>, Level, Level, Option<Stage>), Vec<&Lack>)| {
-            let requests: BTreeSet<String> =
-                lacks.iter().map(|lack| format!("{} {}", lack.verb, lack.kind.name())).collect();
-            let requests = some_of(requests.into_iter().collect(), ", ") + &whose(&lacks);
-            let place = match policy.map(|policy| by.and_then(|index| policy.lines.get(index))) {
-                None => String::new(),
-                Some(Some(line)) => format!(" (line {})", line.number),
-                Some(None) => " (no line fits them)".to_owned(),
-            };
-            if let Some(stage) = stage {
-                return format!(
-                    "{requests}: decided at stage {}, which is not logged{place}",
-                    stage.as_str()
-                );
-            }
-            let fields = rule.fields_above(has.max(Level::Metadata));
-            let reason = match fields.len() {
-                _ if needs == Level::Metadata => "the rule needs level Metadata".to_owned(),
-                0 => format!("the rule needs level {}", needs.as_str()),
-                count => {
-                    let fields = some_of(fields.iter().map(|field| format!("`{field}`")).collect(), ", ");
-                    format!("{fields} {} level {}", if count == 1 { "needs" } else { "need" }, needs.as_str())
-                }
-            };
-            format!("{requests}: {reason}, and the log has {}{place}", has.as_str())
+    let sentence = |((by, needs, has, stage), lacks): (Cause, Vec<&Lack>)| {
+        let requests: BTreeSet<String> =
+            lacks.iter().map(|lack| format!("{} {}", lack.verb, lack.kind.name())).collect();
+        let requests = some_of(requests.into_iter().collect(), ", ") + &whose(&lacks);
+        let place = match policy.map(|policy| by.and_then(|index| policy.lines.get(index))) {
+            None => String::new(),
+            Some(Some(line)) => format!(" (line {})", line.number),
+            Some(None) => " (no line fits them)".to_owned(),
         };
+        if let Some(stage) = stage {
+            return format!("{requests}: decided at stage {}, which is not logged{place}", stage.as_str());
+        }
+        let fields = rule.fields_above(has.max(Level::Metadata));
+        let reason = match fields.len() {
+            _ if needs == Level::Metadata => "the rule needs level Metadata".to_owned(),
+            0 => format!("the rule needs level {}", needs.as_str()),
+            count => {
+                let fields = some_of(fields.iter().map(|field| format!("`{field}`")).collect(), ", ");
+                format!("{fields} {} level {}", if count == 1 { "needs" } else { "need" }, needs.as_str())
+            }
+        };
+        format!("{requests}: {reason}, and the log has {}{place}", has.as_str())
+    };
     causes.into_iter().map(sentence).collect()
 }
 

@@ -1,6 +1,5 @@
 //! A policy as it is written.
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -168,7 +167,8 @@ fn line(raw: Spanned<RawLine>) -> Result<Line, PolicyError> {
             raw.level
         ));
     };
-    if !raw.non_resource_urls.is_empty() && !(raw.resources.is_empty() && raw.namespaces.is_empty()) {
+    let is_for_resources = !raw.resources.is_empty() || !raw.namespaces.is_empty();
+    if is_for_resources && !raw.non_resource_urls.is_empty() {
         return refuse("a rule is for resources or for nonResourceURLs, not for both".to_owned());
     }
     for url in &raw.non_resource_urls {
@@ -248,15 +248,15 @@ impl Line {
             out += "    resources:\n";
         }
         for resources in &self.resources {
-            let mut text = format!("      - {{group: {}", scalar(&resources.group));
+            let mut parts = vec![format!("group: {}", scalar(&resources.group))];
             for (key, names) in
                 [("resources", &resources.resources), ("resourceNames", &resources.resource_names)]
             {
                 if !names.is_empty() {
-                    text += &format!(", {key}: {}", list(names.iter().map(String::as_str)));
+                    parts.push(format!("{key}: {}", list(names.iter().map(String::as_str))));
                 }
             }
-            writeln(&mut out, &(text + "}"));
+            writeln(&mut out, &format!("      - {{{}}}", parts.join(", ")));
         }
         if !self.omit_stages.is_empty() {
             let stages = list(self.omit_stages.iter().map(|stage| stage.as_str()));
@@ -279,8 +279,7 @@ fn write_comment(out: &mut String, indent: &str, comment: &str) {
         let mut line = String::new();
         for word in paragraph.split(' ') {
             if !line.is_empty() && line.len() + word.len() > WIDTH {
-                // Writing to a string does not fail.
-                let _ = writeln!(out, "{indent}# {line}");
+                writeln(out, &format!("{indent}# {line}"));
                 line.clear();
             }
             if !line.is_empty() {
@@ -288,7 +287,7 @@ fn write_comment(out: &mut String, indent: &str, comment: &str) {
             }
             line += word;
         }
-        let _ = writeln!(out, "{indent}# {line}");
+        writeln(out, &format!("{indent}# {line}"));
     }
 }
 

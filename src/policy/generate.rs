@@ -150,7 +150,7 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
         comment: format!(
             "Everything else: who, what, from where, and whether it was allowed; also what a policy cannot tell apart, such \
              as the answer's code, or a request of nobody known. {}",
-            names(metadata_rules(rules, &kinds))
+            names(&metadata_rules(rules, &kinds))
         )
         .trim_end()
         .to_owned(),
@@ -173,7 +173,7 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
     }
 }
 
-fn names(rules: Vec<String>) -> String {
+fn names(rules: &[String]) -> String {
     if rules.is_empty() { String::new() } else { format!("For {}.", rules.join(", ")) }
 }
 

@@ -1,130 +1,8 @@
 //! The kinds of requests that rules and policies are compared on.
 use super::decide::{Request, Target};
 use super::document::Policy;
+use super::served::{SERVED, is_served};
 use crate::detect::{Asked, Known, Property, Rule};
-
-/// What Kubernetes serves, with its subresources, and what others serve that rules are often about.
-const SERVED: [(&str, &[&str]); 25] = [
-    (
-        "",
-        &[
-            "pods",
-            "pods/attach",
-            "pods/binding",
-            "pods/ephemeralcontainers",
-            "pods/eviction",
-            "pods/exec",
-            "pods/log",
-            "pods/portforward",
-            "pods/proxy",
-            "pods/resize",
-            "pods/status",
-            "services",
-            "services/proxy",
-            "services/status",
-            "nodes",
-            "nodes/proxy",
-            "nodes/status",
-            "namespaces",
-            "namespaces/finalize",
-            "namespaces/status",
-            "secrets",
-            "configmaps",
-            "serviceaccounts",
-            "serviceaccounts/token",
-            "endpoints",
-            "events",
-            "limitranges",
-            "resourcequotas",
-            "resourcequotas/status",
-            "persistentvolumes",
-            "persistentvolumes/status",
-            "persistentvolumeclaims",
-            "persistentvolumeclaims/status",
-            "podtemplates",
-            "replicationcontrollers",
-            "replicationcontrollers/status",
-            "replicationcontrollers/scale",
-        ],
-    ),
-    (
-        "apps",
-        &[
-            "deployments",
-            "deployments/status",
-            "deployments/scale",
-            "daemonsets",
-            "daemonsets/status",
-            "statefulsets",
-            "statefulsets/status",
-            "statefulsets/scale",
-            "replicasets",
-            "replicasets/status",
-            "replicasets/scale",
-            "controllerrevisions",
-        ],
-    ),
-    ("batch", &["jobs", "jobs/status", "cronjobs", "cronjobs/status"]),
-    ("autoscaling", &["horizontalpodautoscalers"]),
-    ("policy", &["poddisruptionbudgets"]),
-    ("rbac.authorization.k8s.io", &["roles", "rolebindings", "clusterroles", "clusterrolebindings"]),
-    (
-        "admissionregistration.k8s.io",
-        &[
-            "mutatingwebhookconfigurations",
-            "validatingwebhookconfigurations",
-            "validatingadmissionpolicies",
-            "validatingadmissionpolicybindings",
-            "mutatingadmissionpolicies",
-            "mutatingadmissionpolicybindings",
-        ],
-    ),
-    (
-        "certificates.k8s.io",
-        &[
-            "certificatesigningrequests",
-            "certificatesigningrequests/approval",
-            "certificatesigningrequests/status",
-        ],
-    ),
-    ("networking.k8s.io", &["networkpolicies", "ingresses", "ingresses/status", "ingressclasses"]),
-    ("apiextensions.k8s.io", &["customresourcedefinitions", "customresourcedefinitions/status"]),
-    ("apiregistration.k8s.io", &["apiservices", "apiservices/status"]),
-    ("authentication.k8s.io", &["tokenreviews", "selfsubjectreviews"]),
-    (
-        "authorization.k8s.io",
-        &[
-            "subjectaccessreviews",
-            "selfsubjectaccessreviews",
-            "localsubjectaccessreviews",
-            "selfsubjectrulesreviews",
-        ],
-    ),
-    ("coordination.k8s.io", &["leases"]),
-    ("events.k8s.io", &["events"]),
-    ("discovery.k8s.io", &["endpointslices"]),
-    ("storage.k8s.io", &["storageclasses", "volumeattachments", "csinodes", "csidrivers"]),
-    ("scheduling.k8s.io", &["priorityclasses"]),
-    ("node.k8s.io", &["runtimeclasses"]),
-    ("flowcontrol.apiserver.k8s.io", &["flowschemas", "prioritylevelconfigurations"]),
-    (
-        "tripline.dev",
-        &[
-            "detectionrules",
-            "detectionrules/status",
-            "detectionexceptions",
-            "detectionexceptions/status",
-            "auditsources",
-            "auditsources/status",
-            "securityalerts",
-            "securityalerts/status",
-        ],
-    ),
-    ("cilium.io", &["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"]),
-    ("crd.projectcalico.org", &["networkpolicies", "globalnetworkpolicies"]),
-    ("projectcalico.org", &["networkpolicies", "globalnetworkpolicies"]),
-    ("policy.networking.k8s.io", &["adminnetworkpolicies", "baselineadminnetworkpolicies"]),
-];
 
 const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 const VERBS_BELOW: [&str; 5] = ["get", "create", "update", "patch", "delete"];
@@ -212,12 +90,6 @@ impl Kind {
     }
 }
 
-/// Whether Kubernetes has such a subresource: then the table says of which resources.
-fn is_served(subresource: &str) -> bool {
-    let mut names = SERVED.iter().flat_map(|(_, names)| names.iter());
-    names.any(|name| name.split_once('/').map_or("", |(_, sub)| sub) == subresource)
-}
-
 /// Whether a rule names the subresource to ask about it, and not to leave it out.
 fn is_asked(rule: &Rule, resource: &str, subresource: &str) -> bool {
     let asks = |subresource| {
@@ -276,7 +148,7 @@ impl Named {
 /// Everything that requests may be told apart by.
 #[derive(Debug, Clone, Default)]
 pub struct Kinds {
-    kinds: Vec<Kind>,
+    all: Vec<Kind>,
     users: Vec<String>,
     groups: Vec<String>,
     namespaces: Vec<String>,
@@ -292,14 +164,14 @@ impl Kinds {
         for (group, names) in SERVED {
             for name in names {
                 let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
-                add(&mut kinds.kinds, Kind::Resource(group.into(), resource.into(), subresource.into()));
+                add(&mut kinds.all, Kind::Resource(group.into(), resource.into(), subresource.into()));
             }
         }
         for rule in rules {
             kinds.add_named(rule);
         }
-        add(&mut kinds.kinds, Kind::Other);
-        add(&mut kinds.kinds, Kind::Path("/version".to_owned()));
+        add(&mut kinds.all, Kind::Other);
+        add(&mut kinds.all, Kind::Path("/version".to_owned()));
         for line in policies.iter().flat_map(|policy| &policy.lines) {
             kinds.by_user |= !line.users.is_empty() || !line.user_groups.is_empty();
             kinds.by_namespace |= !line.namespaces.is_empty();
@@ -308,14 +180,14 @@ impl Kinds {
             line.namespaces.iter().for_each(|name| add(&mut kinds.namespaces, name.clone()));
             for url in &line.non_resource_urls {
                 let path = url.trim_end_matches('*');
-                add(&mut kinds.kinds, Kind::Path(if path.is_empty() { "/" } else { path }.to_owned()));
+                add(&mut kinds.all, Kind::Path(if path.is_empty() { "/" } else { path }.to_owned()));
             }
             for resources in &line.resources {
                 resources.resource_names.iter().for_each(|name| add(&mut kinds.names, name.clone()));
                 for name in resources.resources.iter().filter(|name| !name.contains('*')) {
                     let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
                     let kind = Kind::Resource(resources.group.clone(), resource.into(), subresource.into());
-                    add(&mut kinds.kinds, kind);
+                    add(&mut kinds.all, kind);
                 }
             }
         }
@@ -335,11 +207,11 @@ impl Kinds {
                     continue;
                 }
                 if groups.is_empty() {
-                    add(&mut self.kinds, Kind::Named(resource.clone(), subresource.clone()));
+                    add(&mut self.all, Kind::Named(resource.clone(), subresource.clone()));
                 }
                 for group in groups {
                     let kind = Kind::Resource(group.clone(), resource.clone(), subresource.clone());
-                    add(&mut self.kinds, kind);
+                    add(&mut self.all, kind);
                 }
             }
         }
@@ -347,7 +219,7 @@ impl Kinds {
 
     /// What is requested.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
-        self.kinds.iter()
+        self.all.iter()
     }
 
     /// The requests of a kind and verb that differ in what policies look at, and in these names where they look at users.
@@ -367,8 +239,8 @@ impl Kinds {
             _ => values(&self.namespaces, self.by_namespace)
                 .into_iter()
                 .flat_map(|namespace| {
-                    let names = values(&self.names, !self.names.is_empty());
-                    names.into_iter().map(move |name| Asked { namespace, name, ..asked })
+                    let objects = values(&self.names, !self.names.is_empty());
+                    objects.into_iter().map(move |name| Asked { namespace, name, ..asked })
                 })
                 .collect(),
         };

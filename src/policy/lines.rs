@@ -17,7 +17,13 @@ pub(super) enum Who {
 
 /// Levels by whose requests, kind and verb, with the rules that need them.
 #[derive(Debug, Default)]
-pub(super) struct Levels(BTreeMap<(Who, Kind), BTreeMap<String, (Level, BTreeSet<String>)>>);
+pub(super) struct Levels(BTreeMap<(Who, Kind), ByVerb>);
+
+/// Resources by their group.
+type ByGroup = BTreeMap<String, BTreeSet<String>>;
+
+/// The level of each verb, and the rules that need it.
+type ByVerb = BTreeMap<String, (Level, BTreeSet<String>)>;
 
 impl Levels {
     pub(super) fn raise(&mut self, who: Who, kind: &Kind, verb: &str, level: Level, rule: &str) {
@@ -48,8 +54,7 @@ impl Levels {
 
     /// The fewest lines, the highest levels first. Those without resources come last.
     pub(super) fn lines(&self) -> Vec<Line> {
-        let mut grouped: BTreeMap<_, (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>)> =
-            BTreeMap::new();
+        let mut grouped: BTreeMap<_, (ByGroup, BTreeSet<String>)> = BTreeMap::new();
         for ((who, kind), verbs) in &self.0 {
             let levels: BTreeSet<Level> = verbs.values().map(|(level, _)| *level).collect();
             for level in levels {
@@ -65,28 +70,26 @@ impl Levels {
                 rules.extend(of_level().flat_map(|(_, (_, rules))| rules.iter().cloned()));
             }
         }
-        let line = |((_, Reverse(level), who, verbs), (by_group, rules)): (
-            _,
-            (BTreeMap<_, _>, BTreeSet<String>),
-        )| {
-            let resources = |(group, names): (String, BTreeSet<String>)| GroupResources {
-                group,
-                resources: names.into_iter().collect(),
-                resource_names: Vec::new(),
+        let line =
+            |((_, Reverse(level), who, verbs), (by_group, rules)): (_, (ByGroup, BTreeSet<String>))| {
+                let resources = |(group, names): (String, BTreeSet<String>)| GroupResources {
+                    group,
+                    resources: names.into_iter().collect(),
+                    resource_names: Vec::new(),
+                };
+                let line = Line {
+                    level,
+                    verbs,
+                    resources: by_group.into_iter().map(resources).collect(),
+                    comment: format!("For {}.", rules.into_iter().collect::<Vec<_>>().join(", ")),
+                    ..Line::default()
+                };
+                match who {
+                    Who::Anybody => line,
+                    Who::Users(users) => Line { users, ..line },
+                    Who::Groups(user_groups) => Line { user_groups, ..line },
+                }
             };
-            let line = Line {
-                level,
-                verbs,
-                resources: by_group.into_iter().map(resources).collect(),
-                comment: format!("For {}.", rules.into_iter().collect::<Vec<_>>().join(", ")),
-                ..Line::default()
-            };
-            match who {
-                Who::Anybody => line,
-                Who::Users(users) => Line { users, ..line },
-                Who::Groups(user_groups) => Line { user_groups, ..line },
-            }
-        };
         grouped.into_iter().map(line).collect()
     }
 }

@@ -40,7 +40,6 @@ fn step(base: &Policy, rules: &[&Rule]) -> Policy {
         }
         // Of another kind the group is not known, so no line can name it.
         match (lack.by, &lack.kind) {
-            (None, _) => {}
             (Some(index), _) if lack.needs == Level::Metadata && (lack.is_wide || !is_named(&lack.kind)) => {
                 let line = &mut merged.lines[index];
                 line.level = line.level.max(Level::Metadata);
@@ -50,7 +49,7 @@ fn step(base: &Policy, rules: &[&Rule]) -> Policy {
                 let level = most_behind(base, &kinds, &lack.kind, &lack.verb, index).max(lack.needs);
                 insert(&mut before, index, lack, level, rule);
             }
-            (Some(_), _) => {}
+            (None | Some(_), _) => {}
         }
     }
     let inherits = base.lines.iter().all(|line| line.omit_managed_fields.is_none());

@@ -9,6 +9,7 @@ mod generate;
 mod kinds;
 mod lines;
 mod merge;
+mod served;
 
 pub use check::{Lack, Logged, check, observed, words};
 pub use decide::{Decision, Request, Target};

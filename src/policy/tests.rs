@@ -46,8 +46,8 @@ fn resources_fit_by_group_name_and_subresource() {
     assert!(!none(r#"{group: "", resources: ["*/exec"]}"#, "pods"));
     assert!(none(r#"{group: "", resources: ["*"]}"#, "pods/exec"));
     assert!(none(r#"{group: ""}"#, "pods/exec"));
-    assert!(!none(r#"{group: apps}"#, "pods"));
-    assert!(none(r#"{group: apps}"#, "apps:deployments"));
+    assert!(!none("{group: apps}", "pods"));
+    assert!(none("{group: apps}", "apps:deployments"));
     assert!(none(r#"{group: "", resources: [pods], resourceNames: [web]}"#, "pods"));
     assert!(!none(r#"{group: "", resources: [pods], resourceNames: [db]}"#, "pods"));
 }
