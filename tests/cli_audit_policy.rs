@@ -3,6 +3,7 @@
 mod cli;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use cli::{Folder, rule, tripline, tripline_with};
 use serde_json::Value;
@@ -19,13 +20,15 @@ fn generated() -> String {
 
 /// The file of each rule of the library.
 fn files() -> BTreeMap<String, String> {
-    let folders = std::fs::read_dir(RULES).unwrap().map(|entry| entry.unwrap().path());
-    let files = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
-    files
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            (path.file_stem().unwrap().to_str().unwrap().to_owned(), path.to_str().unwrap().to_owned())
-        })
+    let inside = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<PathBuf>>()
+    };
+    let folders = inside(Path::new(RULES)).into_iter().filter(|path| path.is_dir());
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    folders
+        .flat_map(|folder| inside(&folder))
+        .map(|path| (name(&path), path.to_string_lossy().into_owned()))
         .collect()
 }
 

@@ -275,6 +275,9 @@ fn writeln(out: &mut String, text: &str) {
 }
 
 fn write_comment(out: &mut String, indent: &str, comment: &str) {
+    // YAML knows more line breaks than one, and a comment must not end at a rule's name.
+    let is_safe = |c: char| c.is_ascii_graphic() || c == ' ' || c == '\n';
+    let comment: String = comment.chars().map(|c| if is_safe(c) { c } else { '?' }).collect();
     for paragraph in comment.lines() {
         let mut line = String::new();
         for word in paragraph.split(' ') {
@@ -302,5 +305,13 @@ fn scalar(text: &str) -> String {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._/:".contains(c))
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
             .contains(&text.to_ascii_lowercase().as_str());
-    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if is_plain {
+        return text.to_owned();
+    }
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        ' '..='~' => c.to_string(),
+        _ => format!("\\U{:08x}", u32::from(c)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }

@@ -280,3 +280,17 @@ fn what_the_log_shows_is_told_in_the_same_words() {
     // Where the source says so, they are decided at their end.
     assert_eq!(observed(&exec, &[seen("get", "pods/exec")], &[Stage::ResponseStarted]), Some(Vec::new()));
 }
+
+#[test]
+fn what_is_written_is_read_as_it_was() {
+    let odd = ["no", "*", "", "a\rb", "a\u{2028}b", "\"\\", "a: b", "~", "1", "system:x", "😀"];
+    let line = Line {
+        level: Level::Metadata,
+        users: odd.iter().map(|text| (*text).to_owned()).collect(),
+        comment: "For a\u{85}- level: None\rb.".to_owned(),
+        ..Line::default()
+    };
+    let text = Policy { lines: vec![line.clone()], ..Policy::default() }.to_yaml("x\ny");
+    let read = Policy::parse(&text).unwrap();
+    assert_eq!((read.lines.len(), &read.lines[0].users), (1, &line.users), "{text}");
+}
