@@ -114,8 +114,6 @@ pub mod reason {
     pub const DECIDED: &str = "Decided";
     /// Events could not be decided because the audit policy does not log the bodies the query needs.
     pub const BODIES_NOT_LOGGED: &str = "BodiesNotLogged";
-    /// Requests cannot be decided because the audit policy omits the stage at which they are.
-    pub const STAGES_NOT_LOGGED: &str = "StagesNotLogged";
     /// As many alerts are open as may be.
     pub const ALERT_BOUND: &str = "AlertBound";
     /// No bound is reached.

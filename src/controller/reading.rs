@@ -153,8 +153,7 @@ pub(super) fn path_of(object: &AuditSource) -> &str {
     }
 }
 
-/// As events have it.
-pub(super) fn stage_of(stage: AuditStage) -> Stage {
+fn stage_of(stage: AuditStage) -> Stage {
     match stage {
         AuditStage::RequestReceived => Stage::RequestReceived,
         AuditStage::ResponseStarted => Stage::ResponseStarted,

@@ -3,7 +3,7 @@
 //! A process that reads logs reports what it counted, in an entry of its own; the one that leads concludes the
 //! conditions from everybody's entries. Whoever writes sums them up in the same update.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::alerts::Evictions;
 use super::readers::Readers;
-use super::reading::stage_of;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
 use super::{excepted, limited, make_room, malformed, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
-    AuditSource, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode,
-    RuleAgent, condition_type, reason,
+    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode, RuleAgent,
+    condition_type, reason,
 };
-use crate::detect::{Exception, Level, Rule};
-use crate::event::Stage;
-use crate::policy::{self, Logged};
+use crate::detect::{Exception, Rule};
 use crate::telemetry::Metrics;
 
 /// How often counts alone may make a status be written.
@@ -84,12 +81,12 @@ impl RuleStatuses {
     async fn write_all(&self, counted_at: &mut HashMap<String, Instant>, last: bool) {
         let api: Api<DetectionRule> = Api::all(self.client.clone());
         let entries = self.rules.entries();
-        let seen = self.seen();
+        let logged = self.logged();
         counted_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
             let name = entry.object.name_any();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, &seen, Timestamp::now());
+            let wanted = self.wanted(&entry, &logged, Timestamp::now());
             if wanted == present {
                 continue;
             }
@@ -126,7 +123,7 @@ impl RuleStatuses {
     }
 
     /// What the status should say.
-    fn wanted(&self, entry: &RuleEntry, seen: &Seen, now: Timestamp) -> DetectionRuleStatus {
+    fn wanted(&self, entry: &RuleEntry, logged: &[LoggedRequests], now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status, now);
         if *self.leads.borrow() {
@@ -134,7 +131,7 @@ impl RuleStatuses {
             status.evicted = status.evicted.max(evicted.unwrap_or_default());
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status, seen, now) {
+            for condition in conditions(entry, &status, logged, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
@@ -142,13 +139,9 @@ impl RuleStatuses {
     }
 
     /// How requests are logged, in all sources.
-    fn seen(&self) -> Seen {
-        let mut seen = Seen::default();
-        for AuditSource { spec, status, .. } in self.readers.entries().into_iter().map(|entry| entry.object) {
-            seen.omitted.extend(spec.omit_stages.into_iter().map(stage_of));
-            seen.requests.extend(status.into_iter().flat_map(|s| s.agents).flat_map(|agent| agent.requests));
-        }
-        seen
+    fn logged(&self) -> Vec<LoggedRequests> {
+        let statuses = self.readers.entries().into_iter().filter_map(|entry| entry.object.status);
+        statuses.flat_map(|status| status.agents).flat_map(|agent| agent.requests).collect()
     }
 
     fn count(&self, entry: &RuleEntry, status: &mut DetectionRuleStatus, now: Timestamp) {
@@ -206,14 +199,6 @@ impl RuleStatuses {
     }
 }
 
-/// What the sources say of the log.
-#[derive(Debug, Default)]
-struct Seen {
-    requests: Vec<LoggedRequests>,
-    /// The stages that they say are omitted.
-    omitted: Vec<Stage>,
-}
-
 /// The exceptions that apply to the rule.
 fn in_force(entry: &RuleEntry) -> &[Arc<Exception>] {
     entry.compiled.as_ref().map_or(&[], |compiled| compiled.rule().exceptions())
@@ -248,20 +233,14 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
 fn conditions(
     entry: &RuleEntry,
     status: &DetectionRuleStatus,
-    seen: &Seen,
+    logged: &[LoggedRequests],
     now: Timestamp,
 ) -> [Condition; 5] {
-    let (ready, accepted, observable) = match &entry.compiled {
+    let (ready, accepted, needs_body) = match &entry.compiled {
         Err(refusal) => {
             let message = format!("{}\nthe rule is not running", refusal.message);
             let said = |type_| Condition::new(type_, false, refusal.reason, message.clone());
-            let observable = Condition::new(
-                condition_type::OBSERVABLE,
-                ConditionStatus::Unknown,
-                reason::INVALID_QUERY,
-                "the rule does not compile",
-            );
-            (said(condition_type::READY), said(condition_type::ACCEPTED), observable)
+            (said(condition_type::READY), said(condition_type::ACCEPTED), None)
         }
         Ok(compiled) => {
             let warned = match compiled.warnings.as_str() {
@@ -272,11 +251,35 @@ fn conditions(
             (
                 ready,
                 Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned),
-                observable(compiled.rule(), status, seen),
+                Some(compiled.needs_body),
             )
         }
     };
+    let bodiless = match &entry.compiled {
+        Ok(compiled) if compiled.needs_body => bodiless(compiled.rule(), logged),
+        _ => None,
+    };
+    let observable = observable(needs_body, status, bodiless.as_deref());
     [ready, accepted, tested(entry), observable, limited::condition(&entry.object.name_any(), status, now)]
+}
+
+/// The requests that a rule asks about, such as `create pods`, if none of those that were seen was logged with a body.
+fn bodiless(rule: &Rule, logged: &[LoggedRequests]) -> Option<String> {
+    let concerned = logged.iter().filter(|requests| {
+        let (resource, subresource) = match requests.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (requests.resource.as_str(), None),
+        };
+        rule.concerns(&requests.verb, resource, subresource) == Some(true)
+    });
+    let mut names = BTreeSet::new();
+    for requests in concerned {
+        if requests.levels.iter().any(|level| level.starts_with("Request")) {
+            return None;
+        }
+        names.insert(format!("{} {}", requests.verb, requests.resource));
+    }
+    (!names.is_empty()).then(|| names.into_iter().take(5).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a rule that compiles does its work: the processes say so that read the logs.
@@ -339,56 +342,34 @@ fn failure(outcome: &TestOutcome) -> String {
     }
 }
 
-/// Whether the log holds what the rule needs, as far as it was seen.
-fn observable(rule: &Rule, status: &DetectionRuleStatus, seen: &Seen) -> Condition {
+fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus, bodiless: Option<&str>) -> Condition {
     let say = |status: ConditionStatus, reason, message: &str| {
-        Condition::new(condition_type::OBSERVABLE, status, reason, text::cut(message, MESSAGE_MAX))
+        Condition::new(condition_type::OBSERVABLE, status, reason, message)
     };
-    let logged: Vec<Logged<'_>> = seen
-        .requests
-        .iter()
-        .map(|requests| Logged {
-            verb: &requests.verb,
-            resource: &requests.resource,
-            levels: &requests.levels,
-            stages: &requests.stages,
-        })
-        .collect();
-    match policy::observed(rule, &logged, &seen.omitted) {
-        Some(lacks) if !lacks.is_empty() => {
-            let is_stage = lacks.iter().all(|lack| lack.stage.is_some());
-            let reason = if is_stage { reason::STAGES_NOT_LOGGED } else { reason::BODIES_NOT_LOGGED };
-            let mut message = policy::words(rule, &lacks, None).join("\n");
-            let lines = policy::lines_for(rule.name(), &lacks);
-            if !lines.is_empty() {
-                message += "\nput into the audit policy, before what decides them now:\n";
-                message += &lines;
-            }
-            if lacks.iter().any(|lack| lack.stage.is_some()) {
-                message += "\ntake the stage out of the policy's omitStages, or put it into those of the AuditSource: \
-                            then requests are judged at the next one";
-            }
-            say(ConditionStatus::False, reason, message.trim_end())
+    match (status.matches, status.undecidable, bodiless) {
+        (0, 0, Some(requests)) => {
+            let message = format!(
+                "the query looks into bodies, and the log has so far held none of the requests that it asks about \
+                 ({requests}); raise the audit policy's level for them to Request or RequestResponse"
+            );
+            say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message)
         }
-        _ if status.matches > 0 => {
-            say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds")
+        _ if needs_body.is_none() => {
+            say(ConditionStatus::Unknown, reason::INVALID_QUERY, "the rule does not compile")
         }
-        _ if status.undecidable > 0 && !rule.fields_above(Level::Metadata).is_empty() => say(
+        _ if needs_body == Some(false) => {
+            say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs")
+        }
+        (0, 0, None) => {
+            say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet")
+        }
+        (0, ..) => say(
             ConditionStatus::False,
             reason::BODIES_NOT_LOGGED,
             "requests could not be decided, because the query looks into bodies that the audit policy does not log; \
              raise the level for these resources to Request or RequestResponse",
         ),
-        Some(_) => say(
-            ConditionStatus::True,
-            reason::DECIDED,
-            "what the log holds of the requests that the query asks about is enough",
-        ),
-        None => say(
-            ConditionStatus::Unknown,
-            reason::PENDING,
-            "the log has so far held none of the requests that the query asks about",
-        ),
+        _ => say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds"),
     }
 }
 
@@ -400,7 +381,7 @@ mod tests {
     use crate::controller::compile::compile;
 
     #[test]
-    fn what_the_log_lacks_is_said_before_the_first_request_that_cannot_be_decided() {
+    fn a_rule_whose_requests_are_logged_without_bodies_is_told_before_the_first_of_them() {
         let rule: DetectionRule = serde_json::from_value(json!({
             "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "a", "uid": "1"},
             "spec": {"displayName": "A", "riskScore": 21, "severity": "Low",
@@ -412,30 +393,19 @@ mod tests {
             verb: verb.to_owned(),
             resource: resource.to_owned(),
             levels: levels.iter().map(|&level| level.to_owned()).collect(),
-            stages: vec!["ResponseComplete".to_owned()],
-        };
-        let status = DetectionRuleStatus::default();
-        let said = |requests: &[LoggedRequests], status: &DetectionRuleStatus| {
-            let seen = Seen { requests: requests.to_vec(), omitted: Vec::new() };
-            let condition = observable(&rule, status, &seen);
-            (condition.status, condition.reason, condition.message)
+            stages: Vec::new(),
         };
         let others = [logged("get", "pods", &["Metadata"]), logged("create", "secrets", &["Metadata"])];
-        let (is, reason, _) = said(&others, &status);
-        assert_eq!((is, reason.as_str()), (ConditionStatus::Unknown, "Pending"));
+        assert_eq!(bodiless(&rule, &others), None);
         let some = [logged("create", "pods", &["Metadata"]), logged("get", "pods", &["Metadata"])];
-        let (is, reason, message) = said(&some, &status);
-        assert_eq!((is, reason.as_str()), (ConditionStatus::False, "BodiesNotLogged"));
-        assert!(
-            message.starts_with(
-                "create pods: `requestObject.spec.hostPID` needs level Request, and the log has Metadata\n"
-            ),
-            "{message}"
-        );
-        assert!(message.contains("- level: Request\n    verbs: [create]"), "{message}");
+        assert_eq!(bodiless(&rule, &some).as_deref(), Some("create pods"));
         let fine = [logged("create", "pods", &["Metadata", "RequestResponse"])];
-        assert_eq!(said(&fine, &status).0, ConditionStatus::True);
-        let undecided = DetectionRuleStatus { undecidable: 1, ..status };
-        assert_eq!(said(&others, &undecided).1, "BodiesNotLogged");
+        assert_eq!(bodiless(&rule, &fine), None);
+        let condition = observable(Some(true), &DetectionRuleStatus::default(), Some("create pods"));
+        assert_eq!(
+            (condition.status, condition.reason.as_str()),
+            (ConditionStatus::False, "BodiesNotLogged")
+        );
+        assert!(condition.message.contains("(create pods)"));
     }
 }

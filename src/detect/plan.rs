@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use super::compare::Test;
-use crate::event::{Field, Glob};
+use crate::event::{Field, Glob, Parts};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 
 /// What is evaluated.
@@ -58,13 +58,6 @@ impl Plan {
         }
     }
 
-    /// Whether it names the event's stage: then its author has chosen where it detects.
-    pub(super) fn names_stage(&self) -> bool {
-        let mut found = false;
-        self.fields(&mut |field| found |= matches!(field.name(), "stage" | "kubernetes.audit.stage"));
-        found
-    }
-
     /// Calls `visit` with every test that is not inside a nested group.
     pub(super) fn leaves(&self, visit: &mut dyn FnMut(&Leaf)) {
         match self {
@@ -73,6 +66,25 @@ impl Plan {
             Plan::Not(inner) => inner.leaves(visit),
             Plan::Leaf(leaf) => visit(leaf),
         }
+    }
+
+    /// Whether it names the event's stage: then its author has chosen where it detects.
+    pub(super) fn names_stage(&self) -> bool {
+        let mut found = false;
+        self.fields(&mut |field| found |= matches!(field.name(), "stage" | "kubernetes.audit.stage"));
+        found
+    }
+
+    /// Whether it names a field of a body.
+    pub(super) fn needs_body(&self) -> bool {
+        let mut found = false;
+        self.fields(&mut |field| {
+            let bodies = field.parts().meets(Parts::BODIES);
+            // A pattern such as `*.name` could reach a body, but does not ask for one.
+            let start = field.name().split('*').next().unwrap_or_default();
+            found |= bodies && (field.is_plain() || start.contains('.'));
+        });
+        found
     }
 }
 

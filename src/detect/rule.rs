@@ -1,14 +1,16 @@
 //! A rule, from its source to what is evaluated.
 use std::sync::Arc;
 
-use super::Context;
+use serde_json::json;
+
 use super::conjunct::Conjunct;
-use super::evaluate::MissingBody;
+use super::evaluate::{Evaluator, MissingBody};
 use super::exception::{Exception, ExceptionSource, Origin};
 use super::implied::implies;
 use super::lint::{self, secrets::Concerned};
 use super::plan::Plan;
-use crate::event::{Event, Field, Look, Slots};
+use super::{Context, Verdict};
+use crate::event::{Event, Field, Look, Slot, Slots, Tape};
 use crate::query::{Diagnostic, Expr, Severity, parse, shown};
 
 /// A rule as its author wrote it.
@@ -169,6 +171,32 @@ impl Rule {
     /// Whether the exception surely holds for every match of the rule: nothing would be left of it.
     pub fn is_silenced_by(&self, exception: &Exception) -> bool {
         exception.is_implied_by(&self.conjuncts)
+    }
+
+    /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.
+    pub fn needs_body(&self) -> bool {
+        self.query.needs_body()
+    }
+
+    /// Whether it asks about requests with this verb for this resource, as far as these tell. Nothing where it asks about
+    /// any resource.
+    pub fn concerns(&self, verb: &str, resource: &str, subresource: Option<&str>) -> Option<bool> {
+        let is_of = |conjunct: &&Conjunct, slots: &[Slot]| {
+            conjunct.slots.single().is_some_and(|slot| slots.contains(&slot))
+        };
+        let told = [Slot::Verb, Slot::Resource, Slot::Subresource];
+        self.conjuncts.iter().find(|conjunct| is_of(conjunct, &[Slot::Resource]))?;
+        let object = json!({"resource": resource, "subresource": subresource});
+        let event = json!({"verb": verb, "objectRef": object}).to_string();
+        let mut tape = Tape::new();
+        let event = Event::from_object(&event, &mut tape).ok()?;
+        let context = Context { cluster: None, omitted_stages: &[] };
+        let evaluator = Evaluator::new(&event, &context);
+        let mut conjuncts = self.conjuncts.iter().filter(|conjunct| is_of(conjunct, &told));
+        Some(conjuncts.all(|conjunct| {
+            let verdict = evaluator.verdict(&conjunct.plan, &evaluator.look(), MissingBody::Unknown);
+            verdict == Verdict::Match
+        }))
     }
 
     /// Whether its query names the stage: then it detects wherever it matches.

@@ -29,19 +29,6 @@ pub struct Lack {
     pub who: String,
 }
 
-/// How requests of one kind are logged, as far as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logged<'a> {
-    /// The verb.
-    pub verb: &'a str,
-    /// The resource, with its subresource after a slash.
-    pub resource: &'a str,
-    /// The levels.
-    pub levels: &'a [String],
-    /// The stages.
-    pub stages: &'a [String],
-}
-
 /// What the rule needs of such requests. A body that may hold a secret is needed only by a rule that names its kind.
 pub(super) fn need(rule: &Rule, kind: &Kind, asked: &Asked<'_>) -> Option<Need> {
     let mut need = rule.need(asked)?;
@@ -90,48 +77,6 @@ pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds) -> Vec<Lack> {
 
 fn suffices(need: &Need, decision: &Decision) -> bool {
     decision.level >= need.level && need.stages.iter().any(|stage| decision.has(*stage))
-}
-
-/// What the log as it was seen lacks for the rule; `None` where nothing was seen that it asks about.
-///
-/// A resource is enough where some request for it was logged as needed: an update of its status need not be.
-pub fn observed(rule: &Rule, logged: &[Logged<'_>], omitted: &[Stage]) -> Option<Vec<Lack>> {
-    let names_resource = !rule.named(Property::Resource).is_empty();
-    let mut by_resource: BTreeMap<&str, Vec<Option<Lack>>> = BTreeMap::new();
-    for seen in logged {
-        let kind = Kind::seen(seen.resource);
-        let asked = Asked { api_group: Known::Any, ..kind.asked(seen.verb) };
-        let Some(need) = need(rule, &kind, &asked) else { continue };
-        let has = seen.levels.iter().filter_map(|level| Level::from_name(level)).max().unwrap_or_default();
-        let is_seen = |stage: Stage| seen.stages.iter().any(|name| name == stage.as_str());
-        // Where the source says that the stage is omitted, the next one decides.
-        let is_decided = |stage: &Stage| {
-            is_seen(*stage) || omitted.contains(&Stage::ResponseStarted) && is_seen(Stage::ResponseComplete)
-        };
-        let is_over = is_seen(Stage::ResponseComplete) || is_seen(Stage::ResponseStarted);
-        let stage = need.stages.first().copied().filter(|_| is_over && !need.stages.iter().any(is_decided));
-        let is_low = has < need.level;
-        let lack = (is_low || stage.is_some()).then(|| Lack {
-            verb: seen.verb.to_owned(),
-            kind,
-            needs: need.level,
-            has,
-            stage: if is_low { None } else { stage },
-            by: None,
-            is_wide: !names_resource,
-            who: String::new(),
-        });
-        // A rule on every resource is not blind for one that has no body.
-        let resource = if names_resource { seen.resource.split('/').next().unwrap_or_default() } else { "" };
-        by_resource.entry(resource).or_default().push(lack);
-    }
-    if by_resource.is_empty() {
-        return None;
-    }
-    let enough = |lacks: &Vec<Option<Lack>>| {
-        lacks.iter().any(Option::is_none) && !lacks.iter().flatten().any(|lack| lack.stage.is_some())
-    };
-    Some(by_resource.into_values().filter(|lacks| !enough(lacks)).flatten().flatten().collect())
 }
 
 /// The most requests, fields or users that a sentence names.

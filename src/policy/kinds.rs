@@ -33,16 +33,6 @@ impl Kind {
         }
     }
 
-    /// The kind of a resource that was seen, such as `pods/exec`; its group is that of Kubernetes' own, if it has it.
-    pub fn seen(name: &str) -> Kind {
-        let served = SERVED.iter().find(|(_, names)| names.contains(&name));
-        let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
-        match served {
-            Some((group, _)) => Kind::Resource((*group).into(), resource.into(), subresource.into()),
-            None => Kind::Named(resource.into(), subresource.into()),
-        }
-    }
-
     /// The verbs that it is requested with.
     pub fn verbs(&self) -> &'static [&'static str] {
         match self {

@@ -2,7 +2,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::Lack;
 use super::document::{GroupResources, Line};
 use super::kinds::Kind;
 use crate::detect::Level;
@@ -92,15 +91,4 @@ impl Levels {
             };
         grouped.into_iter().map(line).collect()
     }
-}
-
-/// The lines that would give a rule what it lacks, to stand before the others of a policy.
-pub fn lines_for(rule: &str, lacks: &[Lack]) -> String {
-    let mut levels = Levels::default();
-    // What has no group that is known would be a line for everything.
-    let is_named = |lack: &&Lack| lack.stage.is_none() && matches!(lack.kind, Kind::Resource(..));
-    for lack in lacks.iter().filter(is_named) {
-        levels.raise(Who::Anybody, &lack.kind, &lack.verb, lack.needs, rule);
-    }
-    levels.lines().iter().map(Line::to_yaml).collect()
 }

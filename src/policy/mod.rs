@@ -11,12 +11,11 @@ mod lines;
 mod merge;
 mod served;
 
-pub use check::{Lack, Logged, check, observed, words};
+pub use check::{Lack, check, words};
 pub use decide::{Decision, Request, Target};
 pub use document::{GroupResources, Line, Policy, PolicyError};
 pub use generate::{Breadth, generate};
 pub use kinds::{Kind, Kinds};
-pub use lines::lines_for;
 pub use merge::merge;
 
 #[cfg(test)]

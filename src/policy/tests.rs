@@ -255,33 +255,6 @@ fn a_site_s_policy_is_only_ever_raised() {
 }
 
 #[test]
-fn what_the_log_shows_is_told_in_the_same_words() {
-    let host = rule("host", HOST);
-    let metadata = ["Metadata".to_owned()];
-    let complete = ["ResponseComplete".to_owned()];
-    let seen = |verb, resource| Logged { verb, resource, levels: &metadata, stages: &complete };
-    assert_eq!(observed(&host, &[seen("get", "pods")], &[]), None, "nothing that it asks about");
-    let lacks = observed(&host, &[seen("create", "pods")], &[]).unwrap();
-    assert_eq!(
-        words(&host, &lacks, None),
-        ["create pods: `requestObject.spec.hostPID` needs level Request, and the log has Metadata"]
-    );
-    let lines = lines_for("host", &lacks);
-    assert!(lines.contains("- level: Request\n    verbs: [create]") && lines.contains("[pods]"), "{lines}");
-    let request = ["Request".to_owned()];
-    let good = Logged { levels: &request, ..seen("create", "pods") };
-    assert_eq!(observed(&host, &[good], &[]), Some(Vec::new()));
-    let exec = rule("exec", "objectRef.resource:pods and objectRef.subresource:exec");
-    let lacks = observed(&exec, &[seen("get", "pods/exec")], &[]).unwrap();
-    assert_eq!(
-        words(&exec, &lacks, None),
-        ["get pods/exec: decided at stage ResponseStarted, which is not logged"]
-    );
-    // Where the source says so, they are decided at their end.
-    assert_eq!(observed(&exec, &[seen("get", "pods/exec")], &[Stage::ResponseStarted]), Some(Vec::new()));
-}
-
-#[test]
 fn what_is_written_is_read_as_it_was() {
     let odd = ["no", "*", "", "a\rb", "a\u{2028}b", "\"\\", "a: b", "~", "1", "system:x", "😀"];
     let line = Line {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::rule;
 use crate::detect::{
-    Context, ExceptionSource, Finding, GroupValue, Judgement, Level, Matcher, MissingBody, Outcome, Part,
-    Reading, Rule, RuleSet, RuleSource,
+    Context, ExceptionSource, Finding, GroupValue, Judgement, Matcher, MissingBody, Outcome, Part, Reading,
+    Rule, RuleSet, RuleSource,
 };
 use crate::event::{Event, Stage, Tape};
 use crate::query::Severity;
@@ -168,7 +168,7 @@ fn rules_that_need_a_body() {
         ("something", false),
         ("annotations.a:b", false),
     ] {
-        assert_eq!(!rule(query).fields_above(Level::Metadata).is_empty(), needs, "{query}");
+        assert_eq!(rule(query).needs_body(), needs, "{query}");
     }
 }
 
