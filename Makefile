@@ -8,7 +8,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := kql checkpoint line
 FUZZ_SECONDS := 3600
 
-.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency flood memory webhook pod audit-cost crds goldens
+.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency flood day memory webhook pod audit-cost crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,11 @@ flood: ## how soon a severe alert is there while a flood of lesser ones comes, a
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
 	cargo build --release --locked
 	cargo run --release --locked --example flood
+
+day: ## what a day's LOG (- for standard input) leaves in a cluster with the whole library: alerts, writes, bytes in etcd
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null
+	cargo build --release --locked
+	cargo run --release --locked --example day -- $(LOG)
 
 memory: ## what `run` keeps in memory while it follows LOG
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl >/dev/null

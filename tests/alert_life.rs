@@ -133,6 +133,17 @@ fn an_alert_says_when_it_expires_and_goes_then() -> Result<()> {
         let gone = closed(&of_pod(&found, "kept")[0]).context("no transition")?;
         ensure!(Timestamp::now().duration_since(gone) >= SignedDuration::from_secs(4), "it went too early");
         assert_eq!(operator.metric("tripline_alerts_deleted_total{reason=\"expired\"}"), Some(1.0));
+        operator.terminate()?;
+        // What the rule has opened in all stays counted, of whoever is gone.
+        let opened =
+            object(plane, "detectionrule", "sessions")?["status"]["alerts"].as_i64().context("no count")?;
+        assert_eq!(opened, 3);
+        let operator = launch(plane, &account, &[])?;
+        open(plane, "third")?;
+        wait_for("the rule to count one more", PATIENCE, || {
+            let rule = object(plane, "detectionrule", "sessions").ok()?;
+            (rule["status"]["alerts"] == opened + 1).then_some(())
+        })?;
         operator.terminate()
     })
 }

@@ -235,6 +235,55 @@ fn a_release_of_an_earlier_version_is_upgraded_and_loses_nothing() -> Result<()>
     })
 }
 
+/// What a rule has at this place.
+fn at(plane: &ControlPlane, rule: &str, path: &str) -> Result<String> {
+    plane.run("admin", &["get", "detectionrule", rule, "--output", &format!("jsonpath={{{path}}}")])
+}
+
+#[test]
+fn a_rule_that_was_edited_by_hand_stops_the_upgrade_which_says_so() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let helm = Helm::of(plane, "admin")?;
+        install(&helm, &["--create-namespace"])?;
+        let rule = "exec-into-pod";
+        let edit = |patch: &str| {
+            plane.run("admin", &["patch", "detectionrule", rule, "--type=merge", "--patch", patch])
+        };
+        let upgrade = ["upgrade", "tripline", TRIPLINE, "--namespace", NAMESPACE];
+
+        // A field that the chart sets: it is told, with the rule and the field, and the edit stays.
+        edit(r#"{"spec":{"severity":"Low"}}"#)?;
+        let error = helm.run(&upgrade).err().context("the upgrade succeeded")?.to_string();
+        for part in [rule, "conflict", "kubectl-patch", ".spec.severity"] {
+            ensure!(error.contains(part), "{part:?} is not in: {error}");
+        }
+        assert_eq!(at(plane, rule, ".spec.severity")?, "Low");
+        // Said in the values instead, it is no conflict any more.
+        let values = [
+            "--set",
+            "rules.overrides.exec-into-pod.severity=Low,rules.overrides.exec-into-pod.riskScore=47",
+        ];
+        helm.run(&[&upgrade[..], &values].concat())?;
+        assert_eq!(at(plane, rule, ".spec.severity")?, "Low");
+
+        // A field that the chart does not set stays, without a word.
+        edit(r#"{"spec":{"mode":"DryRun"}}"#)?;
+        helm.run(&[&upgrade[..], &values].concat())?;
+        assert_eq!(at(plane, rule, ".spec.mode")?, "DryRun");
+
+        // With the flag, the chart wins where it has a say.
+        edit(r#"{"spec":{"severity":"Critical"}}"#)?;
+        helm.run(&[&upgrade[..], &values, &["--force-conflicts"]].concat())?;
+        assert_eq!(at(plane, rule, ".spec.severity")?, "Low");
+        assert_eq!(at(plane, rule, ".spec.mode")?, "DryRun");
+        // From then on it is the chart's again, and one that was deleted comes back.
+        plane.run("admin", &["delete", "detectionrule", rule])?;
+        helm.run(&[&upgrade[..], &["--reset-values"]].concat())?;
+        assert_eq!(at(plane, rule, ".spec.severity")?, "Medium");
+        Ok(())
+    })
+}
+
 /// A pod as the controller of a workload would make it, asked for without making it. What the API server says.
 fn try_pod(plane: &ControlPlane, workload: &Value) -> Result<String> {
     let template = &workload["spec"]["template"];

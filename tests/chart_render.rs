@@ -480,6 +480,55 @@ fn the_library_is_rendered_whole_or_as_it_is_chosen() -> Result<()> {
 }
 
 #[test]
+fn what_a_site_says_of_a_rule_is_laid_over_it_and_nothing_else() -> Result<()> {
+    let helm = Helm::new()?;
+    let rule = |override_: Value| -> Result<Value> {
+        let values = json!({"exec-into-pod": override_});
+        let objects = helm.objects(&["--set-json", &format!("rules.overrides={values}")])?;
+        let rules = of_kind(&objects, "DetectionRule").into_iter();
+        Ok(rules.filter(|rule| name(rule) == "exec-into-pod").map(|rule| rule["spec"].clone()).collect())
+    };
+    let own = |spec: &Value| spec[0].clone();
+    let default = objects(&helm.template(&["--show-only=templates/rules.yaml"])?)?;
+    let default = default.iter().find(|rule| name(rule) == "exec-into-pod").context("the rule")?;
+    let default = default["spec"].clone();
+    for (given, changes) in [
+        (json!({"mode": "DryRun"}), json!({"mode": "DryRun"})),
+        // 47 is Medium; the score goes no further than it must.
+        (json!({"severity": "High"}), json!({"severity": "High", "riskScore": 60})),
+        (json!({"severity": "Low"}), json!({"severity": "Low", "riskScore": 29})),
+        (json!({"severity": "Medium"}), json!({})),
+        (json!({"severity": "High", "riskScore": 73}), json!({"severity": "High", "riskScore": 73})),
+        (json!({"riskScore": 0}), json!({"riskScore": 0})),
+        (
+            json!({"grouping": {"windowSeconds": 60}}),
+            json!({"grouping": {"by": default["grouping"]["by"], "windowSeconds": 60}}),
+        ),
+        (
+            json!({"grouping": {"by": ["user.username"]}}),
+            json!({"grouping": {"by": ["user.username"], "windowSeconds": default["grouping"]["windowSeconds"]}}),
+        ),
+        (
+            json!({"exceptions": [{"name": "ci", "query": "user.username: ci", "expireTime": "2030-01-31T00:00:00Z"}]}),
+            json!({"exceptions": [{"name": "ci", "query": "user.username: ci", "expireTime": "2030-01-31T00:00:00Z"}]}),
+        ),
+    ] {
+        let mut expected = default.clone();
+        for (key, value) in changes.as_object().context("an object")? {
+            expected[key] = value.clone();
+        }
+        assert_eq!(own(&rule(given.clone())?), expected, "{given}");
+    }
+
+    // Chosen by the severity that it has here.
+    let severe = ["--set", "rules.minSeverity=Critical,rules.overrides.exec-into-pod.severity=Critical"];
+    assert!(rules(&helm, &severe)?.contains("exec-into-pod"));
+    let mild = ["--set", "rules.minSeverity=Medium,rules.overrides.exec-into-pod.severity=Low"];
+    assert!(!rules(&helm, &mild)?.contains("exec-into-pod"));
+    Ok(())
+}
+
+#[test]
 fn the_kinds_are_those_of_the_repository_in_both_charts() -> Result<()> {
     let helm = Helm::new()?;
     let kinds = objects(&files("crds")?.join("---\n"))?;

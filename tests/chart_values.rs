@@ -129,6 +129,22 @@ fn the_schema_refuses_what_is_no_value() -> Result<()> {
         ("image.pullPolicy=Sometimes", "at '/image/pullPolicy': value must be one of"),
         ("rules.minSeverity=Huge", "at '/rules/minSeverity': value must be one of"),
         ("rules.include.name=x", "at '/rules/include': additional properties 'name' not allowed"),
+        (
+            "rules.overrides.exec-into-pod.mode=Off",
+            "at '/rules/overrides/exec-into-pod/mode': value must be one of",
+        ),
+        (
+            "rules.overrides.exec-into-pod.sevrity=Low",
+            "at '/rules/overrides/exec-into-pod': additional properties 'sevrity' not allowed",
+        ),
+        (
+            "rules.overrides.exec-into-pod.grouping.windows=1",
+            "at '/rules/overrides/exec-into-pod/grouping': additional properties 'windows' not allowed",
+        ),
+        (
+            "rules.overrides.exec-into-pod.exceptions[0].name=x",
+            "at '/rules/overrides/exec-into-pod/exceptions/0': missing property 'query'",
+        ),
         ("rules.exclude.severities={low}", "at '/rules/exclude/severities/0': value must be one of"),
         ("kubernetesApi.port=0", "at '/kubernetesApi/port'"),
         ("kubernetesApi.host=https://api", "at '/kubernetesApi/host'"),
@@ -215,15 +231,6 @@ fn values_that_contradict_each_other_are_refused() -> Result<()> {
         ),
         ("reader.statePath=/var/log/kubernetes/state", "lie in each other"),
         ("reader.statePath=/var/log", "lie in each other"),
-        (
-            "rules.include.names={exec-into-pot}",
-            "no rule of the library is named \"exec-into-pot\"; there are: admin-",
-        ),
-        ("rules.exclude.tags={Nothing}", "no rule of the library has the tag \"Nothing\"; there are: "),
-        (
-            "rules.include.names={exec-into-pod},rules.exclude.names={exec-into-pod}",
-            "\"exec-into-pod\" is in include.names and in exclude.names",
-        ),
         ("metrics.serviceMonitor.enabled=true", "needs metrics.service.enabled=true"),
         (
             "metrics.service.enabled=true,metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true",
@@ -252,6 +259,33 @@ fn values_that_contradict_each_other_are_refused() -> Result<()> {
         "source.webhook.enabled=true,source.webhook.hostNetwork=false,source.webhook.clusterIP=fd00:10:96::53",
     ] {
         helm.template(&["--set", set])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn rules_that_are_not_in_the_library_cannot_be_chosen_or_changed() -> Result<()> {
+    let helm = Helm::new()?;
+    for (set, message) in [
+        (
+            "rules.include.names={exec-into-pot}",
+            "no rule of the library is named \"exec-into-pot\"; there are: admin-",
+        ),
+        ("rules.exclude.tags={Nothing}", "no rule of the library has the tag \"Nothing\"; there are: "),
+        (
+            "rules.include.names={exec-into-pod},rules.exclude.names={exec-into-pod}",
+            "\"exec-into-pod\" is in include.names and in exclude.names",
+        ),
+        (
+            "rules.overrides.exec-into-pot.mode=DryRun",
+            "rules.overrides: no rule of the library is named \"exec-into-pot\"; there are: admin-",
+        ),
+        (
+            "rules.overrides.exec-into-pod.mode=DryRun,rules.exclude.names={exec-into-pod}",
+            "\"exec-into-pod\" is in overrides and in exclude.names",
+        ),
+    ] {
+        refused(&helm, &["--set", set], message)?;
     }
     Ok(())
 }

@@ -149,6 +149,18 @@ fn the_other_commands_apply_them() {
     let run = tripline(&["test", &rules]);
     assert!(run.err.contains("1 rule, 1 exception in 1 file") && run.code == 0, "{run:?}");
 
+    // As in an installation where nobody else may except a Critical rule.
+    let critical =
+        files.replace("severity: Low", "severity: Critical").replace("riskScore: 1\n", "riskScore: 90\n");
+    assert_ne!(critical, files);
+    let critical = Folder::new(&[("rule.yaml", &critical)]);
+    for (setting, suppressed) in [("allow", 2), ("forbid", 0)] {
+        let run = tripline(&["replay", "--critical-exceptions", setting, "--rules", &critical.root(), &log]);
+        assert!(run.err.contains(&format!("{suppressed} suppressed")), "{setting}: {}", run.err);
+    }
+    let run = tripline(&["lint", "--critical-exceptions", "forbid", &critical.root()]);
+    assert!(run.out.contains("Critical, and --critical-exceptions=forbid"), "{run:?}");
+
     let alone = Folder::new(&[("x.yaml", &exception("alone", NAMED, "user.username: bot"))]);
     for arguments in [&["test", &alone.root()][..], &["replay", "--rules", &alone.root(), &log]] {
         let run = tripline(arguments);

@@ -44,6 +44,7 @@ fn a_release_watches_its_cluster_through_all_that_befalls_it() -> Result<()> {
         clock.took("helm test");
         a_log_that_is_not_roots_is_refused(plane)?;
         sessions_become_alerts(plane, &pod)?;
+        the_canary_is_its_own_rules_only(plane)?;
         clock.took("exec, cp, attach, port-forward, debug");
         nothing_is_lost_when_pods_are(node, &release)?;
         clock.took("kills, upgrade, rollback, drain under load");
@@ -98,6 +99,17 @@ fn run_a_pod(plane: &ControlPlane) -> Result<String> {
     plane
         .run("admin", &["wait", "--for=condition=Ready", "pod/web-0", "--namespace=shop", "--timeout=60s"])?;
     Ok("web-0".to_owned())
+}
+
+/// Its refused request is what rules of the library look for.
+fn the_canary_is_its_own_rules_only(plane: &ControlPlane) -> Result<()> {
+    let user = format!("system:serviceaccount:{NAMESPACE}:tripline-canary");
+    let all = alerts(plane)?;
+    let by_canary =
+        all.iter().filter(|alert| alert["spec"]["detection"]["event"]["user"]["username"] == user.as_str());
+    let rules: Vec<_> = by_canary.map(|alert| alert["spec"]["detection"]["ruleName"].clone()).collect();
+    ensure!(rules == ["tripline-canary"], "the canary is in alerts of {rules:?}");
+    Ok(())
 }
 
 /// As where kube-apiserver runs as somebody else: root without capabilities is not above others' files.

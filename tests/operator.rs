@@ -188,6 +188,13 @@ fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> R
         "name",
     ];
     assert_eq!(plane.run("admin", &selected)?.lines().count(), 2);
+    let agent = object(plane, "auditsource", "kube-apiserver")?["status"]["agents"][0].clone();
+    let number = |name: &str| agent[name].as_i64().unwrap_or(-1);
+    assert_eq!(number("size"), number("offset") + number("lagBytes"), "{agent}");
+    let time = |name: &str| agent[name].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    // A file's time is that of the kernel's last tick.
+    let tick = jiff::SignedDuration::from_millis(100);
+    assert!(time("lastWriteTime").map(|time| time + tick) >= time("lastEventTime"), "{agent}");
     let receiving = wait_for_condition(plane, "auditsource", "kube-apiserver", "Receiving", "True")?;
     assert!(receiving.starts_with("EventsArrive"));
 

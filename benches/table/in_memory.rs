@@ -4,9 +4,9 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use tripline::detect::{Reading, RuleSet};
+use tripline::detect::{Reading, RuleSet, RuleSource};
 
-use crate::inputs::{Inputs, matcher};
+use crate::inputs::{Inputs, compiled, matcher};
 use crate::measure::{Rounds, shown, speed};
 use crate::passes;
 use crate::report::{Goal, Row, Taken};
@@ -34,6 +34,29 @@ pub(crate) const FIFTY_RULES: Row = Row {
 
 pub(crate) const MANY_RULES: Row =
     Row { name: "memory-5000", figure: "in memory, 5,000 rules", goal: Goal::Longer(3.0), take: many_rules };
+
+/// A condition on each kind of derived field, as a rule would ask for it.
+const DERIVED: [&str; 5] = [
+    "objectRef.resource: secrets and request.dryRun: true",
+    "user.groups: \"system:serviceaccounts\" and request.fromPublicAddress: true",
+    "objectRef.subresource: exec and exec.argv: nowhere",
+    "objectRef.resource: certificatesigningrequests and csr.subject.organization: nobody",
+    "objectRef.resource: pods and podSpec.allContainers: { image.registry: \"registry.invalid\" }",
+];
+
+pub(crate) const DERIVED_ASKED: Row = Row {
+    name: "derived-asked",
+    figure: "in memory, 50 rules and five on derived fields",
+    goal: Goal::Longer(2.0),
+    take: |inputs, rounds| derived("verb: *", inputs, rounds),
+};
+
+pub(crate) const DERIVED_NOT_ASKED: Row = Row {
+    name: "derived-not-asked",
+    figure: "in memory, 50 rules and five on derived fields that another field decides",
+    goal: Goal::Longer(1.1),
+    take: |inputs, rounds| derived("verb: none", inputs, rounds),
+};
 
 pub(crate) const TWO_THREADS: Row = Row {
     name: "threads-memory",
@@ -96,6 +119,21 @@ fn many_rules(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
         judging(few, text, Reading::Enough)
     }])?;
     Ok(Taken::number(many / few, speed_of(text, many), format!("50 rules, {}", speed_of(text, few))))
+}
+
+/// The 50 rules and one for each derived field, against the 50 alone.
+fn derived(besides: &str, inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
+    let (few, text) = (inputs.few()?, inputs.log()?);
+    let more = DERIVED.iter().enumerate().map(|(number, condition)| RuleSource {
+        name: format!("derived-{number}"),
+        query: format!("{besides} and {condition}"),
+        ..RuleSource::default()
+    });
+    let more = compiled(&few.sources.iter().cloned().chain(more).collect::<Vec<_>>())?;
+    let [more, alone] = rounds.in_turn([&mut || judging(&more, text, Reading::Enough), &mut || {
+        judging(&few.rules, text, Reading::Enough)
+    }])?;
+    Ok(Taken::number(more / alone, speed_of(text, more), format!("50 rules, {}", speed_of(text, alone))))
 }
 
 fn two_threads(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tripline::detect::{ExceptionSource, MissingBody, Rule, RuleSet, RuleSource};
 
 /// Queries, each evaluated with both readings of a body that was never logged.
-const QUERIES: [&str; 38] = [
+const QUERIES: [&str; 40] = [
     // The event's own paths.
     "verb:create",
     r#"objectRef.resource:"pods" and objectRef.subresource:("exec" or attach) and verb:(create or get)"#,
@@ -49,6 +49,8 @@ const QUERIES: [&str; 38] = [
     "podSpec.volumes:{ hostPath.path:(\"/\" or /etc* or /var/run/docker.sock) } or podSpec.*:unconfined",
     // The URI.
     "exec.argv:(sh or bash) and not exec.command:* -c * or exec.command:*/etc/shadow*",
+    "csr.subject.organization:\"system:masters\" or csr.subject.commonName:system*",
+    "request.fromPublicAddress:true and podSpec.allContainers:{ image.registry:docker.io and not image.tag:latest }",
     "request.dryRun:true and not responseObject.*:x",
 ];
 

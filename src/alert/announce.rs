@@ -67,11 +67,6 @@ async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<Ob
     let (true, Some(namespace), Some(name)) = (is_pod, &object.namespace, &object.name) else {
         return Ok(None);
     };
-    // The names come from the request: only what could be a pod's name is put into a URL.
-    let is_name = |s: &str| {
-        s.len() <= 253
-            && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
-    };
     if !is_name(namespace) || !is_name(name) {
         return Ok(None);
     }
@@ -91,6 +86,15 @@ async fn touched_pod(client: &Client, alert: &SecurityAlert) -> Result<Option<Ob
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether it could be the name of a pod or a namespace. Names come from the request, and only such a one is put into a
+/// URL: an empty one is none, and `..` is another URL.
+fn is_name(text: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let is_end = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let bytes = text.as_bytes();
+    bytes.len() <= 253 && is_end(bytes.first()) && is_end(bytes.last()) && bytes.iter().all(|&b| is_inner(b))
 }
 
 async fn create(
@@ -157,6 +161,16 @@ fn note(alert: &SecurityAlert, detail: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_name_is_put_into_a_url() {
+        for name in ["web-0", "0", "a.b", &"a".repeat(253)] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "a?b", "a%2f", "A", "-a", "a.", "a\u{0}", &"a".repeat(254)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 
     fn alert(user: &str) -> SecurityAlert {
         serde_json::from_value(serde_json::json!({

@@ -21,7 +21,7 @@ pub enum WriteError {
         /// What it answered.
         source: Box<kube::Error>,
     },
-    /// The API server will never take this object.
+    /// The API server will never take this object, or it cannot even be sent.
     #[error("the API server will not accept {what}")]
     Rejected {
         /// What was tried.
@@ -54,6 +54,7 @@ impl WriteError {
             kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422) => {
                 Self::Rejected { what, source }
             }
+            kube::Error::BuildRequest(_) => Self::Rejected { what, source },
             kube::Error::Api(status) if matches!(status.code, 429 | 503 | 504) => {
                 Self::Unreachable { what, source }
             }

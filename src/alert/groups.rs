@@ -56,6 +56,18 @@ impl Group {
     }
 }
 
+/// How many alerts were opened. Those of before this process began are counted twice over, and both may lack some: what
+/// exists lacks the alerts that were deleted since, and what the rule's status said lacks those opened just before a crash.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// Existed when this process began.
+    pub(super) existed: i64,
+    /// The status said so when it was first asked.
+    pub(super) said: Option<i64>,
+    /// By this process.
+    pub(super) since: i64,
+}
+
 /// All groups.
 #[derive(Debug)]
 pub(super) struct Entries {
@@ -64,8 +76,8 @@ pub(super) struct Entries {
     pub(super) pending: HashSet<Arc<str>>,
     pub(super) queue: Queue,
     pub(super) population: Population,
-    /// How many alerts each rule has that were opened with a match of a source read here.
-    pub(super) opened: HashMap<(String, String), i64>,
+    /// How many alerts each rule opened with a match of a source read here.
+    pub(super) opened: HashMap<(String, String), Opened>,
     /// The number of the last snapshot.
     pub(super) snapshots: u64,
 }

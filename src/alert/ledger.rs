@@ -196,16 +196,22 @@ impl Ledger {
         }
     }
 
-    /// Counts an alert that was opened with a match found here.
+    /// Counts an alert that this process has opened.
     pub fn count_opened(&self, alert: &SecurityAlert) {
-        let detection = &alert.spec.detection;
-        let key = (detection.rule_name.clone(), detection.event.place.source.clone());
-        *self.lock().opened.entry(key).or_default() += 1;
+        self.lock().opened.entry(opened_by(alert)).or_default().since += 1;
     }
 
-    /// How many alerts of `rule` were opened with a match found here in `source`.
-    pub fn opened(&self, rule: &str, source: &str) -> i64 {
-        self.lock().opened.get(&(rule.to_owned(), source.to_owned())).copied().unwrap_or(0)
+    /// Counts an alert that a process before this one opened with a match found here.
+    pub fn count_existing(&self, alert: &SecurityAlert) {
+        self.lock().opened.entry(opened_by(alert)).or_default().existed += 1;
+    }
+
+    /// How many alerts of `rule` were opened with a match found here in `source`, those deleted since included. `said` is
+    /// what the rule's status says; the first time counts, when a process before this one said it.
+    pub fn opened(&self, rule: &str, source: &str, said: i64) -> i64 {
+        let mut entries = self.lock();
+        let opened = entries.opened.entry((rule.to_owned(), source.to_owned())).or_default();
+        opened.existed.max(*opened.said.get_or_insert(said)) + opened.since
     }
 
     /// Notes that an ordinal under a group's short hash is another group's.
@@ -336,4 +342,10 @@ impl Ledger {
         }
         group.queue_up(queue, hash);
     }
+}
+
+/// The rule and the source under which an opened alert is counted.
+fn opened_by(alert: &SecurityAlert) -> (String, String) {
+    let detection = &alert.spec.detection;
+    (detection.rule_name.clone(), detection.event.place.source.clone())
 }

@@ -113,3 +113,20 @@ fn a_match_never_goes_before_one_that_waits_for_a_checkpoint() {
     // Of group a, and what found no room.
     assert_eq!(world.counts(), [4, 1]);
 }
+
+#[test]
+fn alerts_that_were_opened_stay_counted_when_they_are_deleted() {
+    let mut world = World::new(Bounds::default());
+    world.enter("a", 10, 100);
+    world.deliver();
+    let alert = world.stored.values().next().expect("an alert").clone();
+    let restarted = |existing: usize, said: i64| {
+        let ledger = Ledger::new("n", Bounds::default());
+        (0..existing).for_each(|_| ledger.count_existing(&alert));
+        ledger.count_opened(&alert);
+        assert_eq!(ledger.opened("r", "s", said), ledger.opened("r", "s", said + 5), "the first time counts");
+        ledger.opened("r", "s", said)
+    };
+    assert_eq!(restarted(3, 10), 11, "seven were deleted");
+    assert_eq!(restarted(3, 2), 4, "one was opened just before the crash");
+}

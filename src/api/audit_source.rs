@@ -206,6 +206,10 @@ pub struct SourceAgent {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub settled_offset: i64,
+    /// The byte up to which the log is written: `offset` and `lagBytes`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub size: i64,
     /// Bytes written and not yet judged.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -254,6 +258,10 @@ pub struct SourceAgent {
     /// The newest event's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<MicroTime>,
+    /// When the log was last written. Long before now, and the API server logs nothing; long after `lastEventTime`, and
+    /// what it logs is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write_time: Option<MicroTime>,
     /// The audit levels seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
@@ -292,6 +300,10 @@ pub struct LoggedRequests {
     /// The resource, with its subresource after a slash.
     #[schemars(length(min = 1, max = 64))]
     pub resource: String,
+    /// The API groups with such a resource; empty is the core one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]
+    pub api_groups: Vec<String>,
     /// The audit levels seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]

@@ -36,7 +36,7 @@ pub const CONTROLLER: &str = "tripline.dev/tripline";
 pub const SCHEMA_REVISION_ANNOTATION: &str = "tripline.dev/schema-revision";
 
 /// The revision of the schemas in this program, see [`SCHEMA_REVISION_ANNOTATION`].
-pub const SCHEMA_REVISION: u32 = 5;
+pub const SCHEMA_REVISION: u32 = 6;
 
 /// The most entries of `status.agents`, of a rule as of a source.
 pub const MOST_AGENTS: usize = 64;
@@ -114,6 +114,8 @@ pub mod reason {
     pub const DECIDED: &str = "Decided";
     /// Events could not be decided because the audit policy does not log the bodies the query needs.
     pub const BODIES_NOT_LOGGED: &str = "BodiesNotLogged";
+    /// The audit policy leaves out the stage at which the requests are decided.
+    pub const STAGE_NOT_LOGGED: &str = "StageNotLogged";
     /// As many alerts are open as may be.
     pub const ALERT_BOUND: &str = "AlertBound";
     /// No bound is reached.

@@ -52,7 +52,7 @@ struct Blinded<'a> {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let loaded = load::load(&args.rules)?;
+    let loaded = load::load(&args.rules, load::Installation::default())?;
     loaded.report_errors()?;
     loaded.need_rules()?;
     let is_on = |rule: &&Loaded| args.all || rule.object.spec.mode != Mode::Disabled;

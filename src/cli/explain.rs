@@ -27,6 +27,8 @@ pub struct Args {
     /// The file with the rule
     #[arg(long, value_name = "FILE", env = "TRIPLINE_RULE")]
     rule: PathBuf,
+    #[command(flatten)]
+    installation: load::Installation,
     /// Which rule, where the file holds several
     #[arg(long, env = "TRIPLINE_NAME")]
     name: Option<String>,
@@ -42,7 +44,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let loading = load::load(std::slice::from_ref(&args.rule))?;
+    let loading = load::load(std::slice::from_ref(&args.rule), args.installation)?;
     if loading.has_errors() {
         loading.report_errors()?;
         return Ok(Outcome::Findings);

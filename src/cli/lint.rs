@@ -23,13 +23,15 @@ pub struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    installation: load::Installation,
     /// How findings are printed
     #[arg(short, long, value_enum, default_value_t = Output::Text, env = "TRIPLINE_OUTPUT")]
     output: Output,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let mut rules = load::load(&args.paths)?;
+    let mut rules = load::load(&args.paths, args.installation)?;
     let advice = advise(&rules, Timestamp::now());
     rules.findings.extend(advice);
     rules.report(false, args.output, out)?;

@@ -51,8 +51,16 @@ pub(crate) struct Loading {
     pub(crate) exceptions: usize,
 }
 
-/// Reads and compiles every rule that `paths` name. Fails where a path cannot be read or there is no rule at all.
-pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Loading> {
+/// What an installation sets besides the rules and exceptions themselves.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Installation {
+    /// Whether DetectionExceptions apply to rules of severity Critical; a rule's own exceptions always do
+    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_CRITICAL_EXCEPTIONS")]
+    pub(crate) critical_exceptions: CriticalExceptions,
+}
+
+/// Reads and compiles every rule that `paths` name, as this installation would. Fails where a path cannot be read or there is no rule at all.
+pub(crate) fn load(paths: &[PathBuf], installation: Installation) -> anyhow::Result<Loading> {
     let files = rule_files::read(paths)?;
     let checker = Checker::new();
     let mut loaded =
@@ -103,7 +111,7 @@ pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Loading> {
             }
         }
     }
-    loaded.bind(&exceptions);
+    loaded.bind(&exceptions, installation.critical_exceptions);
     loaded.files = files;
     let listed = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     anyhow::ensure!(
@@ -236,12 +244,12 @@ fn spread(text: &str, target: &Node, span: &Range<usize>) -> Range<usize> {
 
 impl Loading {
     /// Binds the rules to the exceptions, and says of an exception what is odd about where it applies.
-    fn bind(&mut self, exceptions: &[LoadedException]) {
+    fn bind(&mut self, exceptions: &[LoadedException], critical: CriticalExceptions) {
         let mut binding = Binding::default();
         let mut covered: HashMap<String, Vec<String>> = HashMap::new();
         for Loaded { object, compiled } in &mut self.rules {
             let applicable = exceptions.iter().map(|exception| &exception.applicable);
-            let shared = binding.bind(object, &compiled.rule, applicable, CriticalExceptions::Allow);
+            let shared = binding.bind(object, &compiled.rule, applicable, critical);
             for name in covering(&shared, &object.spec.tests) {
                 covered.entry(name).or_default().push(object.metadata.name.clone().unwrap_or_default());
             }
@@ -260,6 +268,13 @@ impl Loading {
             if !bound.silenced.is_empty() {
                 let rules = bound.silenced.join(", ");
                 say(format!("it would let every match of {rules} pass, and does not apply there"), narrower);
+            }
+            if !bound.critical.is_empty() {
+                let rules = bound.critical.join(", ");
+                say(
+                    format!("{rules} cannot be excepted so: Critical, and --critical-exceptions=forbid"),
+                    "write the exception into the rule, in `spec.exceptions`",
+                );
             }
             if let Some(rules) = covered.get(&name) {
                 let rules = rules.join(", ");

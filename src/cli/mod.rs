@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod audit_policy;
 pub mod canary;
 pub mod completion;
+pub mod coverage;
 pub mod crds;
 mod document;
 pub mod explain;
@@ -47,6 +48,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
   tripline replay --rules rules/ audit.log           what do the rules make of this log?
   tripline explain --rule rule.yaml event.json       why does this event match, or not?
   tripline audit-policy --rules rules/               what must the API server log for them?
+  tripline coverage rules/                           which techniques do the rules detect?
   tripline crds | kubectl apply -f -                 install the kinds
   tripline run --node \"$NODE_NAME\"                  run the operator
   tripline alerts list --state Open                  what has been found, and is to be looked at?
@@ -77,6 +79,8 @@ enum Command {
     Lint(lint::Args),
     /// Run the tests that rules bring along
     Test(test::Args),
+    /// Show which techniques rules detect, which are on, and what they need
+    Coverage(coverage::Args),
     /// Show how a rule judges an event, step by step
     Explain(explain::Args),
     /// Look at alerts and triage them
@@ -129,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args, &mut out),
         Command::Lint(args) => lint::run(&args, &mut out),
         Command::Test(args) => test::run(&args, &mut out),
+        Command::Coverage(args) => coverage::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Alerts(args) => alerts::run(&args, &mut out),
         Command::Canary(args) => canary::run(&args),

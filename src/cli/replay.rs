@@ -44,6 +44,8 @@ pub struct Args {
     /// Files and folders with rules, and exceptions that apply to them; may be given several times
     #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
     rules: Vec<PathBuf>,
+    #[command(flatten)]
+    installation: load::Installation,
     /// Logs, plain or .gz; `-` reads standard input
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
@@ -68,7 +70,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<Outcome> {
-    let loading = load::load(&args.rules)?;
+    let loading = load::load(&args.rules, args.installation)?;
     loading.report_errors()?;
     loading.need_rules()?;
     let broken = loading.has_errors();

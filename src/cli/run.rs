@@ -10,11 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
+use super::load::Installation;
 use super::output_args::OutputArgs;
 use crate::alert::{Announcement, Bounds};
 use crate::api::{EventTarget, Evidence};
 use crate::app;
-use crate::controller::{CriticalExceptions, NamespacedName, Retention, Role};
+use crate::controller::{NamespacedName, Retention, Role};
 use crate::telemetry::{LogFormat, init_logging};
 
 /// Ten years: whoever wants alerts for longer has an archive.
@@ -140,9 +141,8 @@ pub struct Args {
     retain_open: u64,
     #[command(flatten)]
     outputs: OutputArgs,
-    /// Whether DetectionExceptions apply to rules of severity Critical; a rule's own exceptions always do
-    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_CRITICAL_EXCEPTIONS")]
-    critical_exceptions: CriticalExceptions,
+    #[command(flatten)]
+    installation: Installation,
     /// Form of the program's own log
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
@@ -175,7 +175,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         ignore_users: args.ignore_users,
         listen: args.listen,
         outputs: args.outputs.settings(),
-        critical_exceptions: args.critical_exceptions,
+        critical_exceptions: args.installation.critical_exceptions,
         announcement: Announcement { target: args.events, detail: args.event_detail },
         evidence: args.evidence,
         bounds: Bounds {

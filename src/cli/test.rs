@@ -28,6 +28,8 @@ pub struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    installation: load::Installation,
     /// How results are printed
     #[arg(short, long, value_enum, default_value_t = Output::Text, env = "TRIPLINE_OUTPUT")]
     output: Output,
@@ -46,7 +48,7 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let rules = load::load(&args.paths)?;
+    let rules = load::load(&args.paths, args.installation)?;
     rules.report_errors()?;
     rules.need_rules()?;
     let results: Vec<_> = rules

@@ -265,7 +265,8 @@ impl Judge<'_> {
                 None => Cow::Borrowed(&**resource),
             };
             let level = noted.level.as_deref().filter(|level| is_level(level));
-            self.tally.requests.note(verb, &resource, level, noted.stage.map(Stage::as_str));
+            let group = noted.group.as_deref().unwrap_or_default();
+            self.tally.requests.note(verb, (group, &resource), level, noted.stage.map(Stage::as_str));
         }
     }
 

@@ -44,7 +44,7 @@ pub async fn follow_alerts(
                 if let Some(alert) = fits(alert) {
                     ledger.learn(&alert);
                     if is_first && alert.spec.detection.event.place.node == ledger.node() {
-                        ledger.count_opened(&alert);
+                        ledger.count_existing(&alert);
                     }
                 }
             }

@@ -18,6 +18,7 @@ mod loaded_rules;
 mod malformed;
 mod namespaced_name;
 mod noted;
+mod observable;
 mod own_event;
 mod own_requests;
 mod preflight;

@@ -13,6 +13,7 @@ pub(super) struct Noted<'a> {
     pub(super) level: Option<Cow<'a, str>>,
     pub(super) stage: Option<Stage>,
     pub(super) verb: Option<Cow<'a, str>>,
+    pub(super) group: Option<Cow<'a, str>>,
     pub(super) resource: Option<Cow<'a, str>>,
     pub(super) subresource: Option<Cow<'a, str>>,
 }
@@ -27,6 +28,7 @@ impl<'a> Noted<'a> {
             level: event.level(),
             stage: event.stage(),
             verb: event.verb(),
+            group: object.and_then(|object| object.api_group()),
             resource: object.and_then(|object| object.resource()),
             subresource: object.and_then(|object| object.subresource()),
         }
@@ -46,6 +48,7 @@ impl<'a> Noted<'a> {
             level: text(Slot::Level)?,
             stage,
             verb: text(Slot::Verb)?,
+            group: text(Slot::ApiGroup)?,
             resource: text(Slot::Resource)?,
             subresource: text(Slot::Subresource)?,
         })

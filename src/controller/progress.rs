@@ -197,6 +197,8 @@ pub struct Report {
     pub settled_offset: i64,
     /// Bytes written and not yet judged.
     pub lag_bytes: i64,
+    /// When the log was last written.
+    pub last_write_time: Option<Timestamp>,
     /// Age of the newest judged event while there is more to judge.
     pub lag_seconds: i64,
     /// Why the log is not read, if it is not.

@@ -152,7 +152,8 @@ impl Reader {
         let (bytes, rotations) = (batch.len(), batch.rotations());
         let lag = unfinished.or_else(|| self.file.lag_bytes()).unwrap_or_default();
         self.count_read(bytes, rotations);
-        self.report(tally, gap, lag);
+        let last_write = self.file.last_write();
+        self.report(tally, gap, lag, last_write);
         if new_file {
             // No record of a file may be judged before a checkpoint names the file: after a crash its positions could
             // not be told from those of another.
@@ -178,7 +179,7 @@ impl Reader {
     }
 
     /// Adds what a batch came to, together with the position it came to it at.
-    fn report(&mut self, tally: Tally, gap: Option<String>, lag: u64) {
+    fn report(&mut self, tally: Tally, gap: Option<String>, lag: u64, last_write: Option<Timestamp>) {
         let mut report = self.report.lock();
         self.unsaved |= !tally.is_empty() || gap.is_some();
         tally.add_to(&mut report.counts);
@@ -200,6 +201,7 @@ impl Reader {
             info!(source = self.settings.name, "the log is read");
         }
         report.lag_bytes = i64::try_from(lag).unwrap_or(i64::MAX);
+        report.last_write_time = last_write.or(report.last_write_time);
         let newest = report.counts.last_event_time.filter(|_| lag > 0);
         let age = newest.map_or(0.0, |time| Timestamp::now().duration_since(time).as_secs_f64().max(0.0));
         #[allow(clippy::cast_possible_truncation)] // whole seconds are wanted, and an age fits

@@ -3,7 +3,7 @@
 //! A process that reads logs reports what it counted, in an entry of its own; the one that leads concludes the
 //! conditions from everybody's entries. Whoever writes sums them up in the same update.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::Evictions;
+use super::observable::{self, Logged};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
 use super::{excepted, limited, make_room, malformed, status_failure};
 use crate::alert::{Ledger, call, text, write_params};
 use crate::api::{
-    Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, LoggedRequests, Mode, RuleAgent,
+    AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent,
     condition_type, reason,
 };
-use crate::detect::{Exception, Rule};
+use crate::detect::Exception;
 use crate::telemetry::Metrics;
 
 /// How often counts alone may make a status be written.
@@ -123,7 +124,7 @@ impl RuleStatuses {
     }
 
     /// What the status should say.
-    fn wanted(&self, entry: &RuleEntry, logged: &[LoggedRequests], now: Timestamp) -> DetectionRuleStatus {
+    fn wanted(&self, entry: &RuleEntry, logged: &[Logged], now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status, now);
         if *self.leads.borrow() {
@@ -138,10 +139,17 @@ impl RuleStatuses {
         status
     }
 
-    /// How requests are logged, in all sources.
-    fn logged(&self) -> Vec<LoggedRequests> {
-        let statuses = self.readers.entries().into_iter().filter_map(|entry| entry.object.status);
-        statuses.flat_map(|status| status.agents).flat_map(|agent| agent.requests).collect()
+    /// How requests are logged, source by source and process by process.
+    fn logged(&self) -> Vec<Logged> {
+        let mut logged = Vec::new();
+        for object in self.readers.entries().into_iter().map(|entry| entry.object) {
+            let omits_started = object.spec.omit_stages.contains(&AuditStage::ResponseStarted);
+            for agent in object.status.into_iter().flat_map(|status| status.agents) {
+                let (requests, stages, events) = (agent.requests, agent.stages, agent.events);
+                logged.push(Logged { requests, stages, events, omits_started });
+            }
+        }
+        logged
     }
 
     fn count(&self, entry: &RuleEntry, status: &mut DetectionRuleStatus, now: Timestamp) {
@@ -155,13 +163,15 @@ impl RuleStatuses {
                 continue;
             }
             let counts = report.counts.rules.get(&uid).cloned().unwrap_or_default();
+            let said = status.agents.iter().find(|a| a.name == node && a.source == source);
+            let said = said.map_or(0, |agent| agent.alerts);
             let mut agent = RuleAgent {
                 name: node.to_owned(),
                 source: source.clone(),
                 stream: report.stream.clone(),
                 offset: report.offset,
                 matches: counts.matches,
-                alerts: self.ledger.opened(&rule, &source),
+                alerts: self.ledger.opened(&rule, &source, said),
                 suppressed: counts.suppressed,
                 limited: counts.limited,
                 last_limited_time: counts.last_limited_time.map(MicroTime),
@@ -233,14 +243,14 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
 fn conditions(
     entry: &RuleEntry,
     status: &DetectionRuleStatus,
-    logged: &[LoggedRequests],
+    logged: &[Logged],
     now: Timestamp,
 ) -> [Condition; 5] {
-    let (ready, accepted, needs_body) = match &entry.compiled {
+    let (ready, accepted) = match &entry.compiled {
         Err(refusal) => {
             let message = format!("{}\nthe rule is not running", refusal.message);
             let said = |type_| Condition::new(type_, false, refusal.reason, message.clone());
-            (said(condition_type::READY), said(condition_type::ACCEPTED), None)
+            (said(condition_type::READY), said(condition_type::ACCEPTED))
         }
         Ok(compiled) => {
             let warned = match compiled.warnings.as_str() {
@@ -248,38 +258,19 @@ fn conditions(
                 warnings => format!("the rule compiles, with warnings\n{warnings}"),
             };
             let ready = evaluated(entry, status);
-            (
-                ready,
-                Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned),
-                Some(compiled.needs_body),
-            )
+            (ready, Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned))
         }
     };
-    let bodiless = match &entry.compiled {
-        Ok(compiled) if compiled.needs_body => bodiless(compiled.rule(), logged),
-        _ => None,
+    let observable = match &entry.compiled {
+        Ok(compiled) => observable::condition(compiled.rule(), status, logged),
+        Err(_) => Condition::new(
+            condition_type::OBSERVABLE,
+            ConditionStatus::Unknown,
+            reason::INVALID_QUERY,
+            "the rule does not compile",
+        ),
     };
-    let observable = observable(needs_body, status, bodiless.as_deref());
     [ready, accepted, tested(entry), observable, limited::condition(&entry.object.name_any(), status, now)]
-}
-
-/// The requests that a rule asks about, such as `create pods`, if none of those that were seen was logged with a body.
-fn bodiless(rule: &Rule, logged: &[LoggedRequests]) -> Option<String> {
-    let concerned = logged.iter().filter(|requests| {
-        let (resource, subresource) = match requests.resource.split_once('/') {
-            Some((resource, subresource)) => (resource, Some(subresource)),
-            None => (requests.resource.as_str(), None),
-        };
-        rule.concerns(&requests.verb, resource, subresource) == Some(true)
-    });
-    let mut names = BTreeSet::new();
-    for requests in concerned {
-        if requests.levels.iter().any(|level| level.starts_with("Request")) {
-            return None;
-        }
-        names.insert(format!("{} {}", requests.verb, requests.resource));
-    }
-    (!names.is_empty()).then(|| names.into_iter().take(5).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a rule that compiles does its work: the processes say so that read the logs.
@@ -339,73 +330,5 @@ fn failure(outcome: &TestOutcome) -> String {
     match &outcome.got {
         Ok(got) => format!("{name}: expected {:?}, got {got:?}", outcome.expected),
         Err(why) => format!("{name}: {why}"),
-    }
-}
-
-fn observable(needs_body: Option<bool>, status: &DetectionRuleStatus, bodiless: Option<&str>) -> Condition {
-    let say = |status: ConditionStatus, reason, message: &str| {
-        Condition::new(condition_type::OBSERVABLE, status, reason, message)
-    };
-    match (status.matches, status.undecidable, bodiless) {
-        (0, 0, Some(requests)) => {
-            let message = format!(
-                "the query looks into bodies, and the log has so far held none of the requests that it asks about \
-                 ({requests}); raise the audit policy's level for them to Request or RequestResponse"
-            );
-            say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message)
-        }
-        _ if needs_body.is_none() => {
-            say(ConditionStatus::Unknown, reason::INVALID_QUERY, "the rule does not compile")
-        }
-        _ if needs_body == Some(false) => {
-            say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs")
-        }
-        (0, 0, None) => {
-            say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet")
-        }
-        (0, ..) => say(
-            ConditionStatus::False,
-            reason::BODIES_NOT_LOGGED,
-            "requests could not be decided, because the query looks into bodies that the audit policy does not log; \
-             raise the level for these resources to Request or RequestResponse",
-        ),
-        _ => say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::controller::compile::compile;
-
-    #[test]
-    fn a_rule_whose_requests_are_logged_without_bodies_is_told_before_the_first_of_them() {
-        let rule: DetectionRule = serde_json::from_value(json!({
-            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "a", "uid": "1"},
-            "spec": {"displayName": "A", "riskScore": 21, "severity": "Low",
-                "query": "verb:(create or update) and objectRef.resource:pods and requestObject.spec.hostPID:true"},
-        }))
-        .unwrap();
-        let rule = compile(&rule).unwrap().rule;
-        let logged = |verb: &str, resource: &str, levels: &[&str]| LoggedRequests {
-            verb: verb.to_owned(),
-            resource: resource.to_owned(),
-            levels: levels.iter().map(|&level| level.to_owned()).collect(),
-            stages: Vec::new(),
-        };
-        let others = [logged("get", "pods", &["Metadata"]), logged("create", "secrets", &["Metadata"])];
-        assert_eq!(bodiless(&rule, &others), None);
-        let some = [logged("create", "pods", &["Metadata"]), logged("get", "pods", &["Metadata"])];
-        assert_eq!(bodiless(&rule, &some).as_deref(), Some("create pods"));
-        let fine = [logged("create", "pods", &["Metadata", "RequestResponse"])];
-        assert_eq!(bodiless(&rule, &fine), None);
-        let condition = observable(Some(true), &DetectionRuleStatus::default(), Some("create pods"));
-        assert_eq!(
-            (condition.status, condition.reason.as_str()),
-            (ConditionStatus::False, "BodiesNotLogged")
-        );
-        assert!(condition.message.contains("(create pods)"));
     }
 }

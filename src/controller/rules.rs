@@ -48,8 +48,6 @@ pub struct Compilation {
     bound: Arc<Rule>,
     /// What is odd about it, rendered; empty if nothing is.
     pub warnings: String,
-    /// Whether the query looks into a body.
-    pub needs_body: bool,
 }
 
 impl Compilation {
@@ -271,11 +269,10 @@ fn compile_entry(rule: &DetectionRule) -> Result<Compilation, Refusal> {
     match compile(rule) {
         Ok(compiled) => {
             let warnings = describe(&compiled.warnings);
-            let needs_body = compiled.rule.needs_body();
             let compiled = Arc::new(compiled.rule);
             let facts = Arc::new(RuleFacts::from(rule));
             let loaded = LoadedRule { rule: Arc::clone(&compiled), facts, mode: rule.spec.mode };
-            Ok(Compilation { loaded, bound: compiled, warnings, needs_body })
+            Ok(Compilation { loaded, bound: compiled, warnings })
         }
         Err(findings) => Err(Refusal::of(&findings)),
     }

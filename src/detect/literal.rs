@@ -71,7 +71,8 @@ fn of_leaf(leaf: &Leaf) -> Vec<Clause> {
     // What exists may stand under a longer key: `{"a.b":1}` has something at `a`.
     let end = if matches!(leaf.test, Test::Exists) { "" } else { "\"" };
     let mut clauses = of_key(&leaf.field, end);
-    let text = if leaf.field.kind() == Type::Plain { leaf.test.text() } else { None };
+    let is_as_written = leaf.field.kind() == Type::Plain && !leaf.field.is_computed();
+    let text = if is_as_written { leaf.test.text() } else { None };
     clauses.extend(text.and_then(longest_plain).map(|text| Clause::one(&text)));
     clauses
 }
@@ -140,6 +141,12 @@ mod tests {
         assert_eq!(clauses("requestObject.spec.a*:xxxx"), [["xxxx"]]);
         assert_eq!(clauses("container.image.name:*xmrig*"), [["image\""], ["containers"], ["xmrig"]]);
         assert_eq!(clauses("podSpec.allContainers.image:*xmrig*"), [["image\""], ["xmrig"]]);
+        assert_eq!(clauses("podSpec.allContainers.image.registry:docker.io"), [["image\""]]);
+        assert_eq!(
+            clauses("podSpec.allContainers:{ name:evil and image.tag:latest }"),
+            [["name\""], ["evil"], ["image\""]]
+        );
+        assert!(clauses("csr.subject.organization:\"system:masters\"").is_empty());
         assert_eq!(clauses("requestObject.spec.tls:*"), [["tls"]]);
         assert!(clauses("not requestObject.spec.hostPID:true").is_empty());
         assert!(clauses("verb:create or requestObject.spec.hostPID:true").is_empty());

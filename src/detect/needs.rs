@@ -10,7 +10,7 @@ use super::evaluate::MissingBody;
 use super::plan::{Leaf, Plan};
 use super::rule::Rule;
 use super::stage::decides;
-use crate::event::{Field, Parts, Scalar, Stage, is_long_running};
+use crate::event::{Field, Parts, Scalar, Slot, Stage, is_long_running};
 
 /// An audit level, from the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -187,7 +187,7 @@ impl Rule {
         let mut found: Vec<String> = Vec::new();
         self.query.fields(&mut |field| {
             if asks_for_body(field)
-                && field.parts().meets(missing)
+                && parts_of(field, Known::Any).meets(missing)
                 && !found.iter().any(|f| f == field.name())
             {
                 found.push(field.name().to_owned());
@@ -198,9 +198,19 @@ impl Rule {
 }
 
 /// Whether a field is read from a body and asks for one: a pattern such as `*.name` could reach it, but does not.
-fn asks_for_body(field: &Field) -> bool {
+pub(super) fn asks_for_body(field: &Field) -> bool {
     let start = field.name().split('*').next().unwrap_or_default();
     field.parts().meets(Parts::BODIES) && (field.is_plain() || start.contains('.'))
+}
+
+/// The parts that a field is read from with this verb: what a JSON patch came to stands in the answer.
+fn parts_of(field: &Field, verb: Known<'_>) -> Parts {
+    let is_patch = matches!(verb, Known::Any | Known::Is("patch"));
+    if is_patch && field.is_plain() && field.slots().has(Slot::ResponseObject) {
+        field.parts().with(Parts::RESPONSE)
+    } else {
+        field.parts()
+    }
 }
 
 /// The parts that are not logged at a level and stage.
@@ -325,7 +335,7 @@ impl Look<'_> {
     fn unknown(&self, field: &Field) -> Outcomes {
         let is_of_body = field.parts().meets(Parts::BODIES);
         let is_asked = !is_of_body || asks_for_body(field);
-        if !is_asked || !field.parts().meets(unlogged(self.level, self.stage)) {
+        if !is_asked || !parts_of(field, self.asked.verb).meets(unlogged(self.level, self.stage)) {
             Outcomes::EITHER
         } else if is_of_body && self.missing_body == MissingBody::Absent {
             Outcomes::only(Verdict::NoMatch)
@@ -361,6 +371,7 @@ mod tests {
         assert_eq!(level(query, "create", "secrets"), Level::None);
         assert_eq!(level("podSpec.hostPID:true and verb:create", "create", "pods"), Level::Request);
         assert_eq!(level("verb:create and not podSpec.hostPID:*", "create", "pods"), Level::Request);
+        assert_eq!(level("podSpec.hostPID:true and verb:patch", "patch", "pods"), Level::RequestResponse);
         // What a body must say in one case only is needed in that case only.
         let patch = "objectRef.resource:roles and (requestObject.a:b or verb:patch and responseObject.a:b)";
         assert_eq!(level(patch, "create", "roles"), Level::Request);

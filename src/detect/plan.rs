@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use super::compare::Test;
+use super::needs::asks_for_body;
 use crate::event::{Field, Glob, Parts};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 
@@ -75,16 +76,15 @@ impl Plan {
         found
     }
 
-    /// Whether it names a field of a body.
-    pub(super) fn needs_body(&self) -> bool {
-        let mut found = false;
+    /// The bodies that it names a field of.
+    pub(super) fn bodies(&self) -> Parts {
+        let mut bodies = Parts::NONE;
         self.fields(&mut |field| {
-            let bodies = field.parts().meets(Parts::BODIES);
-            // A pattern such as `*.name` could reach a body, but does not ask for one.
-            let start = field.name().split('*').next().unwrap_or_default();
-            found |= bodies && (field.is_plain() || start.contains('.'));
+            if asks_for_body(field) {
+                bodies = bodies.with(field.parts().within(Parts::BODIES));
+            }
         });
-        found
+        bodies
     }
 }
 

@@ -10,7 +10,7 @@ use super::implied::implies;
 use super::lint::{self, secrets::Concerned};
 use super::plan::Plan;
 use super::{Context, Verdict};
-use crate::event::{Event, Field, Look, Slot, Slots, Tape};
+use crate::event::{Event, Field, Look, Parts, Slot, Slots, Tape};
 use crate::query::{Diagnostic, Expr, Severity, parse, shown};
 
 /// A rule as its author wrote it.
@@ -175,7 +175,18 @@ impl Rule {
 
     /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.
     pub fn needs_body(&self) -> bool {
-        self.query.needs_body()
+        self.bodies() != Parts::NONE
+    }
+
+    /// The bodies that its query names a field of.
+    pub fn bodies(&self) -> Parts {
+        self.query.bodies()
+    }
+
+    /// Whether it asks about some resources only, of its own accord.
+    pub fn names_resource(&self) -> bool {
+        let slots = |conjunct: &Conjunct| conjunct.slots.single();
+        self.conjuncts.iter().any(|conjunct| slots(conjunct) == Some(Slot::Resource))
     }
 
     /// Whether it asks about requests with this verb for this resource, as far as these tell. Nothing where it asks about
@@ -185,7 +196,7 @@ impl Rule {
             conjunct.slots.single().is_some_and(|slot| slots.contains(&slot))
         };
         let told = [Slot::Verb, Slot::Resource, Slot::Subresource];
-        self.conjuncts.iter().find(|conjunct| is_of(conjunct, &[Slot::Resource]))?;
+        self.names_resource().then_some(())?;
         let object = json!({"resource": resource, "subresource": subresource});
         let event = json!({"verb": verb, "objectRef": object}).to_string();
         let mut tape = Tape::new();

@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use thiserror::Error;
 
 use super::audit::Event;
-use super::derived::{PodPath, dry_run, exec_argv, pod_leaves};
+use super::derived::{self, Derived};
 use super::ecs::{self, Ecs};
 use super::glob::Glob;
+use super::image::ImagePart;
 use super::logged::Parts;
+use super::pod_spec::{PodPath, image_part, pod_leaves};
 use super::scalar::{Scalar, Type};
 use super::slot::{Slot, Slots};
 use super::value::Value;
@@ -55,9 +57,7 @@ enum Reader {
     Ecs(Ecs),
     /// A name above names of the schema (`user_agent`): exists when one of them does, and has no value itself.
     AboveEcs,
-    DryRun,
-    ExecCommand,
-    ExecArgv,
+    Derived(Derived),
     PodSpec(PodPath),
     /// Names that fit a pattern, among those that begin as the pattern does.
     Pattern {
@@ -84,6 +84,8 @@ pub struct Field {
     reader: Reader,
     kind: Type,
     parts: Parts,
+    /// Which part of the images that are read is meant, if it is a part.
+    image_part: Option<ImagePart>,
 }
 
 impl Field {
@@ -93,24 +95,25 @@ impl Field {
             return Err(FieldError::Ingested);
         }
         let mut kind = Type::of_path(name);
+        let image = image_part(name);
         let (reader, parts) = if let Some(path) = below(name, VIEW) {
             (Reader::Path(Scope::View, some(path).map(str::to_owned)), Parts::of_path(path))
         } else if let Some(field) = ecs::named(name) {
             kind = field.kind();
             (Reader::Ecs(field), field.parts())
         } else if let Some(rest) = below(name, "podSpec") {
+            let rest = image.and_then(|(path, _)| below(path, "podSpec")).unwrap_or(rest);
             (Reader::PodSpec(PodPath::new(some(rest))), Parts::REQUEST)
+        } else if let Some(field) = derived::named(name) {
+            (Reader::Derived(field), field.parts())
+        } else if name != "user" && is_above_ecs(name) {
+            // `user` is the event's own, and has more below it than the schema's.
+            (Reader::AboveEcs, Parts::NONE)
         } else {
-            match name {
-                "request.dryRun" => (Reader::DryRun, Parts::NONE),
-                "exec.command" => (Reader::ExecCommand, Parts::NONE),
-                "exec.argv" => (Reader::ExecArgv, Parts::NONE),
-                // `user` is the event's own, and has more below it than the schema's.
-                _ if name != "user" && is_above_ecs(name) => (Reader::AboveEcs, Parts::NONE),
-                _ => (Reader::Path(Scope::Own, Some(name.to_owned())), Parts::of_path(name)),
-            }
+            (Reader::Path(Scope::Own, Some(name.to_owned())), Parts::of_path(name))
         };
-        Ok(Field { name: name.to_owned(), reader, kind, parts })
+        let image_part = image.map(|(_, part)| part);
+        Ok(Field { name: name.to_owned(), reader, kind, parts, image_part })
     }
 
     /// Resolves a name with wildcards, given as the pieces around its stars joined by `*` and as its pattern.
@@ -127,16 +130,16 @@ impl Field {
                 .is_some_and(|first| start.strip_prefix(first).is_some_and(|rest| rest.starts_with('.')))
         };
         let ecs = ecs::TABLE.iter().any(|(name, _)| begins(name));
-        let derived = begins("podSpec") || begins("exec") || begins("request");
+        let derived = begins("podSpec") || derived::TABLE.iter().any(|(name, _)| begins(name));
         let mut parts = Parts::all_that(|part| glob.can_begin_with(&format!("{shift}{part}")));
-        if begins("podSpec") || begins("container") {
+        if begins("podSpec") || begins("container") || begins("csr") {
             parts = parts.with(Parts::REQUEST);
         }
         if glob.matches("event.outcome") && ecs {
             parts = parts.with(Parts::ANNOTATIONS);
         }
         let reader = Reader::Pattern { glob, scope, ecs, derived };
-        Field { name: name.to_owned(), reader, kind: Type::Plain, parts }
+        Field { name: name.to_owned(), reader, kind: Type::Plain, parts, image_part: None }
     }
 
     /// Any value of the event.
@@ -146,6 +149,7 @@ impl Field {
             reader: Reader::Any,
             kind: Type::Plain,
             parts: Parts::all_that(|_| true),
+            image_part: None,
         }
     }
 
@@ -161,11 +165,15 @@ impl Field {
         };
         let kind = if glob.is_none() { Type::of_path(full) } else { Type::Plain };
         let in_event = matches!(self.reader, Reader::Path(_, None));
+        let image_part = image_part(&name).map(|(_, part)| part).filter(|_| glob.is_none());
         let reader = match glob {
+            None if image_part.is_some() => {
+                Reader::Inner(inner.rsplit_once('.').map_or(inner, |(path, _)| path).to_owned())
+            }
             None => Reader::Inner(inner.to_owned()),
             Some(glob) => Reader::InnerPattern { glob, in_event },
         };
-        Field { name, reader, kind, parts }
+        Field { name, reader, kind, parts, image_part }
     }
 
     /// The full name: inside a nested group, with the group's in front.
@@ -196,8 +204,10 @@ impl Field {
                 .iter()
                 .filter(|(name, _)| below(name, &self.name).is_some())
                 .fold(Slots::NONE, |all, (_, field)| all.with(field.slots())),
-            Reader::DryRun | Reader::ExecCommand | Reader::ExecArgv => Slot::RequestUri.into(),
-            Reader::PodSpec(_) => Slots::from(Slot::Resource).with(Slot::RequestObject.into()),
+            Reader::Derived(field) => field.slots(),
+            Reader::PodSpec(_) => {
+                Slots::from(Slot::Resource).with(Slot::RequestObject.into()).with(Slot::ResponseObject.into())
+            }
             Reader::Pattern { glob, ecs, derived, .. } => {
                 let start = glob.prefix();
                 let own = Slots::of_start(below(start, VIEW).unwrap_or(start));
@@ -221,13 +231,9 @@ impl Field {
             Reader::PodSpec(path) => path.add_wanted(wanted),
             Reader::Path(_, None) | Reader::Any => wanted.add_all(),
             Reader::Pattern { .. } if self.parts.meets(Parts::BODIES) => wanted.add_all(),
-            // What is derived of the URI; and what the group around is read from holds all that is inside of it.
-            Reader::DryRun
-            | Reader::ExecCommand
-            | Reader::ExecArgv
-            | Reader::Pattern { .. }
-            | Reader::Inner(_)
-            | Reader::InnerPattern { .. } => {}
+            Reader::Derived(field) => field.add_wanted(wanted),
+            // What the group around is read from holds all that is inside of it.
+            Reader::Pattern { .. } | Reader::Inner(_) | Reader::InnerPattern { .. } => {}
         }
     }
 
@@ -248,7 +254,8 @@ impl Field {
             Reader::Path(_, Some(path)) | Reader::Inner(path) => path,
             Reader::Ecs(field) => field.own_path()?,
             Reader::PodSpec(_) => {
-                self.name.strip_prefix("podSpec.").filter(|rest| *rest != "allContainers")?
+                let name = image_part(&self.name).map_or(&*self.name, |(image, _)| image);
+                name.strip_prefix("podSpec.").filter(|rest| *rest != "allContainers")?
             }
             _ => return None,
         };
@@ -262,6 +269,12 @@ impl Field {
     /// Whether a nested group can be evaluated on it: its values may be objects.
     pub fn has_elements(&self) -> bool {
         matches!(self.reader, Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_))
+            && self.image_part.is_none()
+    }
+
+    /// Whether its values may stand in the event in another form.
+    pub fn is_computed(&self) -> bool {
+        matches!(self.reader, Reader::Derived(_)) || self.image_part.is_some()
     }
 
     /// Whether its name is one plain name, and not a pattern or any field.
@@ -277,20 +290,18 @@ impl Field {
     ) -> ControlFlow<()> {
         let (event, go_on) = (&look.event, ControlFlow::Continue(()));
         match &self.reader {
-            Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_) => self
-                .elements(look, &mut |value, _| {
-                    Scalar::of(value).map_or(go_on, |scalar| visit(scalar, self.kind))
-                }),
+            Reader::Path(..) | Reader::PodSpec(_) | Reader::Inner(_) => {
+                self.elements(look, &mut |value, _| match self.image_part {
+                    None => Scalar::of(value).map_or(go_on, |scalar| visit(scalar, self.kind)),
+                    Some(part) => value
+                        .text()
+                        .and_then(|image| part.of(&image))
+                        .map_or(go_on, |part| visit(Scalar::Text(Cow::Owned(part)), self.kind)),
+                })
+            }
             Reader::Ecs(field) => field.visit(look, &mut |scalar| visit(scalar, self.kind)),
             Reader::AboveEcs => go_on,
-            Reader::DryRun => dry_run(event).map_or(go_on, |is_dry| visit(Scalar::Bool(is_dry), self.kind)),
-            Reader::ExecCommand => match exec_argv(event) {
-                argv if argv.is_empty() => go_on,
-                argv => visit(Scalar::Text(Cow::Owned(argv.join(" "))), self.kind),
-            },
-            Reader::ExecArgv => exec_argv(event)
-                .into_iter()
-                .try_for_each(|arg| visit(Scalar::Text(Cow::Owned(arg)), self.kind)),
+            Reader::Derived(field) => field.visit(event, &mut |scalar| visit(scalar, self.kind)),
             Reader::Pattern { glob, scope, ecs, derived } => {
                 let start = if *scope == Scope::View { VIEW } else { "" };
                 leaves(event.root(), *scope, start, Some(glob), &mut |path, value| {
@@ -376,15 +387,8 @@ fn visit_derived<'a>(
     glob: &Glob,
     visit: &mut dyn FnMut(Scalar<'a>, Type) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    for (name, reader) in [
-        ("request.dryRun", Reader::DryRun),
-        ("exec.command", Reader::ExecCommand),
-        ("exec.argv", Reader::ExecArgv),
-    ] {
-        if glob.matches(name) {
-            let field = Field { name: name.to_owned(), reader, kind: Type::Plain, parts: Parts::NONE };
-            field.visit(look, visit)?;
-        }
+    for (_, field) in derived::TABLE.iter().filter(|(name, _)| glob.matches(name)) {
+        field.visit(&look.event, &mut |scalar| visit(scalar, Type::Plain))?;
     }
     pod_leaves(&look.event, glob, &mut |_, value| {
         Scalar::of(value).map_or(ControlFlow::Continue(()), |scalar| visit(scalar, Type::Plain))

@@ -7,18 +7,22 @@
 //!
 //! Everything in an event is chosen by whoever made the request: no function here recurses on an event's depth, and
 //! each is linear in its size (sorting the keys of one large object apart).
+mod address;
 mod audit;
 mod canonical;
+mod csr;
 mod derived;
 mod ecs;
 mod field;
 mod glob;
+mod image;
 mod json;
 mod json_error;
 mod logged;
 mod outline;
 mod oversized;
 mod plain_text;
+mod pod_spec;
 mod salvage;
 mod scalar;
 mod scan;

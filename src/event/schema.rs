@@ -1,5 +1,5 @@
 //! The names that an event can have, for the linter: a rule on any other can never match.
-use super::ecs::TABLE;
+use super::{derived, ecs};
 
 /// The event's own names. One that ends in `.` may have anything below it.
 const OWN: [&str; 38] = [
@@ -44,12 +44,17 @@ const OWN: [&str; 38] = [
     "metadata.",
 ];
 
-/// The names that we derive.
-const DERIVED: [&str; 4] = ["request.dryRun", "exec.command", "exec.argv", "podSpec."];
+/// What we derive anything of a pod's specification below.
+const POD_SPEC: &str = "podSpec.";
 
 /// All names; under `kubernetes.audit` only the event's own.
 fn names(is_view: bool) -> impl Iterator<Item = &'static str> {
-    let others = TABLE.iter().map(|(known, _)| *known).chain(DERIVED).filter(move |_| !is_view);
+    let others = ecs::TABLE
+        .iter()
+        .map(|(known, _)| *known)
+        .chain(derived::TABLE.iter().map(|(known, _)| *known))
+        .chain([POD_SPEC])
+        .filter(move |_| !is_view);
     OWN.into_iter().chain(others)
 }
 

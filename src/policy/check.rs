@@ -5,7 +5,7 @@ use super::decide::Decision;
 use super::document::Policy;
 use super::generate::is_own;
 use super::kinds::{Kind, Kinds, Named, is_wide};
-use crate::detect::{Asked, Known, Level, Need, Property, Rule};
+use crate::detect::{Asked, Level, Need, Rule};
 use crate::event::Stage;
 
 /// Requests that a rule asks about and that are not logged as it needs them.
@@ -100,21 +100,31 @@ pub fn words(rule: &Rule, lacks: &[Lack], policy: Option<&Policy>) -> Vec<String
             Some(Some(line)) => format!(" (line {})", line.number),
             Some(None) => " (no line fits them)".to_owned(),
         };
-        if let Some(stage) = stage {
-            return format!("{requests}: decided at stage {}, which is not logged{place}", stage.as_str());
-        }
-        let fields = rule.fields_above(has.max(Level::Metadata));
-        let reason = match fields.len() {
-            _ if needs == Level::Metadata => "the rule needs level Metadata".to_owned(),
-            0 => format!("the rule needs level {}", needs.as_str()),
-            count => {
-                let fields = some_of(fields.iter().map(|field| format!("`{field}`")).collect(), ", ");
-                format!("{fields} {} level {}", if count == 1 { "needs" } else { "need" }, needs.as_str())
+        let said = match stage {
+            Some(stage) => stage_is_missing(&requests, stage),
+            None => {
+                level_is_low(&requests, &rule.fields_above(has.max(Level::Metadata)), needs, has.as_str())
             }
         };
-        format!("{requests}: {reason}, and the log has {}{place}", has.as_str())
+        said + &place
     };
     causes.into_iter().map(sentence).collect()
+}
+
+/// That these requests are logged at a lower level than what reads these fields of their bodies needs.
+pub fn level_is_low(requests: &str, fields: &[String], needs: Level, has: &str) -> String {
+    let needs = needs.as_str();
+    if needs == Level::Metadata.as_str() || fields.is_empty() {
+        return format!("{requests}: the rule needs level {needs}, and the log has {has}");
+    }
+    let verb = if fields.len() == 1 { "needs" } else { "need" };
+    let fields = some_of(fields.iter().map(|field| format!("`{field}`")).collect(), ", ");
+    format!("{requests}: {fields} {verb} level {needs}, and the log has {has}")
+}
+
+/// That these requests are not logged at the stage that decides them.
+pub fn stage_is_missing(requests: &str, stage: Stage) -> String {
+    format!("{requests}: decided at stage {}, which is not logged", stage.as_str())
 }
 
 /// Whose requests, if it is only some people's.

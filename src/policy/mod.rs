@@ -11,7 +11,7 @@ mod lines;
 mod merge;
 mod served;
 
-pub use check::{Lack, check, words};
+pub use check::{Lack, check, level_is_low, stage_is_missing, words};
 pub use decide::{Decision, Request, Target};
 pub use document::{GroupResources, Line, Policy, PolicyError};
 pub use generate::{Breadth, generate};

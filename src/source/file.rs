@@ -220,6 +220,11 @@ impl FileSource {
         Some(behind + live + rotated)
     }
 
+    /// When the log was last written: whether nothing is logged, or nothing read. Looks at the disk.
+    pub fn last_write(&self) -> Option<Timestamp> {
+        self.files.as_ref()?.last_write()
+    }
+
     fn files(&mut self) -> Result<Arc<LogFiles>, SourceError> {
         let files = match self.files.take() {
             Some(files) => files,

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
+use jiff::Timestamp;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::contents::Contents;
@@ -172,6 +173,12 @@ impl LogRoot {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed("look at", path, error)),
         }
+    }
+
+    /// When the file at a resolved path was last written, where there is one.
+    pub(super) fn last_write(&self, path: &Path) -> Option<Timestamp> {
+        let time = self.dir.metadata(path).ok()?.modified().ok()?.into_std();
+        Timestamp::try_from(time).ok()
     }
 
     /// The names in the folder of a resolved path, with what `entry` makes of them.

@@ -167,6 +167,11 @@ impl LogFiles {
         self.root.stat(&self.live)
     }
 
+    /// When the live file was last written.
+    pub(super) fn last_write(&self) -> Option<Timestamp> {
+        self.root.last_write(&self.live)
+    }
+
     /// Opens a rotated file. `None` when it is not that one any more: deleted or compressed since the look.
     pub(super) fn open(&self, rotated: &Rotated) -> Result<Option<OpenFile>, SourceError> {
         match self.root.open_file(&rotated.path) {

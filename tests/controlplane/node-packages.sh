@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests need of Debian, where it is missing: for a node containerd and runc, the network plugins, a
-# static busybox for images, and ip; and for tests/packs.rs jq, whose answers the rules' are held against, and python3,
-# which writes the rules. Needs root. No service is left running or enabled by it.
+# static busybox for images, and ip; for tests/packs.rs jq, whose answers the rules' are held against, and python3,
+# which writes the rules; for tests/scenarios.rs curl and openssl. Needs root. No service is left running or enabled by it.
 #
 #   tests/controlplane/node-packages.sh
 set -euo pipefail
 
-wanted=(containerd runc containernetworking-plugins busybox-static iproute2 jq python3)
+wanted=(containerd runc containernetworking-plugins busybox-static iproute2 jq python3 curl openssl)
 missing=()
 for package in "${wanted[@]}"; do
   [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

@@ -40,9 +40,40 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- range $name, $_ := .Values.rules.overrides }}
+{{- if not (has $name $names) }}
+{{- fail (printf "rules.overrides: no rule of the library is named %q; there are: %s" $name ($names | sortAlpha | join ", ")) }}
+{{- end }}
+{{- if has $name $.Values.rules.exclude.names }}
+{{- fail (printf "rules: %q is in overrides and in exclude.names" $name) }}
+{{- end }}
+{{- end }}
 {{- range .Values.rules.include.names }}
 {{- if has . $.Values.rules.exclude.names }}
 {{- fail (printf "rules: %q is in include.names and in exclude.names" .) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* The spec of a rule as the site has it. Called with (list spec override); YAML. */}}
+{{- define "tripline.rule.spec" -}}
+{{- $spec := index . 0 }}
+{{- $override := index . 1 | default dict }}
+{{- with $override.mode }}{{ $_ := set $spec "mode" . }}{{ end }}
+{{- with $override.severity }}
+{{- /* The score goes to the nearest one that docs/severity.md gives to the severity. */}}
+{{- $scores := index (dict "Low" (list 0 29) "Medium" (list 30 59) "High" (list 60 84) "Critical" (list 85 100)) . }}
+{{- $_ := set $spec "severity" . }}
+{{- $_ := set $spec "riskScore" ($spec.riskScore | int | max (index $scores 0) | min (index $scores 1)) }}
+{{- end }}
+{{- if hasKey $override "riskScore" }}{{ $_ := set $spec "riskScore" $override.riskScore }}{{ end }}
+{{- with $override.grouping }}{{ $_ := set $spec "grouping" (merge . ($spec.grouping | default dict)) }}{{ end }}
+{{- with $override.exceptions }}
+{{- $names := list }}
+{{- range . }}{{ $names = append $names .name }}{{ end }}
+{{- $kept := list }}
+{{- range $spec.exceptions }}{{ if not (has .name $names) }}{{ $kept = append $kept . }}{{ end }}{{ end }}
+{{- $_ := set $spec "exceptions" (concat $kept .) }}
+{{- end }}
+{{- toYaml $spec }}
 {{- end }}

@@ -80,7 +80,7 @@ fn replay(logs: &[PathBuf], limits: Limits, jobs: usize, print_matches: bool) ->
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rules.yaml");
     std::fs::write(&path, RULES).unwrap();
-    let loading = load::load(&[path]).unwrap();
+    let loading = load::load(&[path], load::Installation::default()).unwrap();
     assert!(!loading.has_errors() && loading.rules.len() == 2);
     let rules = evaluated(loading.rules);
     let order = Order { rules: &rules, context: Context::default(), reading: Reading::Enough, print_matches };

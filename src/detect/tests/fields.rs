@@ -242,3 +242,91 @@ fn null_and_wrong_types_are_missing() {
         ],
     );
 }
+
+#[test]
+fn an_image_has_parts_that_a_nested_group_takes_from_one_container() {
+    let event = r#"{"verb":"create","objectRef":{"resource":"pods"},"requestObject":{"spec":{
+        "containers":[{"name":"a","image":"nginx"},{"name":"b","image":"r.example.com:5000/x/y:1@sha256:ab"}],
+        "initContainers":[{"name":"c","image":7},{"name":"d"}]}}}"#;
+    check(
+        event,
+        &[
+            ("podSpec.allContainers.image.registry:docker.io", true),
+            ("podSpec.allContainers.image.registry:\"r.example.com:5000\"", true),
+            ("podSpec.containers.image.repository:(library/nginx and x/y)", true),
+            ("podSpec.containers.image.tag:(latest and 1)", true),
+            ("podSpec.containers.image.digest:sha256*", true),
+            ("podSpec.initContainers.image.registry:*", false),
+            ("podSpec.allContainers:{ image.registry:docker.io and name:a }", true),
+            ("podSpec.allContainers:{ image.registry:docker.io and name:b }", false),
+            ("podSpec.allContainers:{ image.digest:* and name:a }", false),
+            ("podSpec:{ containers.image.tag:latest }", true),
+            ("podSpec.containers.image:nginx", true),
+            ("podSpec.volumes.image.registry:*", false),
+        ],
+    );
+}
+
+#[test]
+fn a_json_patch_of_a_pod_spec_is_judged_by_what_came_of_it() {
+    let event = |resource: &str, patch: &str, spec: &str| {
+        format!(
+            r#"{{"verb":"patch","objectRef":{{"resource":"{resource}"}},"requestObject":{patch},"responseObject":{spec}}}"#
+        )
+    };
+    let deployment = r#"{"spec":{"template":{"spec":{"hostPID":true,"containers":[{"image":"a/b:1"}]}}}}"#;
+    let pod = r#"{"spec":{"hostPID":true}}"#;
+    let sees = |event: &str, expected| check(event, &[("podSpec.hostPID:true", expected)]);
+    for (path, expected) in [
+        ("/spec/template/spec/hostPID", true),
+        ("/spec/template/spec", true),
+        ("/spec/template", true),
+        ("", true),
+        ("/spec/replicas", false),
+        ("/metadata/labels/spec", false),
+        ("/spec/template/specs", false),
+    ] {
+        let patch = format!(r#"[{{"op":"add","path":"{path}","value":true}}]"#);
+        sees(&event("deployments", &patch, deployment), expected);
+    }
+    sees(&event("pods", r#"[{"op":"replace","path":"/spec/hostPID","value":true}]"#, pod), true);
+    sees(&event("pods", r#"[{"op":"test","path":"/spec/hostPID","value":true}]"#, pod), false);
+    // Other patches say what they change: the rest was there before.
+    sees(&event("deployments", r#"{"spec":{"template":{"spec":{"hostNetwork":false}}}}"#, deployment), false);
+    sees(&event("deployments", r#"{"spec":{"replicas":1}}"#, deployment), false);
+    let patch = r#"[{"op":"add","path":"/spec/template/spec/hostPID","value":true}]"#;
+    check(
+        &event("deployments", patch, deployment),
+        &[
+            ("podSpec.allContainers:{ image.repository:a/b }", true),
+            ("podSpec.*:\"a/b:1\"", true),
+            ("podSpec.containers:*", true),
+        ],
+    );
+}
+
+#[test]
+fn a_request_tells_whether_it_comes_from_the_internet() {
+    for (addresses, expected) in [
+        (r#"["8.8.8.8"]"#, Some(true)),
+        (r#"["10.0.0.5"]"#, Some(false)),
+        // A proxy inside names its client outside, or the other way round.
+        (r#"["8.8.8.8","10.0.0.5"]"#, Some(true)),
+        (r#"["10.0.0.5","2606:4700::1"]"#, Some(true)),
+        (r#"["unix","::1"]"#, Some(false)),
+        (r#"["unix"]"#, None),
+        ("[]", None),
+        ("null", None),
+    ] {
+        let event = format!(r#"{{"verb":"get","sourceIPs":{addresses}}}"#);
+        check(
+            &event,
+            &[
+                ("request.fromPublicAddress:true", expected == Some(true)),
+                ("request.fromPublicAddress:false", expected == Some(false)),
+                ("request.fromPublicAddress:*", expected.is_some()),
+                ("request.from*:true", expected == Some(true)),
+            ],
+        );
+    }
+}

@@ -57,7 +57,7 @@ pub(super) const OTHERS: &[Name] = names! {
     ["annotations.audit.k8s.io/truncated", "kubernetes.audit.annotations.audit_k8s_io/truncated"]: ["true"];
     ["stageTimestamp", "kubernetes.audit.stageTimestamp", "@timestamp", "requestReceivedTimestamp"]: DATES;
     ["stageTimestamp", "@timestamp", "kubernetes.audit.requestReceivedTimestamp", "annotations.stageTimestamp"]: TIMES;
-    ["request.dryRun", "requestObject.spec.hostPID", "kubernetes.audit.requestObject.spec.hostPID", "podSpec.hostPID"]: ["true", "false"];
+    ["request.dryRun", "request.fromPublicAddress", "requestObject.spec.hostPID", "kubernetes.audit.requestObject.spec.hostPID", "podSpec.hostPID"]: ["true", "false"];
     ["exec.command"]: ["sh -c cat /etc/shadow", "id"];
     ["exec.argv"]: ["sh", "-c", "cat /etc/shadow", "id"];
     ["podSpec.hostNetwork", "requestObject.spec.template.spec.hostPID"]: ["true"];

@@ -230,7 +230,7 @@ fn spelling_of(name: &str) -> Spelling {
     } else if in_schema {
         Spelling::Schema
     } else if below(name, "podSpec").is_some()
-        || matches!(name, "request.dryRun" | "exec.command" | "exec.argv")
+        || matches!(name, "request.dryRun" | "request.fromPublicAddress" | "exec.command" | "exec.argv")
     {
         Spelling::Derived
     } else {
@@ -277,7 +277,13 @@ fn computed(event: &Value, cluster: Option<&str>) -> Vec<(&'static str, String)>
 }
 
 fn derived(event: &Value) -> Vec<(&'static str, Value)> {
-    let Some(uri) = event["requestURI"].as_str() else { return Vec::new() };
+    let sources = event["sourceIPs"].as_array().map_or(&[][..], |list| list);
+    let mut sources = sources.iter().filter_map(|source| source.as_str()?.parse::<IpAddr>().ok()).peekable();
+    let mut values = Vec::new();
+    if sources.peek().is_some() {
+        values.push(("request.fromPublicAddress", Value::from(sources.any(is_outside))));
+    }
+    let Some(uri) = event["requestURI"].as_str() else { return values };
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     let pairs: Vec<(String, String)> = query
         .split('&')
@@ -286,7 +292,7 @@ fn derived(event: &Value) -> Vec<(&'static str, Value)> {
         .map(|(name, value)| (decoded(name), decoded(value)))
         .collect();
     let is_dry = pairs.iter().any(|(name, value)| name == "dryRun" && value == "All");
-    let mut values = vec![("request.dryRun", Value::from(is_dry))];
+    values.push(("request.dryRun", Value::from(is_dry)));
     let argv: Vec<String> =
         pairs.into_iter().filter(|(name, _)| name == "command").map(|(_, value)| value).collect();
     if decoded(path).trim_end_matches('/').ends_with("/exec") && !argv.is_empty() {
@@ -314,13 +320,59 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Where the body of the request holds a pod spec: by the resource, by the body's kind if that is not known.
+/// Whether an address of those that the tests' events have is public.
+fn is_outside(address: IpAddr) -> bool {
+    let text = address.to_canonical().to_string();
+    ![
+        "10.",
+        "127.",
+        "172.16.",
+        "192.168.",
+        "203.0.113.",
+        "198.51.100.",
+        "192.0.2.",
+        "0.",
+        "169.254.",
+        "fe80:",
+        "fd",
+        "2001:db8:",
+        ":",
+    ]
+    .iter()
+    .any(|start| text.starts_with(start))
+}
+
+/// Where an event holds a pod spec: by the resource, by the body's kind if that is not known; in the answer too where the
+/// request is a JSON patch of one.
 fn places_of_the_pod_spec(event: &Value) -> Vec<&'static str> {
-    let workload =
-        vec!["requestObject.spec.template.spec", "requestObject.spec.jobTemplate.spec.template.spec"];
-    match (event["objectRef"]["resource"].as_str(), event["requestObject"]["kind"].as_str()) {
-        (Some("pods"), _) | (None, None | Some("Pod")) => vec!["requestObject.spec"],
-        (Some("podtemplates"), _) | (None, Some("PodTemplate")) => vec!["requestObject.template.spec"],
-        _ => workload,
-    }
+    let (places, answered, spec): (Vec<_>, Vec<_>, Vec<_>) =
+        match (event["objectRef"]["resource"].as_str(), event["requestObject"]["kind"].as_str()) {
+            (Some("pods"), _) | (None, None | Some("Pod")) => {
+                (vec!["requestObject.spec"], vec!["responseObject.spec"], vec!["/spec"])
+            }
+            (Some("podtemplates"), _) | (None, Some("PodTemplate")) => (
+                vec!["requestObject.template.spec"],
+                vec!["responseObject.template.spec"],
+                vec!["/template/spec"],
+            ),
+            _ => (
+                vec!["requestObject.spec.template.spec", "requestObject.spec.jobTemplate.spec.template.spec"],
+                vec![
+                    "responseObject.spec.template.spec",
+                    "responseObject.spec.jobTemplate.spec.template.spec",
+                ],
+                vec!["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"],
+            ),
+        };
+    let operations = event["requestObject"].as_array().map_or(&[][..], |list| list);
+    let is_patched = operations.iter().any(|operation| {
+        let Some(path) = operation["path"].as_str() else { return false };
+        let (path, is_above) = (format!("{path}/"), |long: &str, short: &str| long.starts_with(short));
+        let meets = |spec: &&str| {
+            let spec = format!("{spec}/");
+            is_above(&path, &spec) || is_above(&spec, &path)
+        };
+        operation["op"] != "test" && spec.iter().any(meets)
+    });
+    if is_patched { [places, answered].concat() } else { places }
 }

@@ -1,0 +1,279 @@
+//! Whether the audit policy logs what a rule asks about, as far as the logs show it: its requests, at the stage at which
+//! they are decided, with the bodies that its query looks into.
+
+use crate::alert::text;
+use crate::api::{Condition, ConditionStatus, DetectionRuleStatus, LoggedRequests, condition_type, reason};
+use crate::detect::{Level, Rule};
+use crate::event::{Parts, Stage, is_long_running};
+use crate::policy::{self, GroupResources, Line};
+
+/// The most characters of a message here: a condition may hold 32 KiB, and is read on a terminal.
+const MESSAGE_MAX: usize = 2_048;
+/// How many requests are named.
+const MOST: usize = 5;
+/// After how many events a source that has held no request's end is one whose policy leaves it out.
+const EVENTS: i64 = 1_000;
+
+/// How requests are logged in one source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Logged {
+    /// Those that were seen.
+    pub(super) requests: Vec<LoggedRequests>,
+    /// The stages that any request was seen at.
+    pub(super) stages: Vec<String>,
+    /// Events read.
+    pub(super) events: i64,
+    /// Whether the source says that its policy leaves out ResponseStarted.
+    pub(super) omits_started: bool,
+}
+
+/// What `Observable` says of a rule that compiles.
+pub(super) fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Condition {
+    let say = |status: ConditionStatus, reason, message: &str| {
+        Condition::new(condition_type::OBSERVABLE, status, reason, text::cut(message, MESSAGE_MAX))
+    };
+    if status.matches > 0 {
+        return say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds");
+    }
+    let concerned: Vec<_> = logged
+        .iter()
+        .flat_map(|source| source.requests.iter().map(move |requests| (source, requests)))
+        .filter(|(_, requests)| is_about(rule, requests) == Some(true))
+        .collect();
+    if let Some(message) = stage_missing(rule, &concerned) {
+        return say(ConditionStatus::False, reason::STAGE_NOT_LOGGED, &message);
+    }
+    let requests: Vec<_> = concerned.iter().map(|(_, requests)| *requests).collect();
+    if let Some(message) = bodies_missing(rule, &requests) {
+        return say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message);
+    }
+    match (rule.needs_body(), status.undecidable) {
+        (true, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
+        (true, _) => {
+            let fields = rule.fields_above(Level::Metadata).join("`, `");
+            let message = format!(
+                "requests could not be decided, because the query looks into bodies (`{fields}`) that the audit policy \
+                 does not log; raise the level for these resources to {}",
+                level_needed(rule).as_str()
+            );
+            say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message)
+        }
+        // A rule about any resource asks about whatever is logged.
+        (false, _) if requests.is_empty() && rule.names_resource() => say(
+            ConditionStatus::Unknown,
+            reason::PENDING,
+            "none of the requests that the query asks about has been logged yet: nobody made one, or the audit policy \
+             leaves them out",
+        ),
+        (false, _) => {
+            say(ConditionStatus::True, reason::DECIDED, "every audit level holds what the query needs")
+        }
+    }
+}
+
+/// What is missing if no request that the rule asks about is logged at the stage at which it would be decided.
+fn stage_missing(rule: &Rule, concerned: &[(&Logged, &LoggedRequests)]) -> Option<String> {
+    if concerned.is_empty() || rule.names_stage() {
+        return None;
+    }
+    let mut missing = Vec::new();
+    for (source, requests) in concerned {
+        missing.push((missing_stage(source, requests)?, *requests));
+    }
+    let (stage, _) = missing[0];
+    let named = names(missing.iter().map(|(_, requests)| *requests));
+    let remedy = match stage {
+        Stage::ResponseStarted => {
+            "take it out of the policy's `omitStages`, or name it in `spec.omitStages` of the AuditSource: then these \
+             requests are decided when they end"
+        }
+        _ => "take it out of the policy's `omitStages`",
+    };
+    Some(format!("{}; {remedy}", policy::stage_is_missing(&named, stage)))
+}
+
+/// The stage that such a request would be decided at, if the log lacks it. A request that is still on its way has not
+/// been at all of its stages: of one that has ended it is certain, and of a log that holds many events and no end.
+fn missing_stage(source: &Logged, requests: &LoggedRequests) -> Option<Stage> {
+    let has = |stage: Stage| requests.stages.iter().any(|name| name == stage.as_str());
+    let subresource = requests.resource.split_once('/').map(|(_, subresource)| subresource);
+    let starts = is_long_running(Some(&requests.verb), subresource) && !source.omits_started;
+    let has_ended = has(Stage::ResponseComplete) || has(Stage::Panic);
+    if starts {
+        return (has_ended && !has(Stage::ResponseStarted)).then_some(Stage::ResponseStarted);
+    }
+    let never_ends =
+        source.events >= EVENTS && !source.stages.iter().any(|name| name == Stage::ResponseComplete.as_str());
+    (!has_ended && never_ends).then_some(Stage::ResponseComplete)
+}
+
+/// What is missing if every request that the rule asks about is logged below the level that it needs.
+fn bodies_missing(rule: &Rule, requests: &[&LoggedRequests]) -> Option<String> {
+    let level = level_needed(rule);
+    let suffices = |seen: &String| Level::from_name(seen).is_some_and(|seen| seen >= level);
+    if requests.is_empty() || !rule.needs_body() || requests.iter().any(|r| r.levels.iter().any(suffices)) {
+        return None;
+    }
+    let mut levels: Vec<_> = requests.iter().flat_map(|requests| requests.levels.iter().cloned()).collect();
+    levels.sort();
+    levels.dedup();
+    let said = policy::level_is_low(
+        &names(requests.iter().copied()),
+        &rule.fields_above(Level::Metadata),
+        level,
+        &levels.join(", "),
+    );
+    Some(format!(
+        "{said}; in the audit policy, before the rule that says so, put\n{}",
+        policy_lines(level, requests)
+    ))
+}
+
+/// The rules of an audit policy that log these requests at this level.
+fn policy_lines(level: Level, requests: &[&LoggedRequests]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for requests in requests.iter().take(MOST) {
+        let resources = GroupResources {
+            group: requests.api_groups.first().cloned().unwrap_or_default(),
+            resources: vec![requests.resource.clone()],
+            ..GroupResources::default()
+        };
+        let line =
+            Line { level, verbs: vec![requests.verb.clone()], resources: vec![resources], ..Line::default() };
+        let line = line.to_yaml();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.concat().trim_end().to_owned()
+}
+
+/// The least level at which the query can be decided.
+fn level_needed(rule: &Rule) -> Level {
+    // What stands in either body is decided by the request's.
+    if rule.bodies().meets(Parts::REQUEST) { Level::Request } else { Level::RequestResponse }
+}
+
+fn is_about(rule: &Rule, requests: &LoggedRequests) -> Option<bool> {
+    let (resource, subresource) = match requests.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource)),
+        None => (requests.resource.as_str(), None),
+    };
+    rule.concerns(&requests.verb, resource, subresource)
+}
+
+/// Such as `create pods, update pods`.
+fn names<'a>(requests: impl Iterator<Item = &'a LoggedRequests>) -> String {
+    let mut names: Vec<_> =
+        requests.map(|requests| format!("{} {}", requests.verb, requests.resource)).collect();
+    names.sort();
+    names.dedup();
+    names.truncate(MOST);
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::DetectionRule;
+    use crate::controller::compile::compile;
+
+    fn rule(query: &str) -> Rule {
+        let rule: DetectionRule = serde_json::from_value(json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "a", "uid": "1"},
+            "spec": {"displayName": "A", "riskScore": 21, "severity": "Low", "query": query},
+        }))
+        .unwrap();
+        compile(&rule).unwrap().rule
+    }
+
+    /// Requests with the levels and stages they were seen at.
+    fn log(seen: &[(&str, &str, &[&str], &[&str])]) -> Logged {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let requests = seen.iter().map(|(verb, resource, levels, stages)| LoggedRequests {
+            verb: (*verb).to_owned(),
+            resource: (*resource).to_owned(),
+            api_groups: vec!["apps".to_owned()],
+            levels: texts(levels),
+            stages: texts(stages),
+        });
+        let stages = texts(&["RequestReceived", "ResponseComplete"]);
+        Logged { requests: requests.collect(), stages, events: 10, omits_started: false }
+    }
+
+    fn said(query: &str, logged: &Logged) -> (ConditionStatus, String, String) {
+        let found = condition(&rule(query), &DetectionRuleStatus::default(), std::slice::from_ref(logged));
+        (found.status, found.reason, found.message)
+    }
+
+    const COMPLETE: &[&str] = &["RequestReceived", "ResponseComplete"];
+
+    #[test]
+    fn a_rule_whose_requests_are_logged_without_bodies_is_told_before_the_first_of_them() {
+        let query = "verb:(create or update) and objectRef.resource:deployments and podSpec.hostPID:true";
+        let other = log(&[
+            ("get", "deployments", &["Metadata"], COMPLETE),
+            ("create", "pods", &["Metadata"], COMPLETE),
+        ]);
+        assert_eq!(said(query, &other).0, ConditionStatus::Unknown);
+        let (status, reason, message) =
+            said(query, &log(&[("create", "deployments", &["Metadata"], COMPLETE)]));
+        assert_eq!((status, reason.as_str()), (ConditionStatus::False, "BodiesNotLogged"));
+        let lines = "  - level: Request\n    verbs: [create]\n    resources:\n      - {group: apps, resources: [deployments]}";
+        for part in
+            ["create deployments: `podSpec.hostPID` needs level Request, and the log has Metadata", lines]
+        {
+            assert!(message.contains(part), "{message}");
+        }
+        let fine = log(&[("create", "deployments", &["Metadata", "Request"], COMPLETE)]);
+        assert_eq!(said(query, &fine).0, ConditionStatus::Unknown);
+    }
+
+    #[test]
+    fn an_answers_body_needs_the_level_that_logs_answers() {
+        let query = "verb:create and objectRef.resource:secrets and responseObject.type:x";
+        let (status, _, message) = said(query, &log(&[("create", "secrets", &["Request"], COMPLETE)]));
+        assert_eq!(status, ConditionStatus::False);
+        assert!(message.contains("level: RequestResponse"), "{message}");
+        assert_eq!(
+            said(query, &log(&[("create", "secrets", &["RequestResponse"], COMPLETE)])).0,
+            ConditionStatus::Unknown
+        );
+    }
+
+    #[test]
+    fn a_rule_whose_requests_lack_the_stage_that_decides_them_is_told() {
+        let query = "objectRef.resource:pods and objectRef.subresource:exec";
+        let seen = |stages| log(&[("get", "pods/exec", &["Metadata"], stages)]);
+        let (status, reason, message) = said(query, &seen(COMPLETE));
+        assert_eq!((status, reason.as_str()), (ConditionStatus::False, "StageNotLogged"));
+        assert!(
+            message.contains("get pods/exec: decided at stage ResponseStarted, which is not logged"),
+            "{message}"
+        );
+        assert!(message.contains("spec.omitStages"), "{message}");
+        // The session lasts, or the source says how it is.
+        assert_eq!(said(query, &seen(&["RequestReceived"])).0, ConditionStatus::True);
+        assert_eq!(said(query, &Logged { omits_started: true, ..seen(COMPLETE) }).0, ConditionStatus::True);
+        assert_eq!(said(query, &seen(&["ResponseStarted"])).0, ConditionStatus::True);
+
+        let query = "objectRef.resource:pods and verb:create";
+        let seen = log(&[("create", "pods", &["Metadata"], &["RequestReceived"])]);
+        assert_eq!(said(query, &seen).0, ConditionStatus::True, "it may be on its way");
+        let never = Logged { stages: vec!["RequestReceived".to_owned()], events: 5_000, ..seen };
+        assert!(said(query, &never).2.contains("at stage ResponseComplete"));
+    }
+
+    #[test]
+    fn of_requests_that_were_never_seen_nothing_is_known() {
+        let nothing = Logged::default();
+        let (status, reason, _) = said("objectRef.resource:secrets and verb:get", &nothing);
+        assert_eq!((status, reason.as_str()), (ConditionStatus::Unknown, "Pending"));
+        assert_eq!(said("user.username:mallory", &nothing).0, ConditionStatus::True, "it asks about all");
+        let decided = DetectionRuleStatus { matches: 1, ..DetectionRuleStatus::default() };
+        let found = condition(&rule("objectRef.resource:secrets"), &decided, &[]);
+        assert_eq!(found.status, ConditionStatus::True);
+    }
+}

@@ -1,0 +1,153 @@
+//! A log in which everything that a client can choose was chosen by an attacker, on a real API server: each match is
+//! counted once, in an alert of bounded size whose text is harmless, also when the operator is killed on the way.
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use support::operator::{Operator, alerts, install, rule, source_at, tripline};
+use support::{ControlPlane, Options, wait_for};
+
+const PATIENCE: Duration = Duration::from_mins(3);
+/// As long as a rule's name may be: its alerts' names have to fit into as much, with their hash.
+const RULE: &str = "sixty-three-characters-are-the-most-that-the-name-of-a-rule-has";
+const MANY: usize = 10_000;
+const LONG_AGENTS: usize = 20;
+const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\r\n\t\u{0}";
+
+/// A record of a request by this user for this object.
+fn record(user: &str, namespace: &str, name: &str, more: &Value) -> String {
+    let now = jiff::Timestamp::now();
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "chosen",
+        "stage": "ResponseComplete", "requestURI": "/api/v1/pods", "verb": "get",
+        "user": {"username": user}, "sourceIPs": ["10.0.0.9"],
+        "objectRef": {"resource": "pods", "namespace": namespace, "name": name, "apiVersion": "v1"},
+        "responseStatus": {"code": 200}, "requestReceivedTimestamp": now, "stageTimestamp": now,
+        "annotations": {"authorization.k8s.io/decision": "allow"},
+    });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        event[key] = value.clone();
+    }
+    format!("{event}\n")
+}
+
+/// The log, and how many matches each group has in it: user, namespace, name.
+fn log() -> (String, BTreeMap<[String; 3], i64>) {
+    let (mut text, mut counts) = (String::new(), BTreeMap::new());
+    let mut add = |user: &str, namespace: &str, name: &str, more: &Value| {
+        text.push_str(&record(user, namespace, name, more));
+        *counts.entry([user.to_owned(), namespace.to_owned(), name.to_owned()]).or_default() += 1;
+    };
+    for number in 0..MANY {
+        add("mallory", "shop", "one-request", &json!({"auditID": format!("id-{number}")}));
+        add("mallory", "shop", "one-id", &json!({"auditID": "the-same"}));
+    }
+    for number in 0..LONG_AGENTS {
+        let agent = format!("{number}{}", "A\u{1b}".repeat(1 << 19));
+        add("mallory", "shop", "long-agents", &json!({"userAgent": agent, "requestURI": agent}));
+    }
+    // What is the same when put together, cut off or escaped is not the same group.
+    let same_beginning = |end: &str| format!("{}{end}", "n".repeat(100_000));
+    for (user, namespace, name) in [
+        ("a", "b", "c"),
+        ("a", "b/c", ""),
+        ("a/b", "c", ""),
+        ("a", "", "b/c"),
+        ("a b", "c", "d"),
+        ("a", "b c", "d"),
+        ("a\u{0}b", "c", "d"),
+        ("mallory", "shop", ESCAPES),
+        ("mallory", "shop", "\\u{1b}[2J\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}\\u{2066}\\r\\n\\t\\u{0}"),
+        ("mallory", "shop", &same_beginning("1")),
+        ("mallory", "shop", &same_beginning("2")),
+        (ESCAPES, ESCAPES, "x"),
+        ("victim", "shop", "taken"),
+    ] {
+        for _ in 0..3 {
+            add(user, namespace, name, &json!({"userAgent": ESCAPES, "auditID": ESCAPES, "verb": "get"}));
+        }
+    }
+    (text, counts)
+}
+
+/// What `tripline replay` makes of the log: the same names as `run`'s.
+fn replayed(plane: &ControlPlane, rule: &Value, log: &str) -> Result<Vec<Value>> {
+    let (rules, events) = (plane.folder().join("rule.json"), plane.folder().join("replayed.log"));
+    fs::write(&rules, rule.to_string())?;
+    fs::write(&events, log)?;
+    let paths = ["replay", "-o", "json", "--rules"];
+    let out = tripline(plane, &paths).arg(&rules).arg(&events).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let list: Value = serde_json::from_slice(&out.stdout)?;
+    Ok(list["items"].as_array().context("no list")?.clone())
+}
+
+fn counts(alerts: &[Value]) -> Vec<i64> {
+    let mut counts: Vec<_> = alerts.iter().filter_map(|alert| alert["status"]["count"].as_i64()).collect();
+    counts.sort_unstable();
+    counts
+}
+
+#[test]
+fn what_an_attacker_chooses_is_counted_exactly_and_does_no_harm() -> Result<()> {
+    assert_eq!(RULE.len(), 63);
+    let rule = rule(RULE, "verb:get and objectRef.resource:pods");
+    let (text, groups) = log();
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.apply("admin", &rule.to_string())?;
+        // Somebody else's alert has the name that the victim's would have: another group with the same short hash.
+        let foretold = replayed(plane, &rule, &text)?;
+        assert_eq!(foretold.len(), groups.len(), "replay tells the groups apart");
+        let victims = |alert: &&Value| alert["spec"]["detection"]["event"]["user"]["username"] == "victim";
+        let mut taken = foretold.iter().find(victims).context("no alert of the victim")?.clone();
+        let hash = taken["spec"]["detection"]["groupHash"].as_str().context("no hash")?.to_owned();
+        taken["spec"]["detection"]["groupHash"] = format!("{}{}", &hash[..hash.len() - 4], "aaaa").into();
+        taken.as_object_mut().context("no object")?.remove("status");
+        plane.apply("admin", &taken.to_string())?;
+
+        let path = plane.folder().join("audit/chosen.log");
+        fs::write(&path, &text)?;
+        plane.apply("admin", &source_at("chosen", &path, "Start"))?;
+        let operator = Operator::start(plane, &account)?;
+        wait_for("the first alerts", PATIENCE, || (alerts(plane).ok()?.len() > 2).then_some(()))?;
+        operator.kill();
+        let operator = Operator::start(plane, &account)?;
+        let mut wanted: Vec<_> = groups.values().copied().collect();
+        wanted.sort_unstable();
+        let name = taken["metadata"]["name"].as_str().context("no name")?;
+        let mut found = Vec::new();
+        wait_for("every group to be counted", PATIENCE, || {
+            found = alerts(plane).ok()?;
+            found.retain(|alert| alert["metadata"]["name"] != name);
+            (counts(&found) == wanted).then_some(())
+        })
+        .with_context(|| format!("counted are {:?}, there are {wanted:?}", counts(&found)))?;
+
+        let hashes: std::collections::BTreeSet<_> =
+            found.iter().map(|alert| alert["spec"]["detection"]["groupHash"].to_string()).collect();
+        assert_eq!(hashes.len(), groups.len());
+        let second = found.iter().find(victims).context("no alert of the victim")?;
+        assert_eq!(second["metadata"]["name"], format!("{}2", &name[..name.len() - 1]));
+        for alert in &found {
+            let text = alert.to_string();
+            assert!(text.len() < 12_000, "{} bytes", text.len());
+            let controls =
+                |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || c == '\u{2066}';
+            assert!(!text.contains(controls) && !text.contains("\\u001b"), "{text}");
+            assert!(alert["metadata"]["name"].as_str().is_some_and(|name| name.len() <= 63), "{text}");
+        }
+        for form in ["wide", "yaml"] {
+            let shown = plane.run("admin", &["get", "securityalerts", "--output", form])?;
+            assert!(!shown.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{shown}");
+        }
+        // A page of metrics holds nothing of what clients choose.
+        let (_, metrics) = operator.page("/metrics")?;
+        assert!(!metrics.contains("mallory") && !metrics.contains("owned"));
+        operator.terminate()
+    })
+}

@@ -1,0 +1,268 @@
+//! The rules that are on keep quiet where nothing is wrong: a node comes up, our chart is installed, upgraded and
+//! uninstalled, and people roll out the usual things, look at them and remove them.
+mod support;
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use support::clock::Clock;
+use support::node::images::BUSYBOX;
+use support::node::{Node, NodeOptions, is_possible};
+use support::operator::list;
+use support::release::Release;
+use support::{ControlPlane, Options, wait_for};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What is done on purpose here, and rightly told of: the rule, and how its target begins.
+const DELIBERATE: [(&str, &str); 3] = [
+    ("admission-control-deleted", "validatingadmissionpolic"),
+    // The namespace's label, which the chart's notes ask for: its pods mount the host's log.
+    ("pod-security-lowered", "namespaces watch/watch"),
+    // How the tests' own users get their rights.
+    ("powerful-role-bound", "clusterrolebindings test-editors"),
+];
+
+#[test]
+fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
+    if !is_possible()? {
+        return Ok(());
+    }
+    // With bodies and answers of everything: what is not logged raises nothing.
+    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
+    let plane = Options { audit_log_max_size: 500, audit_policy: Some(policy), ..Options::default() };
+    Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
+        let mut clock = Clock::start();
+        let release = Release::install(node, &[])?;
+        clock.took("install");
+        release.upgrade(&["clusterName=other"])?;
+        clock.took("upgrade");
+        let plane = node.plane();
+        roll_out(plane)?;
+        clock.took("twenty objects");
+        look_at(plane)?;
+        change(plane)?;
+        clock.took("kubectl");
+        plane.run("admin", &["delete", "namespace", "shop", "--timeout=2m"])?;
+        release.helm(&["uninstall", "tripline", "--wait"])?;
+        clock.took("delete and uninstall");
+        let alarms = alarms(plane)?;
+        ensure!(alarms.is_empty(), "the rules that are on told of an ordinary day:\n{}", alarms.join("\n"));
+        Ok(())
+    })
+}
+
+/// The usual objects of an application, by somebody who may edit in its namespace, and what an administrator adds.
+#[allow(clippy::too_many_lines, reason = "a list of objects")]
+fn roll_out(plane: &ControlPlane) -> Result<()> {
+    plane.run("admin", &["create", "namespace", "shop"])?;
+    wait_for("the namespace's account", PATIENCE, || {
+        plane.run("admin", &["get", "serviceaccount/default", "--namespace=shop"]).ok()
+    })?;
+    let named = |api: &str, kind: &str, name: &str, spec: Value| {
+        let mut object = json!({
+            "apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "shop"},
+        });
+        for (key, value) in spec.as_object().into_iter().flatten() {
+            object[key] = value.clone();
+        }
+        object
+    };
+    let labels = |name: &str| json!({"app": name});
+    let pod = |name: &str, command: &str, restart: &str| {
+        json!({
+            "metadata": {"labels": labels(name)},
+            "spec": {
+                "tolerations": [{"operator": "Exists"}], "restartPolicy": restart,
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{
+                    "name": "main", "image": BUSYBOX, "imagePullPolicy": "Never",
+                    "command": ["sh", "-c", command],
+                    "envFrom": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "keys"}}],
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                }],
+            },
+        })
+    };
+    let workload = |name: &str| {
+        json!({"spec": {
+            "selector": {"matchLabels": labels(name)}, "template": pod(name, "sleep 3600", "Always"),
+        }})
+    };
+    let job = json!({"template": pod("job", "true", "Never"), "backoffLimit": 1});
+    let mut stateful = workload("db");
+    stateful["spec"]["serviceName"] = "db".into();
+    let ports = json!([{"port": 80, "targetPort": 8080}]);
+    let path = json!({"path": "/", "pathType": "Prefix",
+        "backend": {"service": {"name": "web", "port": {"number": 80}}}});
+    let objects = [
+        named("v1", "ConfigMap", "settings", json!({"data": {"COLOUR": "green"}})),
+        named("v1", "Secret", "keys", json!({"stringData": {"KEY": "of-the-test"}})),
+        named("v1", "ServiceAccount", "web", json!({})),
+        named("apps/v1", "Deployment", "web", workload("web")),
+        named("apps/v1", "StatefulSet", "db", stateful),
+        named("apps/v1", "DaemonSet", "agent", workload("agent")),
+        named("apps/v1", "ReplicaSet", "old", workload("old")),
+        named("batch/v1", "Job", "once", json!({"spec": job})),
+        named(
+            "batch/v1",
+            "CronJob",
+            "often",
+            json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job}}}),
+        ),
+        named("v1", "Pod", "alone", json!({"spec": pod("alone", "sleep 3600", "Always")["spec"]})),
+        named("v1", "Service", "web", json!({"spec": {"selector": labels("web"), "ports": ports}})),
+        named(
+            "v1",
+            "Service",
+            "db",
+            json!({"spec": {"clusterIP": "None", "selector": labels("db"), "ports": ports}}),
+        ),
+        named(
+            "networking.k8s.io/v1",
+            "Ingress",
+            "web",
+            json!({"spec": {"rules": [{"host": "shop.example.com", "http": {"paths": [path]}}]}}),
+        ),
+        named(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "inner",
+            json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}),
+        ),
+        named(
+            "policy/v1",
+            "PodDisruptionBudget",
+            "web",
+            json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels("web")}}}),
+        ),
+        named(
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            "web",
+            json!({"spec": {
+                "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            }}),
+        ),
+        named(
+            "v1",
+            "PersistentVolumeClaim",
+            "data",
+            json!({"spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+            }}),
+        ),
+    ];
+    let of_admin = [
+        named("v1", "ResourceQuota", "most", json!({"spec": {"hard": {"pods": "50"}}})),
+        named(
+            "v1",
+            "LimitRange",
+            "each",
+            json!({"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "1m"}}]}}),
+        ),
+        named(
+            "rbac.authorization.k8s.io/v1",
+            "Role",
+            "looks",
+            json!({"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]}),
+        ),
+        named(
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            "web-looks",
+            json!({
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looks"},
+                "subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "shop"}],
+            }),
+        ),
+    ];
+    ensure!(objects.len() + of_admin.len() > 20, "too few objects");
+    plane.apply("admin", &list(&of_admin))?;
+    plane.apply("alice", &list(&objects))?;
+    for workload in ["deployment/web", "statefulset/db", "daemonset/agent"] {
+        plane.run("alice", &["rollout", "status", workload, "--namespace=shop", "--timeout=2m"])?;
+    }
+    plane.run(
+        "alice",
+        &["wait", "--for=condition=Complete", "job/once", "--namespace=shop", "--timeout=2m"],
+    )?;
+    wait_for("the CronJob's first Job", PATIENCE, || {
+        let jobs = plane.run("alice", &["get", "jobs", "--namespace=shop", "--output=name"]).ok()?;
+        jobs.contains("job.batch/often-").then_some(())
+    })
+}
+
+/// As people look at what they have rolled out.
+fn look_at(plane: &ControlPlane) -> Result<()> {
+    for arguments in [
+        &["get", "all"][..],
+        &["get", "pods", "--output=wide"],
+        &["get", "deployment", "web", "--output=yaml"],
+        &["get", "configmaps,ingresses,networkpolicies,events"],
+        &["describe", "deployment", "web"],
+        &["describe", "pod", "alone"],
+        &["logs", "deployment/web"],
+        &["logs", "--selector=app=web", "--tail=5"],
+        &["rollout", "history", "deployment/web"],
+        &["explain", "deployment.spec"],
+        &["auth", "can-i", "create", "deployments"],
+        &["diff", "--filename=-"],
+    ] {
+        // What it comes to does not matter: it was asked.
+        plane.kubectl("alice", &[arguments, &["--namespace=shop"]].concat())?;
+    }
+    for arguments in
+        [&["get", "nodes"][..], &["get", "pods", "--all-namespaces"], &["describe", "node", Node::NAME]]
+    {
+        plane.run("admin", arguments)?;
+    }
+    Ok(())
+}
+
+/// As people change it.
+fn change(plane: &ControlPlane) -> Result<()> {
+    for arguments in [
+        &["scale", "deployment/web", "--replicas=2"][..],
+        &["set", "env", "deployment/web", "COLOUR=blue"],
+        &["rollout", "status", "deployment/web", "--timeout=2m"],
+        &["rollout", "restart", "deployment/web"],
+        &["rollout", "status", "deployment/web", "--timeout=2m"],
+        &["rollout", "undo", "deployment/web"],
+        &["rollout", "status", "deployment/web", "--timeout=2m"],
+        &["rollout", "restart", "daemonset/agent"],
+        &["label", "pod", "alone", "tier=back"],
+        &["annotate", "deployment", "web", "team=shop"],
+        &["delete", "pod", "alone"],
+    ] {
+        plane.run("alice", &[arguments, &["--namespace=shop"]].concat())?;
+    }
+    Ok(())
+}
+
+/// The alerts of Medium or more that the library's rules make of the log, but those of what was meant.
+fn alarms(plane: &ControlPlane) -> Result<Vec<String>> {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
+    let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
+        .args(["replay", "--strict", "--output=json", "--rules", rules])
+        .arg(plane.audit_log())
+        .output()
+        .context("failed to run tripline")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{said}");
+    eprintln!("{said}");
+    let found: Value = serde_json::from_slice(&output.stdout)?;
+    let found = found["items"].as_array().context("no list of alerts")?;
+    // Those are made in every run: the log was judged.
+    ensure!(found.len() >= DELIBERATE.len(), "only {} alerts", found.len());
+    let alarms = found.iter().map(|alert| &alert["spec"]["detection"]).filter(|detection| {
+        let is_meant = |(rule, target): &(&str, &str)| {
+            detection["ruleName"] == *rule
+                && detection["target"].as_str().is_some_and(|found| found.starts_with(target))
+        };
+        detection["severity"] != "Low" && !DELIBERATE.iter().any(is_meant)
+    });
+    Ok(alarms.map(|detection| format!("{detection:#}")).collect())
+}

@@ -1,0 +1,5 @@
+# A person lists the Secrets of one namespace.
+#
+# may: list secrets
+
+kubectl get secrets

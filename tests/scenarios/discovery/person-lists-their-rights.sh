@@ -1,0 +1,3 @@
+# A person asks what they may do.
+
+kubectl auth can-i --list

@@ -1,0 +1,5 @@
+# A service account is created.
+#
+# may: create serviceaccounts
+
+kubectl create serviceaccount robot
