@@ -4,26 +4,39 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder of `src/` with the folders it may use besides itself.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("api", &[]),
     ("event", &[]),
     ("query", &[]),
     ("telemetry", &[]),
     ("detect", &["event", "query"]),
+    ("policy", &["event", "detect"]),
     ("source", &["api", "event", "query", "detect", "telemetry"]),
     ("alert", &["api", "event", "query", "detect", "telemetry"]),
     ("output", &["api", "alert", "telemetry"]),
-    ("controller", &["api", "event", "query", "detect", "source", "alert", "output", "telemetry"]),
+    ("controller", &["api", "event", "query", "detect", "policy", "source", "alert", "output", "telemetry"]),
     (
         "cli",
-        &["api", "event", "query", "detect", "source", "alert", "output", "controller", "app", "telemetry"],
+        &[
+            "api",
+            "event",
+            "query",
+            "detect",
+            "policy",
+            "source",
+            "alert",
+            "output",
+            "controller",
+            "app",
+            "telemetry",
+        ],
     ),
     ("app", &["api", "event", "query", "detect", "source", "alert", "output", "controller", "telemetry"]),
     ("lib", &[]),
 ];
 
 /// What judges events works without a cluster.
-const PURE: [&str; 3] = ["event", "query", "detect"];
+const PURE: [&str; 4] = ["event", "query", "detect", "policy"];
 const CLIENTS: [&str; 5] = ["kube", "k8s_openapi", "tokio", "axum", "futures"];
 
 fn sources() -> Vec<(String, PathBuf, String)> {

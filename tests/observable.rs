@@ -40,12 +40,14 @@ fn a_rule_says_which_stage_and_which_bodies_the_policy_leaves_out() -> Result<()
         plane.run("admin", &["create", "namespace", "another"])?;
 
         let said = wait_for_observable(plane, "exec", "False", "StageNotLogged")?;
-        assert!(said.contains("get pods/exec would be decided at stage ResponseStarted"), "{said}");
+        assert!(
+            said.contains("get pods/exec: decided at stage ResponseStarted, which is not logged"),
+            "{said}"
+        );
         let said = wait_for_observable(plane, "scaled", "False", "BodiesNotLogged")?;
         for part in [
-            "`requestObject.spec.replicas` is in a body",
-            "create deployments are logged at level Metadata",
-            r#"- {level: Request, verbs: [create], resources: [{group: "apps", resources: [deployments]}]}"#,
+            "create deployments: `requestObject.spec.replicas` needs level Request, and the log has Metadata",
+            "  - level: Request\n    verbs: [create]\n    resources:\n      - {group: apps, resources: [deployments]}",
         ] {
             assert!(said.contains(part), "{said}");
         }

@@ -5,6 +5,7 @@
 
 mod alert_list;
 pub mod alerts;
+pub mod audit_policy;
 pub mod canary;
 pub mod completion;
 pub mod coverage;
@@ -46,6 +47,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
   tripline test rules/                               run the cases that the rules bring along
   tripline replay --rules rules/ audit.log           what do the rules make of this log?
   tripline explain --rule rule.yaml event.json       why does this event match, or not?
+  tripline audit-policy --rules rules/               what must the API server log for them?
   tripline coverage rules/                           which techniques do the rules detect?
   tripline crds | kubectl apply -f -                 install the kinds
   tripline run --node \"$NODE_NAME\"                  run the operator
@@ -85,6 +87,8 @@ enum Command {
     Alerts(alerts::Args),
     /// Make a request that a rule waits for, and wait for its alert
     Canary(canary::Args),
+    /// Print the audit policy that rules need, or check one
+    AuditPolicy(audit_policy::Args),
     /// Print what kube-apiserver needs to send its audit log to a webhook
     WebhookConfig(webhook_config::Args),
     /// Print the CustomResourceDefinitions
@@ -133,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Alerts(args) => alerts::run(&args, &mut out),
         Command::Canary(args) => canary::run(&args),
+        Command::AuditPolicy(args) => audit_policy::run(&args, &mut out),
         Command::WebhookConfig(args) => webhook_config::run(&args, &mut out),
         Command::Crds(args) => crds::run(&args, &mut out),
         Command::Completion(args) => Ok(completion::run(&args, &mut out)),

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use crate::alert::text;
 use crate::api::{Condition, ConditionStatus, DetectionRuleStatus, LoggedRequests, condition_type, reason};
-use crate::detect::Rule;
+use crate::detect::{Level, Rule};
 use crate::event::{Parts, Stage, is_long_running};
+use crate::policy::{self, GroupResources, Line};
 
 /// The most characters of a message here: a condition may hold 32 KiB, and is read on a terminal.
 const MESSAGE_MAX: usize = 2_048;
@@ -83,11 +84,11 @@ fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Co
     match (rule.needs_body(), status.undecidable) {
         (true, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
         (true, _) => {
-            let fields = rule.body_fields().join("`, `");
+            let fields = rule.fields_above(Level::Metadata).join("`, `");
             let message = format!(
                 "requests could not be decided, because the query looks into bodies (`{fields}`) that the audit policy \
                  does not log; raise the level for these resources to {}",
-                level_needed(rule)
+                level_needed(rule).as_str()
             );
             say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message)
         }
@@ -122,10 +123,7 @@ fn stage_missing(rule: &Rule, concerned: &[(&Logged, &LoggedRequests)]) -> Optio
         }
         _ => "take it out of the policy's `omitStages`",
     };
-    let stage = stage.as_str();
-    Some(format!(
-        "{named} would be decided at stage {stage}, and the audit policy leaves that stage out; {remedy}"
-    ))
+    Some(format!("{}; {remedy}", policy::stage_is_missing(&named, stage)))
 }
 
 /// The stage that such a request would be decided at, if the log lacks it. A request that is still on its way has not
@@ -146,48 +144,48 @@ fn missing_stage(source: &Logged, requests: &LoggedRequests) -> Option<Stage> {
 /// What is missing if every request that the rule asks about is logged below the level that it needs.
 fn bodies_missing(rule: &Rule, requests: &[&LoggedRequests]) -> Option<String> {
     let level = level_needed(rule);
-    let suffices = |seen: &String| seen == "RequestResponse" || seen == level;
+    let suffices = |seen: &String| Level::from_name(seen).is_some_and(|seen| seen >= level);
     if requests.is_empty() || !rule.needs_body() || requests.iter().any(|r| r.levels.iter().any(suffices)) {
         return None;
     }
-    let fields = rule.body_fields();
-    let more = match fields.len() {
-        0 | 1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
-    let field = fields.first().map_or("the query", String::as_str);
     let mut levels: Vec<_> = requests.iter().flat_map(|requests| requests.levels.iter().cloned()).collect();
     levels.sort();
     levels.dedup();
+    let said = policy::level_is_low(
+        &names(requests.iter().copied()),
+        &rule.fields_above(Level::Metadata),
+        level,
+        &levels.join(", "),
+    );
     Some(format!(
-        "`{field}`{more} is in a body, and {} are logged at level {}; in the audit policy, before the rule that says so, \
-         put\n{}",
-        names(requests.iter().copied()),
-        levels.join(", "),
+        "{said}; in the audit policy, before the rule that says so, put\n{}",
         policy_lines(level, requests)
     ))
 }
 
 /// The rules of an audit policy that log these requests at this level.
-fn policy_lines(level: &str, requests: &[&LoggedRequests]) -> String {
+fn policy_lines(level: Level, requests: &[&LoggedRequests]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for requests in requests.iter().take(MOST) {
-        let group = requests.api_groups.first().map_or("", String::as_str);
-        let line = format!(
-            "- {{level: {level}, verbs: [{}], resources: [{{group: \"{group}\", resources: [{}]}}]}}",
-            requests.verb, requests.resource
-        );
+        let resources = GroupResources {
+            group: requests.api_groups.first().cloned().unwrap_or_default(),
+            resources: vec![requests.resource.clone()],
+            ..GroupResources::default()
+        };
+        let line =
+            Line { level, verbs: vec![requests.verb.clone()], resources: vec![resources], ..Line::default() };
+        let line = line.to_yaml();
         if !lines.contains(&line) {
             lines.push(line);
         }
     }
-    lines.join("\n")
+    lines.concat().trim_end().to_owned()
 }
 
 /// The least level at which the query can be decided.
-fn level_needed(rule: &Rule) -> &'static str {
+fn level_needed(rule: &Rule) -> Level {
     // What stands in either body is decided by the request's.
-    if rule.bodies().meets(Parts::REQUEST) { "Request" } else { "RequestResponse" }
+    if rule.bodies().meets(Parts::REQUEST) { Level::Request } else { Level::RequestResponse }
 }
 
 fn is_about(rule: &Rule, requests: &LoggedRequests) -> bool {
@@ -257,10 +255,9 @@ mod tests {
         let (status, reason, message) =
             said(query, &log(&[("create", "deployments", &["Metadata"], COMPLETE)]));
         assert_eq!((status, reason.as_str()), (ConditionStatus::False, "BodiesNotLogged"));
-        let lines =
-            r#"- {level: Request, verbs: [create], resources: [{group: "apps", resources: [deployments]}]}"#;
+        let lines = "  - level: Request\n    verbs: [create]\n    resources:\n      - {group: apps, resources: [deployments]}";
         for part in
-            ["`podSpec.hostPID` is in a body", "create deployments are logged at level Metadata", lines]
+            ["create deployments: `podSpec.hostPID` needs level Request, and the log has Metadata", lines]
         {
             assert!(message.contains(part), "{message}");
         }
@@ -286,7 +283,10 @@ mod tests {
         let seen = |stages| log(&[("get", "pods/exec", &["Metadata"], stages)]);
         let (status, reason, message) = said(query, &seen(COMPLETE));
         assert_eq!((status, reason.as_str()), (ConditionStatus::False, "StageNotLogged"));
-        assert!(message.contains("get pods/exec would be decided at stage ResponseStarted"), "{message}");
+        assert!(
+            message.contains("get pods/exec: decided at stage ResponseStarted, which is not logged"),
+            "{message}"
+        );
         assert!(message.contains("spec.omitStages"), "{message}");
         // The session lasts, or the source says how it is.
         assert_eq!(said(query, &seen(&["RequestReceived"])).0, ConditionStatus::True);

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 
 use super::compare::Test;
+use super::needs::asks_for_body;
 use crate::event::{Field, Glob, Parts};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 
@@ -58,6 +59,16 @@ impl Plan {
         }
     }
 
+    /// Calls `visit` with every test that is not inside a nested group.
+    pub(super) fn leaves(&self, visit: &mut dyn FnMut(&Leaf)) {
+        match self {
+            Plan::Everything | Plan::Nested(..) => {}
+            Plan::And(parts) | Plan::Or(parts) => parts.iter().for_each(|part| part.leaves(visit)),
+            Plan::Not(inner) => inner.leaves(visit),
+            Plan::Leaf(leaf) => visit(leaf),
+        }
+    }
+
     /// Whether it names the event's stage: then its author has chosen where it detects.
     pub(super) fn names_stage(&self) -> bool {
         let mut found = false;
@@ -69,9 +80,7 @@ impl Plan {
     pub(super) fn bodies(&self) -> Parts {
         let mut bodies = Parts::NONE;
         self.fields(&mut |field| {
-            // A pattern such as `*.name` could reach a body, but does not ask for one.
-            let start = field.name().split('*').next().unwrap_or_default();
-            if field.is_plain() || start.contains('.') {
+            if asks_for_body(field) {
                 bodies = bodies.with(field.parts().within(Parts::BODIES));
             }
         });

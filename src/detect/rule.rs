@@ -183,19 +183,6 @@ impl Rule {
         self.query.bodies()
     }
 
-    /// The fields of bodies that its query asks for.
-    pub fn body_fields(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        self.query.fields(&mut |field| {
-            let name = field.name();
-            if field.parts().within(Parts::BODIES) != Parts::NONE && !names.iter().any(|known| known == name)
-            {
-                names.push(name.to_owned());
-            }
-        });
-        names
-    }
-
     /// Whether it asks about some resources only, of its own accord.
     pub fn names_resource(&self) -> bool {
         self.conjuncts.iter().any(|conjunct| conjunct.slots.single() == Some(Slot::Resource))

@@ -1,0 +1,317 @@
+//! A policy as it is written.
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use thiserror::Error;
+
+use crate::detect::Level;
+use crate::event::Stage;
+
+/// Why a text is no audit policy.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PolicyError {
+    /// It is not YAML, or has what no policy has.
+    #[error("not an audit policy: {0}")]
+    Unreadable(String),
+    /// It is a document of another kind.
+    #[error("expected `apiVersion: audit.k8s.io/v1` and `kind: Policy`")]
+    OtherKind,
+    /// kube-apiserver refuses a policy without rules.
+    #[error("the policy has no rules")]
+    NoRules,
+    /// One of its rules says something that kube-apiserver refuses.
+    #[error("line {line}: {what}")]
+    Refused {
+        /// The line of the rule, from 1; 0 where it is not known.
+        line: u64,
+        /// What is refused.
+        what: String,
+    },
+}
+
+impl PolicyError {
+    /// A fixed word for metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            PolicyError::Unreadable(_) => "unreadable",
+            PolicyError::OtherKind => "other_kind",
+            PolicyError::NoRules => "no_rules",
+            PolicyError::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// A policy: the first line that fits a request decides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Stages that no request is logged at.
+    pub omit_stages: BTreeSet<Stage>,
+    /// Whether bodies are logged without `managedFields`, where a line says nothing of it.
+    pub omit_managed_fields: bool,
+    /// What it calls its rules.
+    pub lines: Vec<Line>,
+}
+
+/// One rule of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Line {
+    /// Where it stands in its text, from 1; 0 for one that was made.
+    pub number: u64,
+    /// What to say above it.
+    pub comment: String,
+    /// At which level requests are logged.
+    pub level: Level,
+    /// Whose; of anybody where this and the groups are empty.
+    pub users: Vec<String>,
+    /// Of members of which groups.
+    pub user_groups: Vec<String>,
+    /// With which verbs; with any where it is empty.
+    pub verbs: Vec<String>,
+    /// For which resources.
+    pub resources: Vec<GroupResources>,
+    /// In which namespaces; `""` is none.
+    pub namespaces: Vec<String>,
+    /// For which other paths.
+    pub non_resource_urls: Vec<String>,
+    /// At which stages not.
+    pub omit_stages: BTreeSet<Stage>,
+    /// Whether without `managedFields`.
+    pub omit_managed_fields: Option<bool>,
+}
+
+/// Resources of one API group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GroupResources {
+    /// The group; `""` is the first one.
+    pub group: String,
+    /// `pods`, `pods/log`, `pods/*`, `*/scale` or `*`; all where it is empty.
+    pub resources: Vec<String>,
+    /// The names of the objects; all where it is empty.
+    pub resource_names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawPolicy {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    #[allow(dead_code)] // a policy may have a name, which says nothing
+    metadata: Option<serde_json::Value>,
+    #[serde(default)]
+    omit_stages: Vec<String>,
+    #[serde(default)]
+    omit_managed_fields: bool,
+    #[serde(default)]
+    rules: Vec<Spanned<RawLine>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawLine {
+    level: String,
+    #[serde(default)]
+    users: Vec<String>,
+    #[serde(default)]
+    user_groups: Vec<String>,
+    #[serde(default)]
+    verbs: Vec<String>,
+    #[serde(default)]
+    resources: Vec<GroupResources>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+    #[serde(default, rename = "nonResourceURLs")]
+    non_resource_urls: Vec<String>,
+    #[serde(default)]
+    omit_stages: Vec<String>,
+    #[serde(default)]
+    omit_managed_fields: Option<bool>,
+}
+
+impl Policy {
+    /// Reads a policy, and refuses what kube-apiserver refuses.
+    pub fn parse(text: &str) -> Result<Policy, PolicyError> {
+        let raw: RawPolicy =
+            serde_saphyr::from_str(text).map_err(|error| PolicyError::Unreadable(error.to_string()))?;
+        if raw.api_version != "audit.k8s.io/v1" || raw.kind != "Policy" {
+            return Err(PolicyError::OtherKind);
+        }
+        if raw.rules.is_empty() {
+            return Err(PolicyError::NoRules);
+        }
+        Ok(Policy {
+            omit_stages: stages(&raw.omit_stages, 0)?,
+            omit_managed_fields: raw.omit_managed_fields,
+            lines: raw.rules.into_iter().map(line).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn stages(names: &[String], line: u64) -> Result<BTreeSet<Stage>, PolicyError> {
+    let stage = |name: &String| {
+        let what = || format!("there is no stage {name:?}");
+        Stage::from_name(name).ok_or_else(|| PolicyError::Refused { line, what: what() })
+    };
+    names.iter().map(stage).collect()
+}
+
+fn line(raw: Spanned<RawLine>) -> Result<Line, PolicyError> {
+    let number = raw.referenced.line();
+    let raw = raw.value;
+    let refuse = |what: String| Err(PolicyError::Refused { line: number, what });
+    let Some(level) = Level::from_name(&raw.level) else {
+        return refuse(format!(
+            "there is no level {:?}; expected None, Metadata, Request or RequestResponse",
+            raw.level
+        ));
+    };
+    let is_for_resources = !raw.resources.is_empty() || !raw.namespaces.is_empty();
+    if is_for_resources && !raw.non_resource_urls.is_empty() {
+        return refuse("a rule is for resources or for nonResourceURLs, not for both".to_owned());
+    }
+    for url in &raw.non_resource_urls {
+        let inner = url.strip_suffix('*').unwrap_or(url);
+        if url != "*" && (!url.starts_with('/') || inner.contains('*')) {
+            return refuse(format!("the path {url:?} does not begin with `/`, or has a `*` before its end"));
+        }
+    }
+    for resources in &raw.resources {
+        if !resources.resource_names.is_empty() && resources.resources.is_empty() {
+            return refuse("resourceNames stand without resources".to_owned());
+        }
+        if resources.group.contains('/') {
+            return refuse(format!("the group {:?} is written with its version", resources.group));
+        }
+    }
+    Ok(Line {
+        number,
+        comment: String::new(),
+        level,
+        users: raw.users,
+        user_groups: raw.user_groups,
+        verbs: raw.verbs,
+        resources: raw.resources,
+        namespaces: raw.namespaces,
+        non_resource_urls: raw.non_resource_urls,
+        omit_stages: stages(&raw.omit_stages, number)?,
+        omit_managed_fields: raw.omit_managed_fields,
+    })
+}
+
+/// The widest comment.
+const WIDTH: usize = 116;
+
+impl Policy {
+    /// The text for `--audit-policy-file`, below this comment.
+    pub fn to_yaml(&self, comment: &str) -> String {
+        let mut out = String::new();
+        write_comment(&mut out, "", comment);
+        out += "apiVersion: audit.k8s.io/v1\nkind: Policy\n";
+        if !self.omit_stages.is_empty() {
+            out += "# A record before the request is handled holds nothing that a later one lacks.\n";
+            writeln(&mut out, &format!("omitStages: {}", list(self.omit_stages.iter().map(|s| s.as_str()))));
+        }
+        if self.omit_managed_fields {
+            out += "# Who last wrote which field: often half of a body, and no rule looks at it.\n";
+            out += "omitManagedFields: true\n";
+        }
+        out += "rules:\n";
+        for (index, line) in self.lines.iter().enumerate() {
+            if index > 0 {
+                out.push('\n');
+            }
+            out += &line.to_yaml();
+        }
+        out
+    }
+}
+
+impl Line {
+    /// As an item of a policy's `rules`.
+    pub fn to_yaml(&self) -> String {
+        let mut out = String::new();
+        write_comment(&mut out, "  ", &self.comment);
+        writeln(&mut out, &format!("  - level: {}", self.level.as_str()));
+        let lists = [
+            ("users", &self.users),
+            ("userGroups", &self.user_groups),
+            ("verbs", &self.verbs),
+            ("namespaces", &self.namespaces),
+            ("nonResourceURLs", &self.non_resource_urls),
+        ];
+        for (key, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
+            writeln(&mut out, &format!("    {key}: {}", list(values.iter().map(String::as_str))));
+        }
+        if !self.resources.is_empty() {
+            out += "    resources:\n";
+        }
+        for resources in &self.resources {
+            let mut parts = vec![format!("group: {}", scalar(&resources.group))];
+            for (key, names) in
+                [("resources", &resources.resources), ("resourceNames", &resources.resource_names)]
+            {
+                if !names.is_empty() {
+                    parts.push(format!("{key}: {}", list(names.iter().map(String::as_str))));
+                }
+            }
+            writeln(&mut out, &format!("      - {{{}}}", parts.join(", ")));
+        }
+        if !self.omit_stages.is_empty() {
+            let stages = list(self.omit_stages.iter().map(|stage| stage.as_str()));
+            writeln(&mut out, &format!("    omitStages: {stages}"));
+        }
+        if let Some(omit) = self.omit_managed_fields {
+            writeln(&mut out, &format!("    omitManagedFields: {omit}"));
+        }
+        out
+    }
+}
+
+fn writeln(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+fn write_comment(out: &mut String, indent: &str, comment: &str) {
+    // YAML knows more line breaks than one, and a comment must not end at a rule's name.
+    let is_safe = |c: char| c.is_ascii_graphic() || c == ' ' || c == '\n';
+    let comment: String = comment.chars().map(|c| if is_safe(c) { c } else { '?' }).collect();
+    for paragraph in comment.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.len() + word.len() > WIDTH {
+                writeln(out, &format!("{indent}# {line}"));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line += word;
+        }
+        writeln(out, &format!("{indent}# {line}"));
+    }
+}
+
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    format!("[{}]", texts.map(scalar).collect::<Vec<_>>().join(", "))
+}
+
+/// Quoted where YAML could read anything else than this text.
+fn scalar(text: &str) -> String {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && !text.ends_with(':')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._/:".contains(c))
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+            .contains(&text.to_ascii_lowercase().as_str());
+    if is_plain {
+        return text.to_owned();
+    }
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        ' '..='~' => c.to_string(),
+        _ => format!("\\U{:08x}", u32::from(c)),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
