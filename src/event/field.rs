@@ -282,6 +282,14 @@ impl Field {
         !matches!(self.reader, Reader::Pattern { .. } | Reader::Any | Reader::InnerPattern { .. })
     }
 
+    /// The pattern that names must fit, if its name is one. Two may be written alike: `a*` and `a\*` are not the same.
+    pub fn glob(&self) -> Option<&Glob> {
+        match &self.reader {
+            Reader::Pattern { glob, .. } | Reader::InnerPattern { glob, .. } => Some(glob),
+            _ => None,
+        }
+    }
+
     /// Calls `visit` with each value, in the order of the event.
     pub fn visit<'a>(
         &self,

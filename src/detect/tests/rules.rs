@@ -353,3 +353,15 @@ fn what_a_rule_reads_of_a_body_is_kept_for_it() {
         assert_eq!(found, plain, "{query}");
     }
 }
+
+#[test]
+fn two_patterns_that_are_written_alike_are_told_apart() {
+    let rules = ["user.extra.v*b*:x", r"user.extra.v\*b*:x"].map(|query| Arc::new(rule(query)));
+    let mut matcher = Matcher::new(Arc::new(RuleSet::new(rules.to_vec())), &Context::default());
+    let line =
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","stage":"ResponseComplete",
+        "requestURI":"/","verb":"get","user":{"username":"a","extra":{"verb":["x"]}}}"#
+            .replace('\n', " ");
+    let outcomes = matcher.judge(line.as_bytes(), Reading::Whole).unwrap();
+    assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+}
