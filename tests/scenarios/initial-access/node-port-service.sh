@@ -17,7 +17,7 @@ again --type=json --patch '[{"op": "replace", "path": "anything/spec/type", "val
 again --type=json --patch '[
   {"op": "add", "path": "/metadata/annotations", "value": {"kind": "NodePort"}},
   {"op": "copy", "from": "/metadata/annotations/kind", "path": "/spec/type"}]'
-whole=$(admin get service shop --output=json)
-again --type=json --patch '[{"op": "replace", "path": "", "value": '"${whole/ClusterIP/NodePort}"'}]'
+again --type=json --patch '[{"op": "replace", "path": "", "value": {"apiVersion": "v1", "kind": "Service",
+  "metadata": {"name": "shop", "namespace": "'"$NAME"'"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}}}]'
 # It is one now, and that is not what this changes.
 kubectl patch service shop --type=json --patch '[{"op": "add", "path": "/metadata/labels/team", "value": "shop"}]'
