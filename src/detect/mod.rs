@@ -13,6 +13,7 @@ mod exception;
 mod explain;
 mod implied;
 mod index;
+mod learnt;
 mod lint;
 mod literal;
 mod matcher;

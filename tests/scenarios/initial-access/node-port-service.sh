@@ -18,6 +18,6 @@ again --type=json --patch '[
   {"op": "add", "path": "/metadata/annotations", "value": {"kind": "NodePort"}},
   {"op": "copy", "from": "/metadata/annotations/kind", "path": "/spec/type"}]'
 again --type=json --patch '[{"op": "replace", "path": "", "value": {"apiVersion": "v1", "kind": "Service",
-  "metadata": {"name": "shop", "namespace": "'"$NAME"'"}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}}}]'
+  "metadata": {"name": "shop", "labels": {"app": "shop"}}, "spec": {"type": "NodePort", "ports": [{"port": 80}]}}}]'
 # It is one now, and that is not what this changes.
 kubectl patch service shop --type=json --patch '[{"op": "add", "path": "/metadata/labels/team", "value": "shop"}]'
