@@ -264,8 +264,7 @@ mod tests {
         .unwrap();
         let (rule, mut tape) = (Arc::new(RuleFacts::from(&rule)), Tape::default());
         let event = Event::from_object("{\"verb\":\"get\"}", &mut tape).unwrap();
-        let place =
-            |offset| RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
+        let place = |offset| RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
         let ledger = Ledger::new("n", Bounds { alerts: 10, alerts_per_rule: 10 });
         let (first, second) = (place(1), place(2));
         let enter = |place| {
