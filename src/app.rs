@@ -394,6 +394,7 @@ impl Operator {
             readers: Arc::clone(readers),
             ledger,
             evictions,
+            evidence: self.options.evidence,
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
         };

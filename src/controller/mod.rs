@@ -3,6 +3,7 @@
 mod alert_changes;
 mod alerts;
 pub mod binding;
+mod capped_evidence;
 mod client;
 pub mod compile;
 mod excepted;
@@ -45,6 +46,7 @@ mod webhook_secret;
 pub use alert_changes::AlertChanges;
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
 pub use binding::CriticalExceptions;
+pub use capped_evidence::warning as capped_evidence;
 pub use client::{ConnectError, connect, connect_as_kubectl};
 pub use exception_status::ExceptionStatuses;
 pub use follow::{Followed, follow};

@@ -14,6 +14,7 @@
 
 pub(crate) mod alertmanager;
 pub(crate) mod arrivals;
+pub(crate) mod broken_api;
 pub(crate) mod clock;
 pub(crate) mod helm;
 pub(crate) mod kubectl;
