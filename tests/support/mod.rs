@@ -20,6 +20,7 @@ pub(crate) mod kubectl;
 pub(crate) mod log_files;
 pub(crate) mod node;
 pub(crate) mod operator;
+pub(crate) mod ordinary;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod proxy;
@@ -65,6 +66,8 @@ pub(crate) struct Options {
     pub(crate) audit_policy: Option<String>,
     /// More arguments of kube-apiserver, such as `--audit-webhook-config-file=…`.
     pub(crate) api_server_arguments: Vec<String>,
+    /// More arguments of kube-controller-manager.
+    pub(crate) controller_arguments: Vec<String>,
     /// Whether kube-controller-manager runs too: it makes each namespace's service account and the pods of a
     /// Deployment, and deletes what an owner leaves.
     pub(crate) controllers: bool,
@@ -80,6 +83,7 @@ impl Default for Options {
             audit_log_compress: false,
             audit_policy: None,
             api_server_arguments: Vec::new(),
+            controller_arguments: Vec::new(),
             controllers: false,
         }
     }
@@ -150,7 +154,7 @@ impl ControlPlane {
     }
 
     fn start_controllers(&mut self) -> Result<()> {
-        self.controllers = Some(start_controllers(&self.programs, &self.folder)?);
+        self.controllers = Some(start_controllers(&self.programs, &self.folder, &self.options)?);
         Ok(())
     }
 
