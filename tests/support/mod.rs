@@ -98,6 +98,7 @@ pub(crate) struct ControlPlane {
     etcd: Server,
     programs: PathBuf,
     options: Options,
+    more_arguments: Vec<String>,
     etcd_port: u16,
     port: u16,
     folder: PathBuf,
@@ -132,6 +133,7 @@ impl ControlPlane {
             etcd,
             programs,
             options,
+            more_arguments: Vec::new(),
             etcd_port,
             port,
             folder,
@@ -323,16 +325,18 @@ impl ControlPlane {
         self.api_server.stop();
     }
 
-    /// What kube-apiserver is given besides from its next start on.
+    /// What kube-apiserver is given from its next start on, besides what it was started with first.
     pub(crate) fn set_api_server_arguments(&mut self, arguments: Vec<String>) {
-        self.options.api_server_arguments = arguments;
+        self.more_arguments = arguments;
     }
 
     /// Starts kube-apiserver again, on the same port with the same data.
     pub(crate) fn restart_api_server(&mut self) -> Result<()> {
         self.api_server.stop();
+        let mut options = self.options.clone();
+        options.api_server_arguments.extend(self.more_arguments.iter().cloned());
         self.api_server =
-            start_api_server(&self.programs, &self.folder, &self.options, self.etcd_port, self.port)?;
+            start_api_server(&self.programs, &self.folder, &options, self.etcd_port, self.port)?;
         Ok(())
     }
 }

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::containerd::program;
 use super::machine::{NODE_ADDRESS, POD_RANGE, run};
-use crate::support::ControlPlane;
 use crate::support::process::{Server, free_port};
 use crate::support::servers::{NODE, kubeconfig};
 
@@ -55,28 +54,14 @@ pub(super) fn has_tables() -> Result<bool> {
     Ok(tables.lines().any(|line| line.split(' ').next_back() == Some(TABLE)))
 }
 
-/// Starts it, and tells it where the API server is: at this port of the node's address.
-pub(super) fn start_kube_proxy(
-    group: &Path,
-    programs: &Path,
-    plane: &ControlPlane,
-    folder: &Path,
-    port: u16,
-) -> Result<Server> {
-    // An API server does this for itself, but not with an address of the loopback interface.
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [NODE_ADDRESS], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-    });
-    plane.apply("admin", &slice.to_string())?;
-    let logs = plane.folder();
+/// What lets the API server say by which address kube-proxy finds it: that of the node, where the relay listens at the
+/// same port. That of the loopback interface would not be taken.
+pub(super) fn of_api_server() -> [String; 2] {
+    [format!("--advertise-address={NODE_ADDRESS}"), "--endpoint-reconciler-type=lease".to_owned()]
+}
+
+/// Starts it.
+pub(super) fn start_kube_proxy(group: &Path, programs: &Path, logs: &Path, folder: &Path) -> Result<Server> {
     let configuration = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

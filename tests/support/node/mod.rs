@@ -122,6 +122,7 @@ impl Node {
         let mut machine = Machine::take()?;
         // The controllers take as long to start as the node does, so both do at once.
         let mut plane_options = Options { controllers: false, ..options.plane.clone() };
+        plane_options.api_server_arguments.extend(options.services.then(kube_proxy::of_api_server).into_iter().flatten());
         // Its folder has to be there first.
         let authority = TempDir::with_prefix("tripline-authority-")?;
         options.pace.set(&mut plane_options, authority.path())?;
@@ -258,7 +259,7 @@ fn start_node(
     containerd.import(&images::write_base(&folder)?)?;
     let mut proxy = None;
     if services {
-        proxy = Some(start_kube_proxy(&group, programs, plane, &folder, port)?);
+        proxy = Some(start_kube_proxy(&group, programs, logs, &folder)?);
     }
     let files = folder.join("kubelet");
     let mut kubelet = start_kubelet(&group, programs, logs, &files, &containerd.socket(), tainted, pace)?;
