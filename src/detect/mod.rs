@@ -29,7 +29,7 @@ pub use evaluate::MissingBody;
 pub use exception::{Exception, ExceptionSource, Origin};
 pub use explain::{Explanation, explain};
 pub use matcher::{Matcher, Reading};
-pub use needs::{Asked, Known, Level, Need, Property};
+pub use needs::{Asked, Known, Level, Need, Property, VERBS};
 pub use rule::{Finding, GroupValue, Part, Rule, RuleSource};
 pub use set::{Judgement, Outcome, RuleSet};
 pub use stage::is_decisive;

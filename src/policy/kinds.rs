@@ -2,9 +2,8 @@
 use super::decide::{Request, Target};
 use super::document::Policy;
 use super::served::{SERVED, is_served};
-use crate::detect::{Asked, Known, Property, Rule};
+use crate::detect::{Asked, Known, Property, Rule, VERBS};
 
-const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 const VERBS_BELOW: [&str; 5] = ["get", "create", "update", "patch", "delete"];
 const VERBS_OF_PATHS: [&str; 4] = ["get", "post", "put", "delete"];
 
