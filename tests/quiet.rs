@@ -3,18 +3,14 @@
 mod support;
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
 use support::clock::Clock;
-use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, is_possible};
-use support::operator::{list, replayed};
+use support::operator::replayed;
+use support::ordinary::roll_out;
 use support::release::Release;
-use support::{ControlPlane, Options, wait_for};
-
-const PATIENCE: Duration = Duration::from_mins(2);
+use support::{ControlPlane, Options};
 
 /// What is done on purpose here, and rightly told of: the rule, and how its target begins.
 const DELIBERATE: [(&str, &str); 3] = [

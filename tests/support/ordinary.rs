@@ -155,7 +155,8 @@ pub(crate) type Kind = (String, String, String);
 /// How often each kind of requests is in the log. One that is not finished counts as well.
 pub(crate) fn kinds(events: &[Value]) -> BTreeMap<Kind, u64> {
     let mut kinds = BTreeMap::new();
-    let text = |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let text =
+        |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     for event in events.iter().filter(|event| event["stage"] == "RequestReceived") {
         let resource = text(event, "/objectRef/resource").map_or_else(
             || {
@@ -167,8 +168,11 @@ pub(crate) fn kinds(events: &[Value]) -> BTreeMap<Kind, u64> {
                 subresource.map_or_else(|| resource.clone(), |sub| format!("{resource}/{sub}"))
             },
         );
-        let kind =
-            (text(event, "/user/username").unwrap_or_default(), text(event, "/verb").unwrap_or_default(), resource);
+        let kind = (
+            text(event, "/user/username").unwrap_or_default(),
+            text(event, "/verb").unwrap_or_default(),
+            resource,
+        );
         *kinds.entry(kind).or_default() += 1;
     }
     kinds
