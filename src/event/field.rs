@@ -229,7 +229,14 @@ impl Field {
                 .for_each(|path| wanted.add(path)),
             Reader::PodSpec(path) => path.add_wanted(wanted),
             Reader::Path(_, None) | Reader::Any => wanted.add_all(),
-            Reader::Pattern { .. } if self.parts.meets(Parts::BODIES) => wanted.add_all(),
+            Reader::Pattern { glob, ecs, derived, .. } if self.parts.meets(Parts::BODIES) => {
+                let start = glob.prefix();
+                match below(start, VIEW).unwrap_or(start).rsplit_once('.') {
+                    // All that fits is at or below the names that the pattern spells out.
+                    Some((path, _)) if !ecs && !derived => wanted.add(path),
+                    _ => wanted.add_all(),
+                }
+            }
             Reader::Derived(field) => field.add_wanted(wanted),
             // What the group around is read from holds all that is inside of it.
             Reader::Pattern { .. } | Reader::Inner(_) | Reader::InnerPattern { .. } => {}
