@@ -1,6 +1,5 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
-mod alert_changes;
 mod alerts;
 pub mod binding;
 mod capped_evidence;
@@ -43,7 +42,6 @@ mod status_failure;
 mod surroundings;
 mod webhook_secret;
 
-pub use alert_changes::AlertChanges;
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
 pub use binding::CriticalExceptions;
 pub use capped_evidence::warning as capped_evidence;
