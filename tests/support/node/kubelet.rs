@@ -61,6 +61,8 @@ pub(super) fn start_kubelet(
         "evictionHard": {},
         "imageGCHighThresholdPercent": 100,
         "makeIPTablesUtilChains": false,
+        // How soon a pod sees a Secret that was filled after its start.
+        "syncFrequency": "5s",
         // What is less than the parent's takes a capability that not every root has.
         "oomScoreAdj": 0,
         "podLogsDir": folder.join("logs"),

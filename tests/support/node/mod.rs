@@ -259,10 +259,6 @@ fn start_node(
     let scheduler = start_scheduler(&group, programs, logs, pace)?;
     let containerd = Containerd::start(&group, logs, &folder.join("containerd"))?;
     containerd.import(&images::write_base(&folder)?)?;
-    let mut proxy = None;
-    if services {
-        proxy = Some(start_kube_proxy(&group, programs, logs, &folder)?);
-    }
     let files = folder.join("kubelet");
     let mut kubelet = start_kubelet(&group, programs, logs, &files, &containerd.socket(), tainted, pace)?;
     kubelet.wait_until(START, || plane.run("admin", &["get", "node", NODE]).is_ok())?;
@@ -270,6 +266,8 @@ fn start_node(
     plane.run("admin", &["label", "node", NODE, &format!("{CONTROL_PLANE}=")])?;
     plane.await_controllers()?;
     kubelet.wait_until(START, || is_ready(plane).unwrap_or_default())?;
+    // Not before the node has its address, for it ends when that changes.
+    let proxy = services.then(|| start_kube_proxy(&group, programs, logs, &folder)).transpose()?;
     Ok(Started { kubelet, scheduler, proxy, containerd, relay })
 }
 

@@ -70,13 +70,12 @@ impl Pace {
     pub(super) fn of_kubelet(self) -> Value {
         match self {
             Self::Bare => json!({}),
-            Self::Usual => json!({"rotateCertificates": true}),
+            Self::Usual => json!({"rotateCertificates": true, "syncFrequency": "1m"}),
             Self::Hastened => json!({
                 "rotateCertificates": true,
                 "nodeStatusUpdateFrequency": "1s",
                 "nodeStatusReportFrequency": "2s",
                 "nodeLeaseDurationSeconds": 4,
-                "syncFrequency": "5s",
                 "fileCheckFrequency": "5s",
                 "volumeStatsAggPeriod": "5s",
                 "imageMinimumGCAge": "5s",
