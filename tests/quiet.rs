@@ -5,18 +5,23 @@ mod support;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use support::clock::Clock;
 use support::node::{Node, NodeOptions, is_possible};
-use support::operator::replayed;
+use support::operator::{NAMESPACE, replayed, tripline};
 use support::ordinary::roll_out;
+use support::projection::request;
 use support::release::Release;
 use support::{ControlPlane, Options};
+use tripline::detect::Level;
+use tripline::event::Stage;
+use tripline::policy::Policy;
 
 /// What is done on purpose here, and rightly told of: the rule, and how its target begins.
 const DELIBERATE: [(&str, &str); 3] = [
     ("admission-control-deleted", "validatingadmissionpolic"),
     // The namespace's label, which the chart's notes ask for: its pods mount the host's log.
-    ("pod-security-lowered", "namespaces watch/watch"),
+    ("pod-security-lowered", "namespaces tripline-system/tripline-system"),
     // How the tests' own users get their rights.
     ("powerful-role-bound", "clusterrolebindings test-editors"),
 ];
@@ -31,7 +36,7 @@ fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
     let plane = Options { audit_log_max_size: 500, audit_policy: Some(policy), ..Options::default() };
     Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
         let mut clock = Clock::start();
-        let release = Release::install(node, &[])?;
+        let release = Release::install_in(NAMESPACE, node, &[])?;
         clock.took("install");
         release.upgrade(&["clusterName=other"])?;
         clock.took("upgrade");
@@ -46,8 +51,33 @@ fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
         clock.took("delete and uninstall");
         let alarms = alarms(plane)?;
         ensure!(alarms.is_empty(), "the rules that are on told of an ordinary day:\n{}", alarms.join("\n"));
+        is_left_out(plane)?;
+        clock.took("judging");
         Ok(())
     })
+}
+
+/// Whether each line by which Tripline's policies leave something out does so in this log.
+fn is_left_out(plane: &ControlPlane) -> Result<()> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let stage = |event: &Value| event["stage"].as_str().and_then(Stage::from_name);
+    let events = plane.audit_events()?;
+    let requests: Vec<_> = events.iter().filter_map(|event| Some((request(event), stage(event)?))).collect();
+    for arguments in [&[][..], &["--quiet"]] {
+        let output = tripline(plane, &["audit-policy", "--rules"]).arg(&rules).args(arguments).output()?;
+        let policy = Policy::parse(&String::from_utf8(output.stdout)?)?;
+        let logged = |policy: &Policy| {
+            requests.iter().filter(|(request, stage)| policy.decide(request).has(*stage)).count()
+        };
+        let all = logged(&policy);
+        for (at, line) in policy.lines.iter().enumerate().filter(|(_, line)| line.level == Level::None) {
+            let mut less = policy.clone();
+            less.lines.remove(at);
+            let more = logged(&less);
+            ensure!(more > all, "{all} events, and without this line {more}:\n{}", line.to_yaml());
+        }
+    }
+    Ok(())
 }
 
 /// As people look at what they have rolled out.

@@ -26,7 +26,7 @@ use anyhow::{Result, ensure};
 use certificates::Authority;
 use judging::{Judge, Parts};
 use policies::{Proof, live};
-use running::{in_parallel, logged, options, run};
+use running::{in_parallel, logged, options, prepare, run};
 use scenario::{AGAIN, EVERYDAY, Scenario, files, place};
 use support::ControlPlane;
 use support::clock::Clock;
@@ -109,7 +109,8 @@ fn each_scenario_fires_exactly_the_rules_it_says_and_not_without_a_line_of_the_p
     let policy = Policy::parse(&text)?;
     let mut clock = Clock::start();
     let events = ControlPlane::with(options(&authority, text), |plane| {
-        let runs = run(plane, &scenarios, &authority, folder.path())?;
+        prepare(plane, &scenarios)?;
+        let runs = run(plane, &scenarios, &authority, folder.path());
         let events = logged(plane, "the-last-one")?;
         clock.took("all scenarios");
         let parts = Parts::split(&scenarios, events.clone())?;

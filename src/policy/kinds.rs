@@ -289,6 +289,9 @@ fn cell<'a>(kind: &Kind, verb: &str, asked: Asked<'a>, group: Option<&str>, by_u
     };
     if let Some(group) = group.filter(|group| !groups.iter().any(|known| known == group)) {
         groups.push(group.to_owned());
+        if group.starts_with("system:serviceaccounts:") {
+            groups.push("system:serviceaccounts".to_owned());
+        }
         who = if who.is_empty() { group.to_owned() } else { format!("{who} in {group}") };
     }
     Cell { asked, by_user, request: Request { user, groups, verb: verb.to_owned(), target }, who }

@@ -11,7 +11,7 @@ use tripline::policy::{Line, Policy};
 use super::all_well;
 use super::certificates::Authority;
 use super::judging::{Judge, Part, Parts};
-use super::running::{logged, options, run};
+use super::running::{logged, options, prepare, run};
 use super::scenario::Scenario;
 use super::support::ControlPlane;
 use super::support::projection::{level, projected, request};
@@ -154,17 +154,18 @@ pub(crate) fn live(lacking: &[Lacking], judge: &Judge, authority: &Authority, fo
     let text = |policy: &Policy| policy.to_yaml("A line less.");
     let first = lacking.first().context("no line logs anything")?;
     ControlPlane::with(options(authority, text(&first.policy)), |plane| {
-        let mut seen = 0;
+        let scenarios: Vec<_> = lacking.iter().map(|lacking| lacking.scenario.clone()).collect();
+        prepare(plane, &scenarios)?;
         for (number, Lacking { line, policy, scenario, fired }) in lacking.iter().enumerate() {
             let about = || format!("{} without\n{}", scenario.name, line.to_yaml());
             if number > 0 {
                 plane.set_audit_policy(&text(policy))?;
                 plane.restart_api_server()?;
-                seen = plane.audit_events()?.len();
             }
-            all_well(run(plane, std::slice::from_ref(scenario), authority, &folder)?.into_iter())?;
-            let events = logged(plane, &format!("the-last-one-{number}"))?;
-            is_written_by(policy, &events[seen..]).with_context(about)?;
+            let before = plane.audit_events()?.len();
+            all_well(run(plane, std::slice::from_ref(scenario), authority, &folder).into_iter())?;
+            let events = logged(plane, &format!("the-last-one-{number}"))?.split_off(before);
+            is_written_by(policy, &events).with_context(about)?;
             let parts = Parts::split(std::slice::from_ref(scenario), events)?;
             let fires = judge.matching(&parts.of_scenarios[0].events)?;
             ensure!(fires == *fired, "{}: {fires:?} fire, and not {fired:?}", about());

@@ -30,19 +30,18 @@ pub(crate) fn options(authority: &Authority, policy: String) -> Options {
     }
 }
 
-/// Runs them, each once on a control plane. Their files go to this folder.
+/// Runs what is prepared. The files go to this folder.
 pub(crate) fn run(
     plane: &ControlPlane,
     scenarios: &[Scenario],
     authority: &Authority,
     folder: &Path,
-) -> Result<Vec<Result<()>>> {
-    prepare(plane, scenarios)?;
-    Ok(in_parallel(AT_A_TIME, scenarios, |scenario| Run::new(plane, scenario, authority, folder)?.run()))
+) -> Vec<Result<()>> {
+    in_parallel(AT_A_TIME, scenarios, |scenario| Run::new(plane, scenario, authority, folder)?.run())
 }
 
 /// Tripline's kinds, and for each scenario a namespace, its actor's rights and a pod.
-fn prepare(plane: &ControlPlane, scenarios: &[Scenario]) -> Result<()> {
+pub(crate) fn prepare(plane: &ControlPlane, scenarios: &[Scenario]) -> Result<()> {
     install_kinds(plane)?;
     let mut objects = vec![json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "paper"}})];
     objects.extend(scenarios.iter().flat_map(Scenario::objects));

@@ -37,8 +37,7 @@ pub(crate) fn level(event: &Value) -> Level {
 /// The event as it is logged under this policy, if it is. A body that was not logged stays away.
 pub(crate) fn projected(event: &Value, policy: &Policy) -> Option<Value> {
     let decision = policy.decide(&request(event));
-    let stage = event["stage"].as_str().and_then(Stage::from_name)?;
-    if !decision.has(stage) {
+    if !decision.has(event["stage"].as_str().and_then(Stage::from_name)?) {
         return None;
     }
     let mut event = event.clone();
