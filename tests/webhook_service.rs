@@ -37,7 +37,8 @@ fn behind_a_service_everything_sent_is_judged_once_while_the_pod_is_replaced() -
         let plane = node.plane();
         let query = "objectRef.subresource:exec and objectRef.name:pod-* and user.name:alice";
         plane.apply("admin", &rule("sessions", query).to_string())?;
-        plane.run("admin", &["wait", "--for=condition=Accepted", "detectionrule/sessions", "--timeout=1m"])?;
+        plane
+            .run("admin", &["wait", "--for=condition=Accepted", "detectionrule/sessions", "--timeout=1m"])?;
         // The controller fills the Secret, and the kubelet brings the keys when it next looks.
         let reading = ["wait", "--for=condition=Reading", "auditsource/kube-apiserver", "--timeout=2m"];
         plane.run("admin", &reading)?;
@@ -52,8 +53,7 @@ fn behind_a_service_everything_sent_is_judged_once_while_the_pod_is_replaced() -
         clock.took("kube-apiserver sends to the Service, helm test");
 
         let plane = node.plane();
-        let sessions =
-            Sessions::start(&plane.kubeconfig("alice"), u64::MAX, Duration::from_millis(20))?;
+        let sessions = Sessions::start(&plane.kubeconfig("alice"), u64::MAX, Duration::from_millis(20))?;
         let before = reader(plane)?;
         wait_for_alerts(plane, "the first sessions", |found| counted(found, "sessions") > 0)?;
         plane.run("admin", &["delete", "pod", &before.0, "--namespace", NAMESPACE])?;

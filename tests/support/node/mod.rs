@@ -36,10 +36,10 @@ use super::process::{Server, memory};
 use super::servers::{NODE, programs};
 use super::{ControlPlane, Options};
 use containerd::{Containerd, network_plugins, program};
-use kubelet::{CONTROL_PLANE, start_kubelet, start_scheduler};
 use kube_proxy::start_kube_proxy;
-pub(crate) use pace::{BOOTSTRAPPERS, Pace};
+use kubelet::{CONTROL_PLANE, start_kubelet, start_scheduler};
 use machine::{API_SERVER_ADDRESS, Machine, NODE_ADDRESS, servers_group};
+pub(crate) use pace::{BOOTSTRAPPERS, Pace};
 use relay::Relay;
 
 /// How long the node may take to be ready. It takes some two seconds; a loaded machine takes longer.
@@ -122,7 +122,9 @@ impl Node {
         let mut machine = Machine::take()?;
         // The controllers take as long to start as the node does, so both do at once.
         let mut plane_options = Options { controllers: false, ..options.plane.clone() };
-        plane_options.api_server_arguments.extend(options.services.then(kube_proxy::of_api_server).into_iter().flatten());
+        plane_options
+            .api_server_arguments
+            .extend(options.services.then(kube_proxy::of_api_server).into_iter().flatten());
         // Its folder has to be there first.
         let authority = TempDir::with_prefix("tripline-authority-")?;
         options.pace.set(&mut plane_options, authority.path())?;

@@ -85,8 +85,11 @@ impl Pace {
 }
 
 /// Often renewed, and not lost because a machine is loaded or the API server is away for some seconds.
-const LEADER: [&str; 3] =
-    ["--leader-elect-lease-duration=90s", "--leader-elect-renew-deadline=80s", "--leader-elect-retry-period=1s"];
+const LEADER: [&str; 3] = [
+    "--leader-elect-lease-duration=90s",
+    "--leader-elect-renew-deadline=80s",
+    "--leader-elect-retry-period=1s",
+];
 
 /// The authority of the kubelets' certificates.
 fn write_authority(folder: &Path) -> Result<(String, String)> {
@@ -107,7 +110,11 @@ pub(super) fn let_nodes_join(plane: &ControlPlane) -> Result<()> {
     let bindings = [
         ("kubeadm:kubelet-bootstrap", "system:node-bootstrapper".to_owned(), BOOTSTRAPPERS),
         ("kubeadm:node-autoapprove-bootstrap", format!("{requests}:nodeclient"), BOOTSTRAPPERS),
-        ("kubeadm:node-autoapprove-certificate-rotation", format!("{requests}:selfnodeclient"), "system:nodes"),
+        (
+            "kubeadm:node-autoapprove-certificate-rotation",
+            format!("{requests}:selfnodeclient"),
+            "system:nodes",
+        ),
     ];
     let objects = bindings.map(|(name, role, group)| {
         json!({
