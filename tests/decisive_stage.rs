@@ -8,17 +8,20 @@ use std::process::{Child, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
+use support::broken_api::{BROKEN, BrokenApi};
 use support::operator::{Operator, PATIENCE, counted, install, rule, source, wait_for_alerts};
 use support::{ControlPlane, Options, wait_for};
 
 /// Rules, each of one kind of request, grouped by nothing: one alert each, whose count is the number of requests.
-const RULES: [(&str, &str); 7] = [
+const RULES: [(&str, &str); 9] = [
     ("exec", "objectRef.subresource:exec and user.name:alice"),
     ("log", "objectRef.subresource:log and user.name:alice"),
     ("watch", "verb:watch and user.name:alice and objectRef.resource:configmaps"),
     ("read", "verb:get and objectRef.resource:configmaps and user.name:alice"),
     ("nobody", "responseStatus.code:401"),
     ("forbidden", "responseStatus.code:403 and user.name:bob"),
+    ("broken-list", "verb:list and objectRef.apiGroup:broken.example.com"),
+    ("broken-watch", "verb:watch and objectRef.apiGroup:broken.example.com"),
     (
         "at-its-end",
         "stage:ResponseComplete and verb:watch and user.name:alice and objectRef.resource:configmaps",
@@ -62,6 +65,31 @@ impl Drop for Watch {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// Two requests whose answers break off in the midst, for which the API server's handlers panic.
+fn break_off(plane: &ControlPlane) -> Result<BrokenApi> {
+    let api = BrokenApi::start()?;
+    plane.apply("admin", &api.manifests())?;
+    plane.run("admin", &["wait", "--for=condition=Available", "apiservice", BROKEN, "--timeout=30s"])?;
+    for more in ["", "?watch=true"] {
+        let path = format!("/apis/broken.example.com/v1/widgets{more}");
+        let answer = plane.kubectl("admin", &["get", "--raw", &path])?;
+        ensure!(!answer.status.success(), "{path} is answered whole");
+    }
+    Ok(api)
+}
+
+/// How many requests of a verb to the broken API are logged with each of the two stages.
+fn broken(plane: &ControlPlane, verb: &str) -> Result<(usize, usize)> {
+    let at = |stage: &str| {
+        logged(plane, |event| {
+            event["verb"] == verb
+                && event["objectRef"]["apiGroup"] == "broken.example.com"
+                && event["stage"] == stage
+        })
+    };
+    Ok((at("ResponseStarted")?, at("Panic")?))
 }
 
 /// How many events of the log are so.
@@ -123,6 +151,28 @@ fn a_request_is_detected_once_when_it_is_decided() -> Result<()> {
 }
 
 #[test]
+fn a_handler_that_panics_ends_a_request_like_any_other() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = prepare(plane)?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = start(plane, &account)?;
+        let _api = break_off(plane)?;
+        // A watch is decided when its answer begins, so that the panic is no second one.
+        let wanted = wait_for("the panics to be logged", PATIENCE, || {
+            let ((_, lists), (started, watches)) =
+                (broken(plane, "list").ok()?, broken(plane, "watch").ok()?);
+            (lists > 0 && watches > 0 && started == watches).then_some((lists, watches))
+        })
+        .with_context(|| format!("{:?} {:?}", broken(plane, "list"), broken(plane, "watch")))?;
+        wait_for_alerts(plane, &format!("{wanted:?} of them to be counted"), |alerts| {
+            let (lists, watches) = (counted(alerts, "broken-list"), counted(alerts, "broken-watch"));
+            (usize::try_from(lists), usize::try_from(watches)) == (Ok(wanted.0), Ok(wanted.1))
+        })?;
+        operator.terminate()
+    })
+}
+
+#[test]
 fn an_id_that_the_client_chose_decides_nothing() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         let account = prepare(plane)?;
@@ -163,8 +213,15 @@ fn where_the_policy_omits_a_stage_the_next_one_decides() -> Result<()> {
         plane.apply("admin", &source.to_string())?;
         let operator = start(plane, &account)?;
         let watch = make_requests(plane)?;
+        let _api = break_off(plane)?;
+        // With nothing else left, the panic decides a watch as well.
         let found = wait_for_alerts(plane, "the requests", |alerts| {
-            counted(alerts, "read") >= 1 && counted(alerts, "forbidden") >= 1
+            let panics = |verb| broken(plane, verb).ok().and_then(|(_, panics)| i64::try_from(panics).ok());
+            let is_each = |rule, verb| panics(verb).is_some_and(|n| n > 0 && counted(alerts, rule) == n);
+            counted(alerts, "read") >= 1
+                && counted(alerts, "forbidden") >= 1
+                && is_each("broken-list", "list")
+                && is_each("broken-watch", "watch")
         })?;
         ensure!(counted(&found, "watch") == 0, "{found:#?}");
         drop(watch);

@@ -13,10 +13,14 @@ use serde_json::{Value, json};
 use support::clock::Clock;
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions, Pace, services_are_possible};
-use support::operator::{list, replayed};
+use support::operator::{NAMESPACE, list, replayed, tripline};
 use support::ordinary::{Kind, kinds, roll_out};
+use support::projection::request;
 use support::release::Release;
 use support::{ControlPlane, Options, wait_for};
+use tripline::detect::Level;
+use tripline::event::Stage;
+use tripline::policy::Policy;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -24,7 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const DELIBERATE: [(&str, &str); 4] = [
     ("admission-control-deleted", "validatingadmissionpolic"),
     // The namespace's label, which the chart's notes ask for: its pods mount the host's log.
-    ("pod-security-lowered", "namespaces watch/watch"),
+    ("pod-security-lowered", "namespaces tripline-system/tripline-system"),
     // How the tests' own users get their rights.
     ("powerful-role-bound", "clusterrolebindings test-editors"),
     // And how kubelets get their certificates approved, when a cluster is set up.
@@ -71,7 +75,7 @@ fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
     let options = NodeOptions { plane, services: true, pace: Pace::Hastened, ..NodeOptions::default() };
     Node::with(options, |node| {
         let mut clock = Clock::start();
-        let release = Release::install(node, &[])?;
+        let release = Release::install_in(NAMESPACE, node, &[])?;
         clock.took("install");
         release.upgrade(&["clusterName=other"])?;
         clock.took("upgrade");
@@ -95,6 +99,8 @@ fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
         clock.took("delete and uninstall");
         let alarms = alarms(plane)?;
         ensure!(alarms.is_empty(), "the rules that are on told of an ordinary day:\n{}", alarms.join("\n"));
+        is_left_out(plane)?;
+        clock.took("judging");
         Ok(())
     })
 }
@@ -197,6 +203,29 @@ fn an_hour_has_passed(plane: &ControlPlane) -> Result<()> {
     });
     let requests = complete.with_context(|| format!("missing are {missing:#?}"))?;
     eprintln!("         {requests} requests, of {} kinds of an hour", wanted.len());
+    Ok(())
+}
+
+/// Whether each line by which Tripline's policies leave something out does so in this log.
+fn is_left_out(plane: &ControlPlane) -> Result<()> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let stage = |event: &Value| event["stage"].as_str().and_then(Stage::from_name);
+    let events = plane.audit_events()?;
+    let requests: Vec<_> = events.iter().filter_map(|event| Some((request(event), stage(event)?))).collect();
+    for arguments in [&[][..], &["--quiet"]] {
+        let output = tripline(plane, &["audit-policy", "--rules"]).arg(&rules).args(arguments).output()?;
+        let policy = Policy::parse(&String::from_utf8(output.stdout)?)?;
+        let logged = |policy: &Policy| {
+            requests.iter().filter(|(request, stage)| policy.decide(request).has(*stage)).count()
+        };
+        let all = logged(&policy);
+        for (at, line) in policy.lines.iter().enumerate().filter(|(_, line)| line.level == Level::None) {
+            let mut less = policy.clone();
+            less.lines.remove(at);
+            let more = logged(&less);
+            ensure!(more > all, "{all} events, and without this line {more}:\n{}", line.to_yaml());
+        }
+    }
     Ok(())
 }
 

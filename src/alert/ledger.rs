@@ -22,7 +22,6 @@ use tokio::sync::Notify;
 use super::evidence::Match;
 use super::groups::Entries;
 use super::known::{Destination, KnownAlert, destination};
-use super::name::group_hash;
 use super::parcel::{Hold, Parcel};
 use super::population::Bounds;
 use super::queue::Queue;
@@ -88,16 +87,15 @@ impl Ledger {
 
     /// Enters a match.
     pub fn enter(&self, found: &Match<'_>) -> Entry {
-        let hash = group_hash(&found.rule.name, found.group);
         let mut entries = self.lock();
-        let group = entries.groups.get(hash.as_str());
+        let group = entries.groups.get(found.hash.as_str());
         if group.is_some_and(|group| group.counts(found.place)) {
             return Entry::Counted;
         }
         let is_taken = group.is_some_and(|group| group.takes(found));
         let rule = found.rule;
         let overflows = !is_taken && !entries.population.has_room(&rule.name, rule.severity);
-        entries.collect(if overflows { &rule.overflow_hash } else { &hash }, found, overflows, is_taken);
+        entries.collect(found, overflows, is_taken);
         drop(entries);
         self.arrived.notify_one();
         if overflows { Entry::Overflowed } else { Entry::Taken }

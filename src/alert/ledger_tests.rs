@@ -39,15 +39,8 @@ impl World {
         let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
         let group = [GroupValue { field: "verb".to_owned(), values: Some(vec![group.to_owned()]) }];
         let time = Timestamp::from_second(second).unwrap();
-        let evidence = Evidence::RequestResponse;
-        self.ledger.enter(&Match {
-            rule: &self.rule,
-            group: &group,
-            event: &event,
-            place: &place,
-            time,
-            evidence,
-        })
+        let found = Match::new(&self.rule, &group, &event, &place, time, Evidence::RequestResponse);
+        self.ledger.enter(&found)
     }
 
     /// Does with what is due what the writer does.

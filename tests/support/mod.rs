@@ -14,6 +14,7 @@
 
 pub(crate) mod alertmanager;
 pub(crate) mod arrivals;
+pub(crate) mod broken_api;
 pub(crate) mod clock;
 pub(crate) mod helm;
 pub(crate) mod kubectl;
@@ -23,6 +24,7 @@ pub(crate) mod operator;
 pub(crate) mod ordinary;
 pub(crate) mod privileges;
 pub(crate) mod process;
+pub(crate) mod projection;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod release;
@@ -328,6 +330,11 @@ impl ControlPlane {
     /// What kube-apiserver is given from its next start on, besides what it was started with first.
     pub(crate) fn set_api_server_arguments(&mut self, arguments: Vec<String>) {
         self.more_arguments = arguments;
+    }
+
+    /// The audit policy of kube-apiserver from its next start on.
+    pub(crate) fn set_audit_policy(&self, policy: &str) -> Result<()> {
+        Ok(fs::write(self.folder.join("audit-policy.yaml"), policy)?)
     }
 
     /// Starts kube-apiserver again, on the same port with the same data.
