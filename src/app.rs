@@ -24,8 +24,8 @@ use tracing::{info, warn};
 use crate::alert::{Announcement, Bounds, Ledger, Rejected, Writer};
 use crate::api::{DetectionException, DetectionRule, EventTarget, Evidence};
 use crate::controller::{
-    AlertChanges, AlertKeeper, Candidate, CriticalExceptions, Evictions, ExceptionStatuses, IgnoredUsers,
-    LoadedRule, NamespacedName, Reader, Readers, Reading, Receivers, Retention, Role, RuleStatuses, Rules,
+    AlertKeeper, Candidate, CriticalExceptions, Evictions, ExceptionStatuses, IgnoredUsers, LoadedRule,
+    NamespacedName, Reader, Readers, Reading, Receivers, Retention, Role, RuleStatuses, Rules,
     SelfProtection, SourceStatuses, Surroundings, TriageWrites, connect, follow, follow_alerts,
     keep_webhook_secret, wait_until_ready,
 };
@@ -237,12 +237,13 @@ impl Operator {
             let (client, node) = (self.client.clone(), self.options.node.clone());
             tasks.spawn(writes_seen.run(client, node, Arc::clone(&readers), self.stop.child_token()));
         }
-        if let Some((outputs, senders)) = outputs {
-            let changes = AlertChanges { client: self.client.clone(), leads: leads.clone(), outputs };
-            tasks.spawn(changes.run(self.stop.child_token()));
+        let outputs = outputs.map(|(outputs, senders)| {
             senders.start(&tasks, &self.stop);
-        }
-        self.write_statuses(&tasks, &leads, rules, &readers, ledger);
+            outputs
+        });
+        let evictions = Arc::new(Evictions::default());
+        let kept = self.keep_alerts(&tasks, &leads, &rules, &readers, &evictions, outputs);
+        self.write_statuses(&tasks, &leads, rules, &readers, (ledger, evictions, kept));
 
         judges.send_replace(true);
         let stopped_readers = followed.await.context("following the sources failed")?;
@@ -377,10 +378,8 @@ impl Operator {
         leads: &watch::Receiver<bool>,
         rules: Arc<Rules>,
         readers: &Arc<Readers>,
-        ledger: Arc<Ledger>,
+        (ledger, evictions, kept): (Arc<Ledger>, Arc<Evictions>, CancellationToken),
     ) {
-        let evictions = Arc::new(Evictions::default());
-        let kept = self.keep_alerts(tasks, leads, &rules, readers, &evictions);
         let of_exceptions = ExceptionStatuses {
             client: self.client.clone(),
             rules: Arc::clone(&rules),
@@ -394,6 +393,7 @@ impl Operator {
             readers: Arc::clone(readers),
             ledger,
             evictions,
+            evidence: self.options.evidence,
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
         };
@@ -420,6 +420,7 @@ impl Operator {
         rules: &Arc<Rules>,
         readers: &Arc<Readers>,
         evictions: &Arc<Evictions>,
+        outputs: Option<Outputs>,
     ) -> CancellationToken {
         if !self.options.role.concludes() {
             return self.stop.child_token();
@@ -432,6 +433,7 @@ impl Operator {
             leads: leads.clone(),
             rules: Arc::clone(rules),
             readers: Arc::clone(readers),
+            outputs,
             evictions: Arc::clone(evictions),
             metrics: Arc::clone(&self.metrics),
         };

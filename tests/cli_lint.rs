@@ -291,3 +291,18 @@ fn nothing_a_terminal_acts_on_is_printed() {
         assert!(printed.chars().all(|c| c == '\n' || !c.is_control()), "{printed:?}");
     }
 }
+
+#[test]
+fn evidence_beyond_what_an_installation_shows_is_warned_of_where_that_is_known() {
+    let asks = rule("verb: create").replace("  query:", "  evidence: RequestResponse\n  query:");
+    assert!(asks.contains("evidence"), "{asks}");
+    let folder = Folder::new(&[("rule.yaml", &asks)]);
+    for (most, warned) in [(None, false), (Some("RequestResponse"), false), (Some("Metadata"), true)] {
+        let most = most.map(|most| format!("--evidence={most}"));
+        let path = folder.path("rule.yaml");
+        let run =
+            tripline(&["lint"].into_iter().chain(most.as_deref()).chain([path.as_str()]).collect::<Vec<_>>());
+        let says = run.out.contains("RequestResponse is asked for, and alerts here show at most Metadata");
+        assert_eq!((run.code, says), (0, warned), "{run:?}");
+    }
+}

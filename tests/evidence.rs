@@ -3,7 +3,7 @@ mod support;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use support::operator::{Operator, counted, install, rule, source, wait_for_alerts};
+use support::operator::{Operator, counted, install, rule, source, wait_for_alerts, wait_for_condition};
 use support::{ControlPlane, Options};
 
 const PATCH: &str = r#"{"metadata":{"annotations":{"note":"kept","kubectl.kubernetes.io/last-applied-configuration":"hunter2"}}}"#;
@@ -48,5 +48,51 @@ fn as_much_is_shown_as_is_asked_for_and_allowed() -> Result<()> {
         let none = evidence(plane, "RequestResponse", "Metadata")?;
         ensure!(none["requestObject"].is_null() && none["responseObject"].is_null(), "{none:#}");
         Ok(())
+    })
+}
+
+#[test]
+fn a_rule_that_asks_for_more_than_is_allowed_is_told_so() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        let apply = |name, asked| {
+            let mut rule = rule(name, "verb:patch and objectRef.name:web-0");
+            rule["spec"]["evidence"] = json!(asked);
+            plane.apply("admin", &rule.to_string())
+        };
+        apply("greedy", "RequestResponse")?;
+        apply("modest", "Request")?;
+        let launch = || Operator::launch_on(plane, &account, "control-plane-1", &["--evidence=Request"]);
+        let operator = launch()?;
+        let message =
+            wait_for_condition(plane, ("detectionrule", "greedy"), ("Accepted", "True", "EvidenceCapped"))?;
+        ensure!(message.starts_with("the rule compiles, with warnings\nevidence: "), "{message}");
+        ensure!(
+            message.contains("RequestResponse is asked for, and alerts here show at most Request"),
+            "{message}"
+        );
+        wait_for_condition(plane, ("detectionrule", "modest"), ("Accepted", "True", "Compiled"))?;
+        // The same, told by another process, is no news.
+        operator.terminate()?;
+        let operator = launch()?;
+        operator.wait_for_page("/readyz", 200, "ok")?;
+        let wide = "verb:(patch or update) and objectRef.name:web-0";
+        let changed = json!({"spec": {"query": wide}}).to_string();
+        plane.run("admin", &["patch", "detectionrule", "greedy", "--type=merge", "--patch", &changed])?;
+        let seen = "--for=jsonpath={.status.observedGeneration}=2";
+        plane.run("admin", &["wait", seen, "detectionrule/greedy", "--timeout=20s"])?;
+        let of = "--field-selector=reason=EvidenceCapped";
+        let events =
+            plane.run("admin", &["get", "events", "--namespace=kube-system", of, "--output=json"])?;
+        let events: Value = serde_json::from_str(&events)?;
+        let events = events["items"].as_array().context("no list")?;
+        let [event] = &events[..] else { anyhow::bail!("{events:#?}") };
+        ensure!(event["involvedObject"]["name"] == "greedy" && event["type"] == "Warning", "{event:#}");
+
+        apply("greedy", "Request")?;
+        let mended =
+            wait_for_condition(plane, ("detectionrule", "greedy"), ("Accepted", "True", "Compiled"))?;
+        ensure!(!mended.contains("evidence"), "{mended}");
+        operator.terminate()
     })
 }

@@ -5,6 +5,7 @@ mod support;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use support::operator::{
     Operator, PATIENCE, alerts, counted, exception, install, rule, source_at, wait_for_alerts,
     wait_for_condition,
 };
+use support::proxy::{Fault, Proxy};
 use support::{ControlPlane, Options, wait_for};
 
 /// A log that a test writes.
@@ -172,6 +174,45 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
         ensure!(message.contains("no rule has one of these names or labels"), "{message}");
         log.pour(&["web", "ci"], "widgets", 2)?;
         wait_for_alerts(plane, "the requests of web", |alerts| counted(alerts, "reads") == 1205)?;
+        operator.terminate()
+    })
+}
+
+#[test]
+fn nothing_is_judged_before_all_rules_and_exceptions_are_known() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let (account, log) = (install(plane)?, Log::install(plane)?);
+        plane.apply("admin", &rule("reads", "verb:get and objectRef.resource:widgets").to_string())?;
+        plane.apply("admin", &exception("bots", "reads", "user.username:bot").to_string())?;
+        log.pour(&["bot", "mallory"], "widgets", 5)?;
+
+        let proxy = Proxy::start(&account)?;
+        // First neither of the two can be listed, then only the exceptions cannot.
+        proxy.inject(Fault::AnswerTo("/v1alpha1/detection", 503));
+        let kubeconfig = proxy.kubeconfig(plane.folder())?;
+        let operator = Operator::launch_on(plane, &kubeconfig, "control-plane-1", &[])?;
+        let stays_unjudged = |rules: f64| -> Result<()> {
+            wait_for("the rules to be taken in", PATIENCE, || {
+                (operator.metric("tripline_rules").unwrap_or_default() >= rules).then_some(())
+            })?;
+            let began = Instant::now();
+            wait_for("the fault to last", PATIENCE, || {
+                (began.elapsed() >= Duration::from_secs(3)).then_some(())
+            })?;
+            operator.wait_for_page("/readyz", 503, "rules")?;
+            let events = operator.metric("tripline_events_total{source=\"made\"}").unwrap_or_default();
+            ensure!(events < 1.0, "{events} events are judged by {rules} rules");
+            Ok(())
+        };
+        stays_unjudged(0.0)?;
+        proxy.inject(Fault::AnswerTo("/detectionexceptions", 503));
+        stays_unjudged(1.0)?;
+        proxy.inject(Fault::None);
+        let found = wait_for_alerts(plane, "what is not excepted", |alerts| counted(alerts, "reads") >= 5)?;
+        ensure!(found.len() == 1 && counted(&found, "reads") == 5, "{found:#?}");
+        let excepted =
+            "tripline_suppressed_total{rule=\"reads\",exception=\"bots\",origin=\"DetectionException\"}";
+        ensure!(operator.metric(excepted) == Some(5.0), "{:?}", operator.metric(excepted));
         operator.terminate()
     })
 }

@@ -418,6 +418,19 @@ fn a_readers_detections_and_a_leaders_changes_are_lines_of_standard_output() -> 
             (&json!(3), &Value::Null)
         );
         second.terminate()?;
-        reader.terminate()
+        reader.terminate()?;
+        // Alerts are watched once by the reader, and once by each that led: for its outputs as for all it does with them.
+        for (account, watches) in [("tripline-reader", 1), ("tripline-controller", 2)] {
+            let user = format!("system:serviceaccount:{NAMESPACE}:{account}");
+            let events = plane.audit_events()?;
+            let is_one = |event: &&Value| {
+                event["verb"] == "watch"
+                    && event["stage"] == "ResponseStarted"
+                    && event["objectRef"]["resource"] == "securityalerts"
+                    && event["user"]["username"] == user
+            };
+            assert_eq!(events.iter().filter(is_one).count(), watches, "{account}");
+        }
+        Ok(())
     })
 }

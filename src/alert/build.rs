@@ -143,7 +143,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::alert::evidence::{detection, overflow};
+    use crate::alert::evidence::overflow;
     use crate::alert::{Match, RuleFacts};
     use crate::api::{DetectionRule, Evidence, RecordPlace};
     use crate::detect::GroupValue;
@@ -190,19 +190,12 @@ mod tests {
                     offset: i64::MAX - offset,
                 };
                 let time = Timestamp::from_second(offset).unwrap();
-                let found = Match {
-                    rule: &rule,
-                    group: &group,
-                    event: &event,
-                    place: &place,
-                    time,
-                    evidence: Evidence::RequestResponse,
-                };
+                let found = Match::new(&rule, &group, &event, &place, time, Evidence::RequestResponse);
                 let sample = crate::alert::evidence::sample(&event, &place, time);
                 let parcel = if overflows {
-                    Parcel::overflow(overflow(&found, &"h".repeat(52)), sample, time)
+                    Parcel::overflow(overflow(&found), sample, time)
                 } else {
-                    Parcel::new(detection(&found, &"h".repeat(52)), 60, sample, time)
+                    Parcel::new(found.into_detection(), 60, sample, time)
                 };
                 let mut opened = alert.unwrap_or_else(|| alert_object(&parcel, 1));
                 opened.status = Some(counted(opened.status.take(), &parcel, &place.node));

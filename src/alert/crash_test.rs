@@ -117,14 +117,7 @@ impl World {
         let offset = 10 * (i64::try_from(self.read).unwrap() + 1);
         let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
         let time = Timestamp::from_second(1_000 + offset).unwrap();
-        self.ledger.enter(&Match {
-            rule: &self.rule,
-            group: &values,
-            event: &event,
-            place: &place,
-            time,
-            evidence: Evidence::RequestResponse,
-        });
+        self.ledger.enter(&Match::new(&self.rule, &values, &event, &place, time, Evidence::RequestResponse));
         self.read += 1;
     }
 

@@ -1,6 +1,7 @@
 //! The evidence of a match: what an alert says of the rule, the group and the event.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -85,27 +86,46 @@ fn shown_threat(threat: &Threat) -> Threat {
 /// One match at its decisive stage, on its way to an alert.
 #[derive(Debug)]
 pub struct Match<'a> {
-    /// The rule.
-    pub rule: &'a Arc<RuleFacts>,
-    /// The group's values.
-    pub group: &'a [GroupValue],
-    /// The event.
-    pub event: &'a Event<'a>,
-    /// Where the record stands.
-    pub place: &'a RecordPlace,
+    pub(super) rule: &'a Arc<RuleFacts>,
+    pub(super) event: &'a Event<'a>,
+    pub(super) place: &'a RecordPlace,
     /// The event's own time.
-    pub time: Timestamp,
-    /// The most of a request that an alert may show, whatever the rule asks for.
-    pub evidence: Evidence,
+    pub(super) time: Timestamp,
+    /// The hash of the group.
+    pub(super) hash: String,
+    group: &'a [GroupValue],
+    evidence: Evidence,
+    /// Most matches only add to a count, and need none.
+    detection: OnceCell<Detection>,
 }
 
-/// The evidence of a match, as an alert that it opened would have it.
-pub fn detection_of(found: &Match<'_>) -> Detection {
-    detection(found, &group_hash(&found.rule.name, found.group))
+impl<'a> Match<'a> {
+    /// A match of `rule` by `event`, which stands at `place`, in the group of these values. An alert shows at most as
+    /// much of the request as `evidence` says, whatever the rule asks for.
+    pub fn new(
+        rule: &'a Arc<RuleFacts>,
+        group: &'a [GroupValue],
+        event: &'a Event<'a>,
+        place: &'a RecordPlace,
+        time: Timestamp,
+        evidence: Evidence,
+    ) -> Self {
+        let hash = group_hash(&rule.name, group);
+        Self { rule, event, place, time, hash, group, evidence, detection: OnceCell::new() }
+    }
+
+    /// The evidence, as an alert that this match opens has it.
+    pub(super) fn detection(&self) -> &Detection {
+        self.detection.get_or_init(|| detection(self))
+    }
+
+    /// The evidence, as an alert that this match opens has it.
+    pub fn into_detection(mut self) -> Detection {
+        self.detection.take().unwrap_or_else(|| detection(&self))
+    }
 }
 
-/// The evidence of a match, whose group has the hash `group_hash`.
-pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
+fn detection(found: &Match<'_>) -> Detection {
     let rule = found.rule;
     let group = found.group.iter().map(|value| GroupField {
         field: short(&value.field, SHORT),
@@ -122,7 +142,7 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
         threat: rule.threat.clone(),
         tags: rule.tags.clone(),
         group: group.collect(),
-        group_hash: group_hash.to_owned(),
+        group_hash: found.hash.clone(),
         target: target(found.event),
         // Of the alert that is made of it.
         who: String::new(),
@@ -134,11 +154,12 @@ pub(super) fn detection(found: &Match<'_>, group_hash: &str) -> Detection {
 
 /// The evidence of what found no room for an alert of its own, of which this match is the first: where it stands, and
 /// nothing of who made it, since others will follow.
-pub(super) fn overflow(found: &Match<'_>, group_hash: &str) -> Detection {
-    let whole = detection(found, group_hash);
+pub(super) fn overflow(found: &Match<'_>) -> Detection {
+    let whole = found.detection().clone();
     let EventEvidence { stage, request_received_time, stage_time, place, .. } = whole.event;
     Detection {
         group: Vec::new(),
+        group_hash: found.rule.overflow_hash.clone(),
         target: "what found no room in alerts of its own".to_owned(),
         event: EventEvidence { stage, request_received_time, stage_time, place, ..EventEvidence::default() },
         ..whole
@@ -226,4 +247,37 @@ fn target(event: &Event<'_>) -> String {
         line = format!("{line} {}", names.join("/"));
     }
     short(&line, SHORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::{Bounds, Entry, Ledger};
+    use crate::event::Tape;
+
+    #[test]
+    fn evidence_is_made_once_and_only_for_who_shows_it() {
+        let rule: DetectionRule = serde_json::from_value(serde_json::json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "r"},
+            "spec": {"displayName": "R", "severity": "Low", "riskScore": 1, "query": "verb:get"},
+        }))
+        .unwrap();
+        let (rule, mut tape) = (Arc::new(RuleFacts::from(&rule)), Tape::default());
+        let event = Event::from_object("{\"verb\":\"get\"}", &mut tape).unwrap();
+        let place = |offset| RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
+        let ledger = Ledger::new("n", Bounds { alerts: 10, alerts_per_rule: 10 });
+        let (first, second) = (place(1), place(2));
+        let enter = |place| {
+            let found = Match::new(&rule, &[], &event, place, Timestamp::UNIX_EPOCH, Evidence::Metadata);
+            assert_eq!(ledger.enter(&found), Entry::Taken);
+            found
+        };
+        // What the alert was opened with is what standard output is told.
+        let opening = enter(&first);
+        assert!(opening.detection.get().is_some());
+        assert_eq!(opening.into_detection(), ledger.take_all()[0].opening);
+        // One more of a group that waits only counts.
+        drop(enter(&first));
+        assert!(enter(&second).detection.get().is_none());
+    }
 }

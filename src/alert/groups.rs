@@ -94,14 +94,15 @@ impl Entries {
         }
     }
 
-    /// Puts a match into a parcel of this group.
-    pub(super) fn collect(&mut self, hash: &str, found: &Match<'_>, overflows: bool, is_taken: bool) {
+    /// Puts a match into a parcel of its group, or of what overflows.
+    pub(super) fn collect(&mut self, found: &Match<'_>, overflows: bool, is_taken: bool) {
+        let hash = if overflows { &found.rule.overflow_hash } else { &found.hash };
         let sample = evidence::sample(found.event, found.place, found.time);
         let source = &found.place.source;
         let overflow = self.groups.get(found.rule.overflow_hash.as_str());
         let waits = |p: &Parcel| p.hold != Hold::Free && p.is_all_of(source);
         let is_held = overflows || overflow.is_some_and(|group| group.parcels().any(waits));
-        let open = self.groups.get_mut(hash).and_then(|group| {
+        let open = self.groups.get_mut(hash.as_str()).and_then(|group| {
             // What waits for a checkpoint waits for that of one source.
             let fits = |p: &Parcel| match p.hold {
                 Hold::Free => !is_held,
@@ -118,10 +119,9 @@ impl Entries {
             return parcel.add(sample, found.time);
         }
         let mut parcel = if overflows {
-            Parcel::overflow(evidence::overflow(found, hash), sample, found.time)
+            Parcel::overflow(evidence::overflow(found), sample, found.time)
         } else {
-            let opening = evidence::detection(found, hash);
-            Parcel::new(opening, found.rule.window_seconds, sample, found.time)
+            Parcel::new(found.detection().clone(), found.rule.window_seconds, sample, found.time)
         };
         parcel.events = found.rule.events;
         if is_held {

@@ -22,7 +22,6 @@ use tokio::sync::Notify;
 use super::evidence::Match;
 use super::groups::Entries;
 use super::known::{Destination, KnownAlert, destination};
-use super::name::group_hash;
 use super::parcel::{Hold, Parcel};
 use super::population::Bounds;
 use super::queue::Queue;
@@ -88,16 +87,15 @@ impl Ledger {
 
     /// Enters a match.
     pub fn enter(&self, found: &Match<'_>) -> Entry {
-        let hash = group_hash(&found.rule.name, found.group);
         let mut entries = self.lock();
-        let group = entries.groups.get(hash.as_str());
+        let group = entries.groups.get(found.hash.as_str());
         if group.is_some_and(|group| group.counts(found.place)) {
             return Entry::Counted;
         }
         let is_taken = group.is_some_and(|group| group.takes(found));
         let rule = found.rule;
         let overflows = !is_taken && !entries.population.has_room(&rule.name, rule.severity);
-        entries.collect(if overflows { &rule.overflow_hash } else { &hash }, found, overflows, is_taken);
+        entries.collect(found, overflows, is_taken);
         drop(entries);
         self.arrived.notify_one();
         if overflows { Entry::Overflowed } else { Entry::Taken }
@@ -184,6 +182,12 @@ impl Ledger {
         }
         if known.is_bounded() {
             population.add(&known.rule, known.severity);
+        }
+        // The alert is there, so its parcel takes up no second place, however long its count and Event are in coming.
+        for parcel in group.in_flight.iter_mut().chain(&mut group.waiting) {
+            if known.was_opened_by(parcel) {
+                parcel.give_back(population);
+            }
         }
         match slot {
             Some(old) => {
@@ -310,7 +314,7 @@ impl Ledger {
         let mut entries = self.lock();
         let Entries { groups, pending, queue, population, .. } = &mut *entries;
         let Some(group) = groups.get_mut(hash) else { return };
-        for parcel in group.in_flight.drain(..) {
+        for mut parcel in group.in_flight.drain(..) {
             parcel.give_back(population);
         }
         group.failures = 0;

@@ -34,7 +34,7 @@ pub use announce::{Announcement, CLUSTER_NAMESPACE, NOTE_MAX, write_once};
 pub use build::{alert_object, counted};
 pub use call::{call, write_params};
 pub use error::WriteError;
-pub use evidence::{Match, RuleFacts, detection_of};
+pub use evidence::{Match, RuleFacts};
 pub use known::Destination;
 pub use ledger::{Delivery, Entry, Ledger, Snapshot};
 pub use name::{group_hash, is_overflow, overflow_name};

@@ -139,6 +139,15 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// The word for it in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Metadata => "Metadata",
+            Self::Request => "Request",
+            Self::RequestResponse => "RequestResponse",
+        }
+    }
+
     #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
     fn is_metadata(&self) -> bool {
         *self == Self::Metadata

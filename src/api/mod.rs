@@ -84,6 +84,8 @@ pub mod condition_type {
 pub mod reason {
     /// The rule compiled.
     pub const COMPILED: &str = "Compiled";
+    /// The rule compiled, and asks for more evidence than alerts may show.
+    pub const EVIDENCE_CAPPED: &str = "EvidenceCapped";
     /// The rule compiled, but no process evaluates it now.
     pub const NOT_EVALUATED: &str = "NotEvaluated";
     /// The rule is `Disabled` by its own spec.

@@ -10,6 +10,8 @@ use super::finding::{Finding, Severity};
 use super::load::{self, Loading};
 use super::schema::nearest;
 use super::{Outcome, Output};
+use crate::api::Evidence;
+use crate::controller::capped_evidence;
 
 /// Options of `tripline lint`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,9 @@ pub struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     installation: load::Installation,
+    /// Most of a request that an alert may show where the rules will run; rules that ask for more are warned of
+    #[arg(long, value_name = "LEVEL", value_parser = load::evidence_parser(), env = "TRIPLINE_EVIDENCE")]
+    evidence: Option<Evidence>,
     /// How findings are printed
     #[arg(short, long, value_enum, default_value_t = Output::Text, env = "TRIPLINE_OUTPUT")]
     output: Output,
@@ -32,7 +37,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut rules = load::load(&args.paths, args.installation)?;
-    let advice = advise(&rules, Timestamp::now());
+    let advice = advise(&rules, args.evidence, Timestamp::now());
     rules.findings.extend(advice);
     rules.report(false, args.output, out)?;
     out.flush()?;
@@ -49,7 +54,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 }
 
 /// What does no harm in a cluster but is most likely not meant.
-fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
+fn advise(rules: &Loading, most: Option<Evidence>, now: Timestamp) -> Vec<(usize, Finding)> {
     let mut advice = Vec::new();
     for (number, file) in rules.files.iter().enumerate() {
         for node in &file.rules {
@@ -58,6 +63,7 @@ fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
             tests(spec, &mut found);
             threat(spec, &mut found);
             exceptions(spec, now, &mut found);
+            found.extend(most.and_then(|most| evidence(spec, most)));
             let name = load::rule_name(node);
             advice
                 .extend(found.into_iter().map(|finding| (number, Finding { rule: name.clone(), ..finding })));
@@ -69,6 +75,13 @@ fn advise(rules: &Loading, now: Timestamp) -> Vec<(usize, Finding)> {
         }
     }
     advice
+}
+
+fn evidence(spec: &Node, most: Evidence) -> Option<Finding> {
+    let place = spec.get("evidence")?;
+    // One that is none has its error already.
+    let asked: Evidence = serde_json::from_value(place.as_str()?.into()).ok()?;
+    Some(Finding::warning(capped_evidence(asked, most)?, place.span.clone()))
 }
 
 fn tests(spec: &Node, found: &mut Vec<Finding>) {

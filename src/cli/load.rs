@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -15,7 +16,7 @@ use super::finding::{Finding, Severity};
 use super::rule_files::{self, RuleFile};
 use super::scalar;
 use super::schema::Checker;
-use crate::api::{DetectionException, DetectionRule, Grouping, RuleException};
+use crate::api::{DetectionException, DetectionRule, Evidence, Grouping, RuleException};
 use crate::controller::CriticalExceptions;
 use crate::controller::binding::{Applicable, Binding, Bound};
 use crate::controller::compile::{self, Compiled};
@@ -57,6 +58,13 @@ pub(crate) struct Installation {
     /// Whether DetectionExceptions apply to rules of severity Critical; a rule's own exceptions always do
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_CRITICAL_EXCEPTIONS")]
     pub(crate) critical_exceptions: CriticalExceptions,
+}
+
+/// Reads how much of a request an alert may show, as the API spells it.
+pub(crate) fn evidence_parser() -> impl TypedValueParser<Value = Evidence> {
+    const ALL: [Evidence; 3] = [Evidence::Metadata, Evidence::Request, Evidence::RequestResponse];
+    PossibleValuesParser::new(ALL.map(Evidence::as_str))
+        .map(|text| ALL.into_iter().find(|evidence| evidence.as_str() == text).unwrap_or_default())
 }
 
 /// Reads and compiles every rule that `paths` name, as this installation would. Fails where a path cannot be read or there is no rule at all.

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
-use super::load::Installation;
+use super::load::{Installation, evidence_parser};
 use super::output_args::OutputArgs;
 use crate::alert::{Announcement, Bounds};
 use crate::api::{EventTarget, Evidence};
@@ -100,7 +100,7 @@ pub struct Args {
         long,
         value_name = "LEVEL",
         default_value = "Metadata",
-        value_parser = PossibleValuesParser::new(["Metadata", "Request", "RequestResponse"]).map(|text| evidence(&text)),
+        value_parser = evidence_parser(),
         env = "TRIPLINE_EVIDENCE"
     )]
     evidence: Evidence,
@@ -206,14 +206,6 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         app::run(options, stop).await
     })?;
     Ok(Outcome::Fine)
-}
-
-fn evidence(text: &str) -> Evidence {
-    match text {
-        "Request" => Evidence::Request,
-        "RequestResponse" => Evidence::RequestResponse,
-        _ => Evidence::Metadata,
-    }
 }
 
 fn event_target(text: &str) -> EventTarget {

@@ -16,7 +16,7 @@ use super::noted::Noted;
 use super::progress::{ExceptionCounts, RuleCounts, SourceCounts, exception_key};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::{Entry, Match, detection_of};
+use crate::alert::{Entry, Match};
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
@@ -326,14 +326,7 @@ impl Judge<'_> {
             };
             // An API server stamps every record; where one does not, only this moment is left.
             let time = time.unwrap_or_else(Timestamp::now);
-            let found = Match {
-                rule: facts,
-                group: &group,
-                event,
-                place: &place,
-                time,
-                evidence: self.around.evidence,
-            };
+            let found = Match::new(facts, &group, event, &place, time, self.around.evidence);
             let entry = self.around.ledger.enter(&found);
             if entry == Entry::Overflowed {
                 counts.limited = 1;
@@ -342,7 +335,7 @@ impl Judge<'_> {
             if entry != Entry::Counted
                 && let Some(stdout) = &self.around.stdout
             {
-                stdout.detection(detection_of(&found));
+                stdout.detection(found.into_detection());
             }
         }
         self.count_rule(facts, &counts);

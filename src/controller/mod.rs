@@ -1,8 +1,8 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
-mod alert_changes;
 mod alerts;
 pub mod binding;
+mod capped_evidence;
 mod client;
 pub mod compile;
 mod excepted;
@@ -42,9 +42,9 @@ mod status_failure;
 mod surroundings;
 mod webhook_secret;
 
-pub use alert_changes::AlertChanges;
 pub use alerts::{AlertKeeper, Evictions, Retention, TriageWrites, WritesSeen};
 pub use binding::CriticalExceptions;
+pub use capped_evidence::warning as capped_evidence;
 pub use client::{ConnectError, connect, connect_as_kubectl};
 pub use exception_status::ExceptionStatuses;
 pub use follow::{Followed, follow};

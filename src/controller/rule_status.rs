@@ -18,10 +18,10 @@ use super::observable::{EVENTS, Logged, Observed};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
-use super::{excepted, limited, make_room, malformed, status_failure};
-use crate::alert::{Ledger, call, text, write_params};
+use super::{capped_evidence, excepted, limited, make_room, malformed, status_failure};
+use crate::alert::{Ledger, WriteError, call, text, write_params};
 use crate::api::{
-    AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Mode, RuleAgent,
+    AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Evidence, Mode, RuleAgent,
     condition_type, reason,
 };
 use crate::detect::Exception;
@@ -46,6 +46,8 @@ pub struct RuleStatuses {
     pub ledger: Arc<Ledger>,
     /// How many alerts were evicted.
     pub evictions: Arc<Evictions>,
+    /// The most of a request that an alert may show.
+    pub evidence: Evidence,
     /// Whether this process concludes for all.
     pub leads: watch::Receiver<bool>,
     /// What it counts.
@@ -107,10 +109,9 @@ impl RuleStatuses {
             {
                 counted_at.insert(name.clone(), Instant::now());
             }
-            let begins = limited::begins(&wanted, &present);
             let mut object = entry.object.clone();
             object.status = Some(wanted);
-            if begins && let Err(error) = limited::publish(&self.client, self.ledger.node(), &object).await {
+            if let Err(error) = self.tell(&object, &present).await {
                 status_failure::note(&self.metrics, "rule", &name, &error);
                 if error.concerns_all() {
                     return;
@@ -129,6 +130,19 @@ impl RuleStatuses {
         }
     }
 
+    /// Tells by Events of what the rule's status says and `present` did not.
+    async fn tell(&self, rule: &DetectionRule, present: &DetectionRuleStatus) -> Result<(), WriteError> {
+        let Some(wanted) = &rule.status else { return Ok(()) };
+        let (client, instance) = (&self.client, self.ledger.node());
+        if limited::begins(wanted, present) {
+            limited::publish(client, instance, rule).await?;
+        }
+        if capped_evidence::begins(wanted, present) {
+            capped_evidence::publish(client, instance, rule, self.evidence, Timestamp::now()).await?;
+        }
+        Ok(())
+    }
+
     /// What the status should say.
     fn wanted(&self, entry: &RuleEntry, observed: &mut Observed, now: Timestamp) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
@@ -138,7 +152,7 @@ impl RuleStatuses {
             status.evicted = status.evicted.max(evicted.unwrap_or_default());
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status, observed, now) {
+            for condition in conditions(entry, &status, observed, self.evidence, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
@@ -250,6 +264,7 @@ fn conditions(
     entry: &RuleEntry,
     status: &DetectionRuleStatus,
     observed: &mut Observed,
+    evidence: Evidence,
     now: Timestamp,
 ) -> [Condition; 5] {
     let (ready, accepted) = match &entry.compiled {
@@ -259,12 +274,17 @@ fn conditions(
             (said(condition_type::READY), said(condition_type::ACCEPTED))
         }
         Ok(compiled) => {
-            let warned = match compiled.warnings.as_str() {
-                "" => "the rule compiles".to_owned(),
-                warnings => format!("the rule compiles, with warnings\n{warnings}"),
-            };
-            let ready = evaluated(entry, status);
-            (ready, Condition::new(condition_type::ACCEPTED, true, reason::COMPILED, warned))
+            let capped = capped_evidence::warning(entry.object.spec.evidence, evidence);
+            let reason = if capped.is_some() { reason::EVIDENCE_CAPPED } else { reason::COMPILED };
+            let mut message = "the rule compiles".to_owned();
+            let warnings = Some(&compiled.warnings).filter(|warnings| !warnings.is_empty());
+            if capped.is_some() || warnings.is_some() {
+                message.push_str(", with warnings");
+            }
+            for warning in capped.iter().chain(warnings) {
+                message.extend(["\n", warning]);
+            }
+            (evaluated(entry, status), Condition::new(condition_type::ACCEPTED, true, reason, message))
         }
     };
     let observable = match &entry.compiled {

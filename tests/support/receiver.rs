@@ -77,15 +77,20 @@ pub(crate) fn self_signed() -> Result<(String, String)> {
     Ok((parameters.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
+/// What such a server serves with, and its certificate.
+pub(crate) fn self_signed_tls() -> Result<(Arc<ServerConfig>, String)> {
+    let (certificate, key) = self_signed()?;
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes())?];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let tls = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
+    Ok((Arc::new(tls.with_single_cert(chain, key)?), certificate))
+}
+
 impl Receiver {
     /// Listens on a free port of loopback.
     pub(crate) fn start() -> Result<Self> {
-        let (certificate, key) = self_signed()?;
-        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes())?];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
-        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let tls = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
-        let tls = Arc::new(tls.with_single_cert(chain, key)?);
+        let (tls, certificate) = self_signed_tls()?;
         let mut receiver = Self { port: 0, tls, certificate, shared: Arc::default(), runtime: None };
         receiver.appear()?;
         Ok(receiver)

@@ -72,6 +72,7 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 - --critical-exceptions={{ $root.Values.criticalExceptions }}
 - {{ printf "--log-level=%s" $root.Values.logLevel | quote }}
 - --events={{ $root.Values.events }}
+- --evidence={{ $root.Values.evidence }}
 - --retain-closed={{ int64 $root.Values.alerts.retainClosedSeconds }}
 - --retain-open={{ int64 $root.Values.alerts.retainOpenSeconds }}
 - --max-alerts={{ int64 $root.Values.alerts.max }}
@@ -79,7 +80,6 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 
 {{- /* Arguments of whoever writes alerts. */}}
 {{- define "tripline.alerts" -}}
-- --evidence={{ .Values.evidence }}
 - --max-alerts-per-rule={{ int64 .Values.alerts.maxPerRule }}
 - --alerts-per-second={{ int64 .Values.alerts.perSecond }}
 {{- end }}

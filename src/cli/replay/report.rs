@@ -113,7 +113,7 @@ impl<'a> Report<'a> {
                 let time = event.stage_time().or_else(|| event.request_received_time()).unwrap_or_default();
                 // Whoever replays a log has it.
                 let evidence = Evidence::RequestResponse;
-                self.ledger.enter(&Match { rule, group: &group, event: &event, place, time, evidence });
+                self.ledger.enter(&Match::new(rule, &group, &event, place, time, evidence));
             }
         }
         Ok(())

@@ -1,20 +1,14 @@
-//! What the leader knows of every alert, from one watch of them. A few words an alert: whole objects would be some
+//! What the leader knows of every alert. A few words an alert: whole objects would be some
 //! kilobytes each, and there are thousands.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use futures::StreamExt as _;
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::ResourceExt as _;
 use tokio::sync::Notify;
-use tracing::warn;
 
-use super::super::follow::watch_failed;
 use super::retention::kept_from;
 use super::transitions;
 use crate::alert::is_overflow;
@@ -144,7 +138,7 @@ impl AlertIndex {
     }
 
     /// Takes in an alert as it is now. `is_live` where its every version is seen, and this is the next.
-    fn take(&self, alert: &SecurityAlert, is_live: bool, now: Timestamp) {
+    pub(super) fn take(&self, alert: &SecurityAlert, is_live: bool, now: Timestamp) {
         let name = alert.name_any();
         let mut taken = IndexedAlert::of(alert);
         let mut known = self.lock();
@@ -163,46 +157,18 @@ impl AlertIndex {
         known.alerts.insert(name, taken);
     }
 
-    /// Follows the alerts for as long as it is polled.
-    pub(super) async fn follow(&self, client: Client) {
-        let api: Api<DeserializeGuard<SecurityAlert>> = Api::all(client);
-        let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
-        let mut listed = HashSet::new();
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(Event::Init) => listed.clear(),
-                Ok(Event::InitApply(alert)) => {
-                    listed.insert(alert.name_any());
-                    self.take_guarded(alert, false);
-                }
-                Ok(Event::InitDone) => {
-                    let mut known = self.lock();
-                    known.alerts.retain(|name, _| listed.contains(name));
-                    known.is_whole = true;
-                    drop(known);
-                    listed.clear();
-                    self.changed.notify_one();
-                }
-                Ok(Event::Apply(alert)) => self.take_guarded(alert, true),
-                Ok(Event::Delete(alert)) => drop(self.lock().alerts.remove(&alert.name_any())),
-                Err(error) => watch_failed("alerts", &error),
-            }
-        }
+    /// Forgets the alerts that a whole list of them lacks; all that there are are known then.
+    pub(super) fn end_list(&self, listed: &HashSet<String>) {
+        let mut known = self.lock();
+        known.alerts.retain(|name, _| listed.contains(name));
+        known.is_whole = true;
+        drop(known);
+        self.changed.notify_one();
     }
 
-    fn take_guarded(&self, alert: DeserializeGuard<SecurityAlert>, is_live: bool) {
-        let name = alert.name_any();
-        match alert.0 {
-            Ok(alert) => self.take(&alert, is_live, Timestamp::now()),
-            Err(error) => {
-                warn!(
-                    alert = name,
-                    error = error.error,
-                    "a stored alert does not fit its kind and is left alone"
-                );
-                self.lock().alerts.remove(&name);
-            }
-        }
+    /// Forgets an alert that is gone, or cannot be read.
+    pub(super) fn drop_name(&self, name: &str) {
+        self.lock().alerts.remove(name);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod evicted;
 mod eviction;
+mod following;
 mod index;
 mod retention;
 mod settled;
@@ -37,6 +38,7 @@ use super::rules::Rules;
 use super::status_failure;
 use crate::alert::{WriteError, call, write_params};
 use crate::api::{SecurityAlert, TriageState};
+use crate::output::Outputs;
 use crate::telemetry::{DeletionLabels, Metrics, SeverityLabels};
 
 /// How often it is looked what is to be done.
@@ -64,6 +66,8 @@ pub struct AlertKeeper {
     pub rules: Arc<Rules>,
     /// The sources, whose statuses say how far the logs are settled.
     pub readers: Arc<Readers>,
+    /// Who else is told how the alerts change: of several processes, only the one that leads tells.
+    pub outputs: Option<Outputs>,
     /// What it counts for the rules.
     pub evictions: Arc<Evictions>,
     /// What it counts.
@@ -102,7 +106,8 @@ enum Step {
 
 impl AlertKeeper {
     /// Keeps the alerts until `stop`, whenever this process leads.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut outputs = self.outputs.take();
         let mut leads = self.leads.clone();
         loop {
             tokio::select! {
@@ -110,11 +115,20 @@ impl AlertKeeper {
                 led = leads.wait_for(|leads| *leads) => if led.is_err() { return },
             }
             let index = AlertIndex::default();
-            tokio::select! {
-                () = is_succeeded(&mut leads) => debug!("the alerts are another's to keep"),
-                () = index.follow(self.client.clone()) => {}
+            let ends = tokio::select! {
+                () = is_succeeded(&mut leads) => {
+                    debug!("the alerts are another's to keep");
+                    false
+                }
+                () = following::follow(self.client.clone(), &index, outputs.as_mut()) => false,
                 // Stops between two steps, so that what was done is counted.
-                () = self.keep(&index, &stop) => return,
+                () = self.keep(&index, &stop) => true,
+            };
+            if let Some(outputs) = &mut outputs {
+                outputs.pause().await;
+            }
+            if ends {
+                return;
             }
             self.evictions.clear();
         }
