@@ -37,12 +37,13 @@ use measure::Rounds;
 use report::{Report, Row};
 
 /// The rows in the order of the table.
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 22] = [
     replay::AGAINST_JQ,
     in_memory::AGAINST_SKIPPING,
     in_memory::ONE_RULE,
     in_memory::FIFTY_RULES,
     in_memory::MANY_RULES,
+    in_memory::LIBRARY,
     in_memory::DERIVED_ASKED,
     in_memory::DERIVED_NOT_ASKED,
     in_memory::TWO_THREADS,

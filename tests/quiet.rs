@@ -1,195 +1,232 @@
 //! The rules that are on keep quiet where nothing is wrong: a node comes up, our chart is installed, upgraded and
-//! uninstalled, and people roll out the usual things, look at them and remove them.
+//! uninstalled, people roll out the usual things, look at them and remove them, and the servers do all that they do in
+//! an hour, in a hurry: `hour.tsv` says what that is.
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use support::clock::Clock;
 use support::node::images::BUSYBOX;
-use support::node::{Node, NodeOptions, is_possible};
-use support::operator::{list, replayed};
+use support::node::{Node, NodeOptions, Pace, services_are_possible};
+use support::operator::{NAMESPACE, list, replayed, tripline};
+use support::ordinary::{Kind, kinds, roll_out};
+use support::projection::request;
 use support::release::Release;
 use support::{ControlPlane, Options, wait_for};
+use tripline::detect::Level;
+use tripline::event::Stage;
+use tripline::policy::Policy;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is done on purpose here, and rightly told of: the rule, and how its target begins.
-const DELIBERATE: [(&str, &str); 3] = [
+const DELIBERATE: [(&str, &str); 4] = [
     ("admission-control-deleted", "validatingadmissionpolic"),
     // The namespace's label, which the chart's notes ask for: its pods mount the host's log.
-    ("pod-security-lowered", "namespaces watch/watch"),
+    ("pod-security-lowered", "namespaces tripline-system/tripline-system"),
     // How the tests' own users get their rights.
     ("powerful-role-bound", "clusterrolebindings test-editors"),
+    // And how kubelets get their certificates approved, when a cluster is set up.
+    ("powerful-role-bound", "clusterrolebindings kubeadm:node-autoapprove-"),
+];
+
+/// What comes less than once an hour, or only when something happens, and is made to happen here: who, the verb, and on
+/// what.
+const RARE: [(&str, &str, &str); 9] = [
+    ("system:node:control-plane-1", "create", "certificatesigningrequests"),
+    (
+        "system:serviceaccount:kube-system:certificate-controller",
+        "update",
+        "certificatesigningrequests/approval",
+    ),
+    (
+        "system:serviceaccount:kube-system:certificate-controller",
+        "update",
+        "certificatesigningrequests/status",
+    ),
+    ("system:serviceaccount:kube-system:node-controller", "update", "nodes/status"),
+    ("system:serviceaccount:kube-system:node-controller", "patch", "nodes"),
+    ("system:serviceaccount:kube-system:node-controller", "delete", "pods"),
+    ("system:serviceaccount:kube-system:pod-garbage-collector", "delete", "pods"),
+    ("system:serviceaccount:kube-system:ttl-after-finished-controller", "delete", "jobs"),
+    ("system:serviceaccount:kube-system:generic-garbage-collector", "delete", "pods"),
+];
+
+/// What of an hour's requests cannot be hurried, or happens by chance: an event that is the eleventh of its kind within
+/// ten minutes, and a Job that is gone before its CronJob's status says so.
+const BY_CHANCE: [(&str, &str, &str); 2] = [
+    ("system:serviceaccount:kube-system:cronjob-controller", "patch", "events"),
+    ("system:serviceaccount:kube-system:cronjob-controller", "get", "cronjobs"),
 ];
 
 #[test]
 fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
-    if !is_possible()? {
+    if !services_are_possible()? {
         return Ok(());
     }
     // With bodies and answers of everything: what is not logged raises nothing.
     let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
     let plane = Options { audit_log_max_size: 500, audit_policy: Some(policy), ..Options::default() };
-    Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
+    let options = NodeOptions { plane, services: true, pace: Pace::Hastened, ..NodeOptions::default() };
+    Node::with(options, |node| {
         let mut clock = Clock::start();
-        let release = Release::install(node, &[])?;
+        let release = Release::install_in(NAMESPACE, node, &[])?;
         clock.took("install");
         release.upgrade(&["clusterName=other"])?;
         clock.took("upgrade");
-        let plane = node.plane();
-        roll_out(plane)?;
+        roll_out(node.plane())?;
         clock.took("twenty objects");
+        what_comes_and_goes(node.plane())?;
+        node.plane_mut().restart_api_server()?;
+        clock.took("another start of kube-apiserver");
+        let plane = node.plane();
         look_at(plane)?;
         change(plane)?;
         clock.took("kubectl");
+        the_kubelets_certificate_is_renewed(plane)?;
+        clock.took("a certificate");
+        the_node_is_away(node)?;
+        clock.took("an outage of the kubelet");
+        an_hour_has_passed(plane)?;
+        clock.took("the rest of an hour");
         plane.run("admin", &["delete", "namespace", "shop", "--timeout=2m"])?;
         release.helm(&["uninstall", "tripline", "--wait"])?;
         clock.took("delete and uninstall");
         let alarms = alarms(plane)?;
         ensure!(alarms.is_empty(), "the rules that are on told of an ordinary day:\n{}", alarms.join("\n"));
+        is_left_out(plane)?;
+        clock.took("judging");
         Ok(())
     })
 }
 
-/// The usual objects of an application, by somebody who may edit in its namespace, and what an administrator adds.
-#[allow(clippy::too_many_lines, reason = "a list of objects")]
-fn roll_out(plane: &ControlPlane) -> Result<()> {
-    plane.make_namespace("shop")?;
-    let named = |api: &str, kind: &str, name: &str, spec: Value| {
-        let mut object = json!({
-            "apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "shop"},
-        });
-        for (key, value) in spec.as_object().into_iter().flatten() {
-            object[key] = value.clone();
-        }
-        object
-    };
-    let labels = |name: &str| json!({"app": name});
-    let pod = |name: &str, command: &str, restart: &str| {
+/// What ends by itself and is taken away: by the controller of finished Jobs, by that of finished pods, and, when the
+/// node does not answer, by that of taints.
+fn what_comes_and_goes(plane: &ControlPlane) -> Result<()> {
+    let pod = |command: &str, restart: &str, tolerations: Value| {
         json!({
-            "metadata": {"labels": labels(name)},
+            "metadata": {"labels": {"app": "brief"}},
             "spec": {
-                "tolerations": [{"operator": "Exists"}], "restartPolicy": restart,
-                "terminationGracePeriodSeconds": 0,
+                "tolerations": tolerations, "restartPolicy": restart, "terminationGracePeriodSeconds": 0,
                 "containers": [{
-                    "name": "main", "image": BUSYBOX, "imagePullPolicy": "Never",
-                    "command": ["sh", "-c", command],
-                    "envFrom": [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "keys"}}],
-                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                    "name": "main", "image": BUSYBOX, "imagePullPolicy": "Never", "command": ["sh", "-c", command],
                 }],
             },
         })
     };
-    let workload = |name: &str| {
-        json!({"spec": {
-            "selector": {"matchLabels": labels(name)}, "template": pod(name, "sleep 3600", "Always"),
-        }})
-    };
-    let job = json!({"template": pod("job", "true", "Never"), "backoffLimit": 1});
-    let mut stateful = workload("db");
-    stateful["spec"]["serviceName"] = "db".into();
-    let ports = json!([{"port": 80, "targetPort": 8080}]);
-    let path = json!({"path": "/", "pathType": "Prefix",
-        "backend": {"service": {"name": "web", "port": {"number": 80}}}});
-    let objects = [
-        named("v1", "ConfigMap", "settings", json!({"data": {"COLOUR": "green"}})),
-        named("v1", "Secret", "keys", json!({"stringData": {"KEY": "of-the-test"}})),
-        named("v1", "ServiceAccount", "web", json!({})),
-        named("apps/v1", "Deployment", "web", workload("web")),
-        named("apps/v1", "StatefulSet", "db", stateful),
-        named("apps/v1", "DaemonSet", "agent", workload("agent")),
-        named("apps/v1", "ReplicaSet", "old", workload("old")),
-        named("batch/v1", "Job", "once", json!({"spec": job})),
-        named(
-            "batch/v1",
-            "CronJob",
-            "often",
-            json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job}}}),
-        ),
-        named("v1", "Pod", "alone", json!({"spec": pod("alone", "sleep 3600", "Always")["spec"]})),
-        named("v1", "Service", "web", json!({"spec": {"selector": labels("web"), "ports": ports}})),
-        named(
-            "v1",
-            "Service",
-            "db",
-            json!({"spec": {"clusterIP": "None", "selector": labels("db"), "ports": ports}}),
-        ),
-        named(
-            "networking.k8s.io/v1",
-            "Ingress",
-            "web",
-            json!({"spec": {"rules": [{"host": "shop.example.com", "http": {"paths": [path]}}]}}),
-        ),
-        named(
-            "networking.k8s.io/v1",
-            "NetworkPolicy",
-            "inner",
-            json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}),
-        ),
-        named(
-            "policy/v1",
-            "PodDisruptionBudget",
-            "web",
-            json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels("web")}}}),
-        ),
-        named(
-            "autoscaling/v2",
-            "HorizontalPodAutoscaler",
-            "web",
-            json!({"spec": {
-                "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            }}),
-        ),
-        named(
-            "v1",
-            "PersistentVolumeClaim",
-            "data",
-            json!({"spec": {
-                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
-            }}),
-        ),
+    let everywhere = json!([{"operator": "Exists"}]);
+    // Not where the kubelet is away.
+    let fragile = json!([{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"},
+        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}]);
+    let mut objects = vec![
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "brief", "namespace": "shop"},
+            "spec": {"ttlSecondsAfterFinished": 1, "template": pod("true", "Never", everywhere.clone())},
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "fragile", "namespace": "shop"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "brief"}}, "template": pod("sleep 3600", "Always", fragile),
+            },
+        }),
     ];
-    let of_admin = [
-        named("v1", "ResourceQuota", "most", json!({"spec": {"hard": {"pods": "50"}}})),
-        named(
-            "v1",
-            "LimitRange",
-            "each",
-            json!({"spec": {"limits": [{"type": "Container", "defaultRequest": {"cpu": "1m"}}]}}),
-        ),
-        named(
-            "rbac.authorization.k8s.io/v1",
-            "Role",
-            "looks",
-            json!({"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]}),
-        ),
-        named(
-            "rbac.authorization.k8s.io/v1",
-            "RoleBinding",
-            "web-looks",
-            json!({
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looks"},
-                "subjects": [{"kind": "ServiceAccount", "name": "web", "namespace": "shop"}],
-            }),
-        ),
-    ];
-    ensure!(objects.len() + of_admin.len() > 20, "too few objects");
-    plane.apply("admin", &list(&of_admin))?;
-    plane.apply("alice", &list(&objects))?;
-    for workload in ["deployment/web", "statefulset/db", "daemonset/agent"] {
-        plane.run("alice", &["rollout", "status", workload, "--namespace=shop", "--timeout=2m"])?;
+    for name in ["done-1", "done-2", "done-3"] {
+        let spec = &pod("true", "Never", everywhere.clone())["spec"];
+        objects.push(json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop"}, "spec": spec,
+        }));
     }
-    plane.run(
-        "alice",
-        &["wait", "--for=condition=Complete", "job/once", "--namespace=shop", "--timeout=2m"],
-    )?;
-    wait_for("the CronJob's first Job", PATIENCE, || {
-        let jobs = plane.run("alice", &["get", "jobs", "--namespace=shop", "--output=name"]).ok()?;
-        jobs.contains("job.batch/often-").then_some(())
+    plane.apply("alice", &list(&objects))?;
+    plane
+        .run("alice", &["rollout", "status", "deployment/fragile", "--namespace=shop", "--timeout=2m"])
+        .map(drop)
+}
+
+/// The kubelet asks for its next certificate, which controllers approve and sign.
+fn the_kubelets_certificate_is_renewed(plane: &ControlPlane) -> Result<()> {
+    let by_node = "--field-selector=spec.signerName=kubernetes.io/kube-apiserver-client-kubelet";
+    let output = "--output=jsonpath={range .items[?(@.status.certificate)]}{.spec.username} {end}";
+    let user = format!("system:node:{}", Node::NAME);
+    wait_for("the kubelet's next certificate", PATIENCE, || {
+        plane
+            .run("admin", &["get", "certificatesigningrequests", by_node, output])
+            .ok()?
+            .contains(&user)
+            .then_some(())
     })
+}
+
+/// It does not answer, so the node is not ready, and what does not tolerate that runs elsewhere, or waits. Then all is
+/// as before.
+fn the_node_is_away(node: &Node) -> Result<()> {
+    let plane = node.plane();
+    let (_, kubelet) =
+        node.servers().into_iter().find(|(name, _)| *name == "kubelet").context("no kubelet")?;
+    let send = |signal: &str| Command::new("kill").args([signal, &kubelet.to_string()]).status();
+    let replacement = "--output=jsonpath={range .items[?(@.status.phase==\"Pending\")]}{.metadata.name}{end}";
+    send("-STOP")?;
+    let pods = ["get", "pods", "--namespace=shop", "--selector=app=brief", replacement];
+    let replaced = wait_for("the pod to be evicted", PATIENCE, || {
+        plane.run("admin", &pods).ok().filter(|pods| pods.starts_with("fragile-"))
+    });
+    send("-CONT")?;
+    replaced?;
+    let node = format!("node/{}", Node::NAME);
+    plane.run("admin", &["wait", "--for=condition=Ready", &node, "--timeout=2m"])?;
+    plane
+        .run("alice", &["rollout", "status", "deployment/fragile", "--namespace=shop", "--timeout=2m"])
+        .map(drop)
+}
+
+/// All the kinds of requests are in the log that an hour holds, and those of what was hurried besides.
+fn an_hour_has_passed(plane: &ControlPlane) -> Result<()> {
+    let of_hour = include_str!("hour.tsv").lines().filter_map(|line| {
+        let mut fields = line.split('\t').skip(1);
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    });
+    let wanted: BTreeSet<Kind> = of_hour
+        .filter(|kind| !BY_CHANCE.contains(kind))
+        .chain(RARE)
+        .map(|(user, verb, on)| (user.into(), verb.into(), on.into()))
+        .collect();
+    ensure!(wanted.len() > 100, "only {} kinds of requests are looked for", wanted.len());
+    let mut missing = Vec::new();
+    let complete = wait_for("all kinds of requests", PATIENCE, || {
+        let found = kinds(&plane.audit_events().ok()?);
+        missing = wanted.iter().filter(|kind| !found.contains_key(*kind)).cloned().collect();
+        missing.is_empty().then(|| found.values().sum::<u64>())
+    });
+    let requests = complete.with_context(|| format!("missing are {missing:#?}"))?;
+    eprintln!("         {requests} requests, of {} kinds of an hour", wanted.len());
+    Ok(())
+}
+
+/// Whether each line by which Tripline's policies leave something out does so in this log.
+fn is_left_out(plane: &ControlPlane) -> Result<()> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let stage = |event: &Value| event["stage"].as_str().and_then(Stage::from_name);
+    let events = plane.audit_events()?;
+    let requests: Vec<_> = events.iter().filter_map(|event| Some((request(event), stage(event)?))).collect();
+    for arguments in [&[][..], &["--quiet"]] {
+        let output = tripline(plane, &["audit-policy", "--rules"]).arg(&rules).args(arguments).output()?;
+        let policy = Policy::parse(&String::from_utf8(output.stdout)?)?;
+        let logged = |policy: &Policy| {
+            requests.iter().filter(|(request, stage)| policy.decide(request).has(*stage)).count()
+        };
+        let all = logged(&policy);
+        for (at, line) in policy.lines.iter().enumerate().filter(|(_, line)| line.level == Level::None) {
+            let mut less = policy.clone();
+            less.lines.remove(at);
+            let more = logged(&less);
+            ensure!(more > all, "{all} events, and without this line {more}:\n{}", line.to_yaml());
+        }
+    }
+    Ok(())
 }
 
 /// As people look at what they have rolled out.

@@ -2,7 +2,7 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,17 +10,36 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use support::operator::{Operator, PATIENCE, alerts, install, rule, source, wait_for_alerts};
 use support::{ControlPlane, Options, wait_for};
+use tripline::detect::Level;
+use tripline::policy::Policy;
 
-/// What the log holds of people's writes of alerts where it holds their bodies.
-const BODIES: &str = "rules:
-  - level: RequestResponse
-    verbs: [update, patch]
-    resources: [{group: tripline.dev, resources: [securityalerts]}]
-";
+/// The rule by which alerts come about.
+fn sessions() -> String {
+    rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string()
+}
 
-fn with_bodies() -> Options {
-    let policy = include_str!("support/audit-policy.yaml").replacen("rules:\n", BODIES, 1);
-    Options { audit_policy: Some(policy), ..Options::default() }
+/// The policy that Tripline makes for it.
+fn policy() -> Result<Policy> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("rule.json");
+    std::fs::write(&file, sessions())?;
+    let program = env!("CARGO_BIN_EXE_tripline");
+    let output = Command::new(program).args(["audit-policy", "--rules"]).arg(file).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Policy::parse(&String::from_utf8(output.stdout)?)?)
+}
+
+fn with(policy: &Policy) -> Options {
+    Options { audit_policy: Some(policy.to_yaml("Of this test.")), ..Options::default() }
+}
+
+/// The same without the line for Tripline itself.
+fn without_bodies() -> Result<Options> {
+    let mut policy = policy()?;
+    let lines = policy.lines.len();
+    policy.lines.retain(|line| line.level <= Level::Metadata);
+    ensure!(policy.lines.len() == lines - 1, "no line is for the bodies of alerts: {policy:?}");
+    Ok(with(&policy))
 }
 
 /// The kinds, roles and a rule; alice and bob may triage. Gives the operator's account.
@@ -35,7 +54,7 @@ fn prepare(plane: &ControlPlane) -> Result<PathBuf> {
         "--user=bob",
     ];
     plane.run("admin", &bind)?;
-    plane.apply("admin", &rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string())?;
+    plane.apply("admin", &sessions())?;
     plane.apply("admin", &source(plane, "log", "End"))?;
     Ok(account)
 }
@@ -106,7 +125,7 @@ fn wait_for_story(
 
 #[test]
 fn where_the_log_holds_the_answer_each_change_has_its_maker() -> Result<()> {
-    ControlPlane::with(with_bodies(), |plane| {
+    ControlPlane::with(with(&policy()?), |plane| {
         let account = prepare(plane)?;
         let operator = Operator::launch_on(plane, &account, "control-plane-1", &[])?;
         let names = open(plane, 3)?;
@@ -168,7 +187,7 @@ fn at_once(plane: &ControlPlane, alert: &str, second: &str) -> Result<bool> {
 
 #[test]
 fn where_it_does_not_a_change_has_a_maker_only_if_nobody_else_wrote_then() -> Result<()> {
-    ControlPlane::with(Options::default(), |plane| {
+    ControlPlane::with(without_bodies()?, |plane| {
         let account = prepare(plane)?;
         let operator = Operator::launch_on(plane, &account, "control-plane-1", &[])?;
         let names = open(plane, 8)?;

@@ -43,9 +43,14 @@ pub(crate) fn definitions(pack: &Path) -> Result<Vec<DetectionRule>> {
     rules.collect()
 }
 
-/// What of them is judged by.
+/// What of the rules of a folder is judged by.
 pub(crate) fn rules(pack: &Path) -> Result<Vec<RuleSource>> {
-    let rules = definitions(pack)?.into_iter().map(|rule| {
+    sources(definitions(pack)?)
+}
+
+/// The same of rules that are there.
+pub(crate) fn sources(rules: Vec<DetectionRule>) -> Result<Vec<RuleSource>> {
+    let rules = rules.into_iter().map(|rule| {
         let missing_body = match rule.spec.missing_body {
             api::MissingBody::Unknown => MissingBody::Unknown,
             api::MissingBody::Absent => MissingBody::Absent,

@@ -35,6 +35,13 @@ pub(crate) const FIFTY_RULES: Row = Row {
 pub(crate) const MANY_RULES: Row =
     Row { name: "memory-5000", figure: "in memory, 5,000 rules", goal: Goal::Longer(3.0), take: many_rules };
 
+pub(crate) const LIBRARY: Row = Row {
+    name: "memory-library",
+    figure: "in memory, the library as it ships",
+    goal: Goal::Longer(2.0),
+    take: library,
+};
+
 /// A condition on each kind of derived field, as a rule would ask for it.
 const DERIVED: [&str; 5] = [
     "objectRef.resource: secrets and request.dryRun: true",
@@ -119,6 +126,14 @@ fn many_rules(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
         judging(few, text, Reading::Enough)
     }])?;
     Ok(Taken::number(many / few, speed_of(text, many), format!("50 rules, {}", speed_of(text, few))))
+}
+
+fn library(inputs: &Inputs, rounds: Rounds) -> Result<Taken> {
+    let (library, few, text) = (inputs.library()?, &inputs.few()?.rules, inputs.log()?);
+    let [library, few] = rounds.in_turn([&mut || judging(library, text, Reading::Enough), &mut || {
+        judging(few, text, Reading::Enough)
+    }])?;
+    Ok(Taken::number(library / few, speed_of(text, library), format!("50 rules, {}", speed_of(text, few))))
 }
 
 /// The 50 rules and one for each derived field, against the 50 alone.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tripline::api::Mode;
 use tripline::detect::{self, Matcher, Rule, RuleSet, RuleSource};
 
 use crate::{generate, variants};
@@ -21,6 +22,7 @@ pub(crate) struct Inputs {
     unique: OnceCell<Vec<u8>>,
     few: OnceCell<Pack>,
     many: OnceCell<Pack>,
+    library: OnceCell<Arc<RuleSet>>,
 }
 
 /// A pack of rules.
@@ -42,6 +44,7 @@ impl Inputs {
             unique: OnceCell::new(),
             few: OnceCell::new(),
             many: OnceCell::new(),
+            library: OnceCell::new(),
         })
     }
 
@@ -87,6 +90,18 @@ impl Inputs {
     /// The 5,000 rules.
     pub(crate) fn many(&self) -> Result<&Pack> {
         once(&self.many, || self.pack(5_000))
+    }
+
+    /// The rules of `rules/` that ship switched on.
+    pub(crate) fn library(&self) -> Result<&Arc<RuleSet>> {
+        once(&self.library, || {
+            let mut rules = Vec::new();
+            for tactic in Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").read_dir()? {
+                rules.extend(generate::definitions(&tactic?.path())?);
+            }
+            rules.retain(|rule| rule.spec.mode != Mode::Disabled);
+            compiled(&generate::sources(rules)?)
+        })
     }
 
     fn pack(&self, count: usize) -> Result<Pack> {

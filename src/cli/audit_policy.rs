@@ -10,6 +10,7 @@ use super::load::{self, Loaded};
 use super::{Outcome, Output, terminal};
 use crate::api::Mode;
 use crate::detect::Rule;
+use crate::event::Stage;
 use crate::policy::{self, Breadth, Kinds, Policy};
 
 /// Options of `tripline audit-policy`.
@@ -36,6 +37,9 @@ pub struct Args {
     /// Leave out the cluster's heartbeat and its own parts' reads even where rules on all kinds of requests see them
     #[arg(long, env = "TRIPLINE_AUDIT_POLICY_QUIET")]
     quiet: bool,
+    /// A stage that the AuditSource omits, repeatable: what is decided then is decided at another
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', env = "TRIPLINE_OMIT_STAGES")]
+    omit_stage: Vec<String>,
     /// Count disabled rules in
     #[arg(long, env = "TRIPLINE_AUDIT_POLICY_ALL")]
     all: bool,
@@ -60,21 +64,22 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let left_out = loaded.rules.len() - rules.len();
     let left_out = if left_out > 0 { format!(", {left_out} disabled") } else { String::new() };
     let summary = format!("{}{left_out}", loaded.summary());
+    let omitted = super::explain::stages(&args.omit_stage)?;
     let is_fine = match (&args.check, &args.base) {
         (Some(path), _) => {
-            let blinded = check(&rules, &read(path)?, path, args.output, out)?;
+            let blinded = check((&rules, &omitted), (&read(path)?, path), args.output, out)?;
             out.flush()?;
             eprintln!("{summary}: {} blinded", load::counted(blinded, "rule"));
             blinded == 0
         }
         (None, Some(path)) => {
-            let merged = policy::merge(&read(path)?, &rules);
+            let merged = policy::merge(&read(path)?, &rules, &omitted);
             let comment =
                 format!("{} with what Tripline's rules need; nothing is logged less.", path.display());
             out.write_all(merged.to_yaml(&terminal::line(&comment)).as_bytes())?;
             out.flush()?;
             eprintln!("{summary}");
-            remaining(&rules, &merged)
+            remaining(&rules, &merged, &omitted)
         }
         (None, None) => {
             let breadth = if args.quiet { Breadth::Quiet } else { Breadth::Complete };
@@ -82,7 +87,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             out.write_all(made.to_yaml(COMMENT).as_bytes())?;
             out.flush()?;
             eprintln!("{summary}");
-            args.quiet || remaining(&rules, &made)
+            args.quiet || remaining(&rules, &made, &omitted)
         }
     };
     Ok(Outcome::from(is_fine && !loaded.has_errors()))
@@ -98,16 +103,15 @@ fn read(path: &Path) -> anyhow::Result<Policy> {
 
 /// How many rules are blinded.
 fn check(
-    rules: &[&Rule],
-    policy: &Policy,
-    path: &Path,
+    (rules, omitted): (&[&Rule], &[Stage]),
+    (policy, path): (&Policy, &Path),
     output: Output,
     out: &mut dyn Write,
 ) -> anyhow::Result<usize> {
     let kinds = Kinds::of(rules, &[policy]);
     let mut blinded = 0;
     for rule in rules {
-        let lacks = policy::check(rule, policy, &kinds);
+        let lacks = policy::check(rule, policy, &kinds, omitted);
         if lacks.is_empty() {
             continue;
         }
@@ -130,11 +134,11 @@ fn check(
 }
 
 /// Says what the policy cannot give; whether that is nothing.
-fn remaining(rules: &[&Rule], policy: &Policy) -> bool {
+fn remaining(rules: &[&Rule], policy: &Policy, omitted: &[Stage]) -> bool {
     let kinds = Kinds::of(rules, &[policy]);
     let mut is_fine = true;
     for rule in rules {
-        for reason in policy::words(rule, &policy::check(rule, policy, &kinds), None) {
+        for reason in policy::words(rule, &policy::check(rule, policy, &kinds, omitted), None) {
             is_fine = false;
             let rule = terminal::line(rule.name());
             eprintln!("{rule} still lacks what no line can give safely: {}", terminal::line(&reason));

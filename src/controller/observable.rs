@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use crate::alert::text;
 use crate::api::{Condition, ConditionStatus, DetectionRuleStatus, LoggedRequests, condition_type, reason};
-use crate::detect::{Level, Rule};
-use crate::event::{Parts, Stage, is_long_running};
-use crate::policy::{self, GroupResources, Line};
+use crate::detect::{Asked, Known, Level, Rule};
+use crate::event::{Stage, is_long_running};
+use crate::policy::{self, GroupResources, Kind, Lack, Line};
 
 /// The most characters of a message here: a condition may hold 32 KiB, and is read on a terminal.
 const MESSAGE_MAX: usize = 2_048;
-/// How many requests are named.
+/// The most lines of a policy that are put forward.
 const MOST: usize = 5;
 /// After how many events [`Logged::is_long`].
 pub(super) const EVENTS: i64 = 1_000;
@@ -69,17 +69,11 @@ fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Co
     if status.matches > 0 {
         return say(ConditionStatus::True, reason::DECIDED, "requests were decided by what the log holds");
     }
-    let concerned: Vec<_> = logged
-        .iter()
-        .flat_map(|source| source.requests.iter().map(move |requests| (source, requests)))
-        .filter(|(_, requests)| is_about(rule, requests))
-        .collect();
-    if let Some(message) = stage_missing(rule, &concerned) {
-        return say(ConditionStatus::False, reason::STAGE_NOT_LOGGED, &message);
-    }
-    let requests: Vec<_> = concerned.iter().map(|(_, requests)| *requests).collect();
-    if let Some(message) = bodies_missing(rule, &requests) {
-        return say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message);
+    let (is_seen, lacks) = lacks(rule, logged);
+    if is_seen && !lacks.is_empty() {
+        let is_stage = lacks.iter().all(|lack| lack.stage.is_some());
+        let reason = if is_stage { reason::STAGE_NOT_LOGGED } else { reason::BODIES_NOT_LOGGED };
+        return say(ConditionStatus::False, reason, &said(rule, &lacks));
     }
     match (rule.needs_body(), status.undecidable) {
         (true, 0) => say(ConditionStatus::Unknown, reason::PENDING, "no request has called for a body yet"),
@@ -87,13 +81,12 @@ fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Co
             let fields = rule.fields_above(Level::Metadata).join("`, `");
             let message = format!(
                 "requests could not be decided, because the query looks into bodies (`{fields}`) that the audit policy \
-                 does not log; raise the level for these resources to {}",
-                level_needed(rule).as_str()
+                 does not log; raise the level for these resources: `tripline audit-policy` prints the lines"
             );
             say(ConditionStatus::False, reason::BODIES_NOT_LOGGED, &message)
         }
         // A rule about any resource asks about whatever is logged.
-        (false, _) if requests.is_empty() && rule.names_resource() => say(
+        (false, _) if !is_seen && rule.names_resource() => say(
             ConditionStatus::Unknown,
             reason::PENDING,
             "none of the requests that the query asks about has been logged yet: nobody made one, or the audit policy \
@@ -105,25 +98,59 @@ fn condition(rule: &Rule, status: &DetectionRuleStatus, logged: &[Logged]) -> Co
     }
 }
 
-/// What is missing if no request that the rule asks about is logged at the stage at which it would be decided.
-fn stage_missing(rule: &Rule, concerned: &[(&Logged, &LoggedRequests)]) -> Option<String> {
-    if concerned.is_empty() || rule.names_stage() {
-        return None;
-    }
-    let mut missing = Vec::new();
-    for (source, requests) in concerned {
-        missing.push((missing_stage(source, requests)?, *requests));
-    }
-    let (stage, _) = missing[0];
-    let named = names(missing.iter().map(|(_, requests)| *requests));
-    let remedy = match stage {
-        Stage::ResponseStarted => {
-            "take it out of the policy's `omitStages`, or name it in `spec.omitStages` of the AuditSource: then these \
-             requests are decided when they end"
+/// Whether requests that the rule asks about are logged; if none of them as it needs, what each lacks.
+fn lacks(rule: &Rule, logged: &[Logged]) -> (bool, Vec<Lack>) {
+    let mut lacks = Vec::new();
+    let mut is_seen = false;
+    // A rule about any resource asks about whatever is logged.
+    let all = logged.iter().filter(|_| rule.names_resource());
+    for (source, requests) in all.flat_map(|source| source.requests.iter().map(move |r| (source, r))) {
+        let kind = kind(requests);
+        let Some(need) = rule.need(&Asked { api_group: Known::Any, ..kind.asked(&requests.verb) }) else {
+            continue;
+        };
+        is_seen = true;
+        let levels = requests.levels.iter().filter_map(|level| Level::from_name(level));
+        let has = levels.max().unwrap_or_default();
+        let stage = if rule.names_stage() { None } else { missing_stage(source, requests) };
+        if has >= need.level && stage.is_none() {
+            return (true, Vec::new());
         }
-        _ => "take it out of the policy's `omitStages`",
-    };
-    Some(format!("{}; {remedy}", policy::stage_is_missing(&named, stage)))
+        lacks.push(Lack {
+            verb: requests.verb.clone(),
+            kind,
+            needs: need.level,
+            has,
+            stage: stage.filter(|_| has >= need.level),
+            by: None,
+            is_wide: false,
+            who: String::new(),
+        });
+    }
+    (is_seen, lacks)
+}
+
+fn kind(requests: &LoggedRequests) -> Kind {
+    let (resource, subresource) = requests.resource.split_once('/').unwrap_or((&requests.resource, ""));
+    let group = requests.api_groups.first().cloned().unwrap_or_default();
+    Kind::Resource(group, resource.to_owned(), subresource.to_owned())
+}
+
+/// What is lacking, with the remedy.
+fn said(rule: &Rule, lacks: &[Lack]) -> String {
+    let mut said = policy::words(rule, lacks, None).join("; ");
+    let misses = |stage: Stage| lacks.iter().any(|lack| lack.stage == Some(stage));
+    if misses(Stage::ResponseStarted) {
+        said += "; take it out of the policy's `omitStages`, or name it in `spec.omitStages` of the AuditSource: then \
+                 these requests are decided when they end";
+    } else if misses(Stage::ResponseComplete) {
+        said += "; take it out of the policy's `omitStages`";
+    }
+    let lines = policy_lines(lacks.iter().filter(|lack| lack.stage.is_none()));
+    if !lines.is_empty() {
+        said += &format!("; in the audit policy, before the rule that says so, put\n{lines}");
+    }
+    said
 }
 
 /// The stage that such a request would be decided at, if the log lacks it. A request that is still on its way has not
@@ -141,69 +168,23 @@ fn missing_stage(source: &Logged, requests: &LoggedRequests) -> Option<Stage> {
     (!has_ended && never_ends).then_some(Stage::ResponseComplete)
 }
 
-/// What is missing if every request that the rule asks about is logged below the level that it needs.
-fn bodies_missing(rule: &Rule, requests: &[&LoggedRequests]) -> Option<String> {
-    let level = level_needed(rule);
-    let suffices = |seen: &String| Level::from_name(seen).is_some_and(|seen| seen >= level);
-    if requests.is_empty() || !rule.needs_body() || requests.iter().any(|r| r.levels.iter().any(suffices)) {
-        return None;
-    }
-    let mut levels: Vec<_> = requests.iter().flat_map(|requests| requests.levels.iter().cloned()).collect();
-    levels.sort();
-    levels.dedup();
-    let said = policy::level_is_low(
-        &names(requests.iter().copied()),
-        &rule.fields_above(Level::Metadata),
-        level,
-        &levels.join(", "),
-    );
-    Some(format!(
-        "{said}; in the audit policy, before the rule that says so, put\n{}",
-        policy_lines(level, requests)
-    ))
-}
-
-/// The rules of an audit policy that log these requests at this level.
-fn policy_lines(level: Level, requests: &[&LoggedRequests]) -> String {
+/// The rules of an audit policy that log these requests as they are needed.
+fn policy_lines<'a>(lacks: impl Iterator<Item = &'a Lack>) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for requests in requests.iter().take(MOST) {
+    for lack in lacks.take(MOST) {
+        let Kind::Resource(group, ..) = &lack.kind else { continue };
         let resources = GroupResources {
-            group: requests.api_groups.first().cloned().unwrap_or_default(),
-            resources: vec![requests.resource.clone()],
+            group: group.clone(),
+            resources: vec![lack.kind.name()],
             ..GroupResources::default()
         };
-        let line =
-            Line { level, verbs: vec![requests.verb.clone()], resources: vec![resources], ..Line::default() };
-        let line = line.to_yaml();
+        let (level, verbs, resources) = (lack.needs, vec![lack.verb.clone()], vec![resources]);
+        let line = Line { level, verbs, resources, ..Line::default() }.to_yaml();
         if !lines.contains(&line) {
             lines.push(line);
         }
     }
     lines.concat().trim_end().to_owned()
-}
-
-/// The least level at which the query can be decided.
-fn level_needed(rule: &Rule) -> Level {
-    // What stands in either body is decided by the request's.
-    if rule.bodies().meets(Parts::REQUEST) { Level::Request } else { Level::RequestResponse }
-}
-
-fn is_about(rule: &Rule, requests: &LoggedRequests) -> bool {
-    let (resource, subresource) = match requests.resource.split_once('/') {
-        Some((resource, subresource)) => (resource, Some(subresource)),
-        None => (requests.resource.as_str(), None),
-    };
-    rule.concerns(&requests.verb, resource, subresource)
-}
-
-/// Such as `create pods, update pods`.
-fn names<'a>(requests: impl Iterator<Item = &'a LoggedRequests>) -> String {
-    let mut names: Vec<_> =
-        requests.map(|requests| format!("{} {}", requests.verb, requests.resource)).collect();
-    names.sort();
-    names.dedup();
-    names.truncate(MOST);
-    names.join(", ")
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 //! The rules that may still match an event, fewer with every value that is met.
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -7,25 +6,11 @@ use memchr::memmem::Finder;
 
 use super::evaluate::{Evaluator, MissingBody};
 use super::index::{Index, Place};
+use super::learnt::Learnt;
 use super::literal::may_hide_text;
-use super::memo::{LATE, Memo, REMEMBERED};
+use super::memo::{LATE, REMEMBERED};
 use super::{Context, Verdict};
 use crate::event::{Event, Outline, Slot, Slots, Tape, Visit};
-
-/// Classes that a slot has at most; all are forgotten before there are more.
-const MOST_CLASSES: usize = 1024;
-
-/// What was learnt of one slot's values.
-#[derive(Debug)]
-struct Learnt {
-    memo: Memo,
-    /// The rules that ask something of the slot, a bit each.
-    asking: Vec<u64>,
-    /// By the tests that are passed.
-    classes: HashMap<Box<[u64]>, u32, foldhash::fast::RandomState>,
-    /// The rules that each class leaves, a bit each, one class after the other; first that of no value.
-    left: Vec<u64>,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -358,68 +343,4 @@ fn rules_in(word: u32, mut bits: u64) -> impl Iterator<Item = usize> {
 fn framed<'a>(slot: Slot, value: &[u8], text: &'a mut String, tape: &'a mut Tape) -> Option<Event<'a>> {
     slot.write_alone(std::str::from_utf8(value).ok()?, text);
     Event::from_object(text, tape).ok()
-}
-
-impl Learnt {
-    fn new(index: &Index, slot: Slot, tape: &mut Tape) -> Learnt {
-        // How many values are remembered, and how long they may be.
-        let (places, longest) = match slot {
-            Slot::Level | Slot::Stage | Slot::Verb => (64, 32),
-            Slot::User => (4096, 1024),
-            Slot::ImpersonatedUser => (256, 1024),
-            Slot::SourceIps => (4096, 96),
-            Slot::UserAgent => (2048, 256),
-            Slot::Resource | Slot::Namespace => (2048, 66),
-            Slot::Status | Slot::Annotations => (2048, 512),
-            _ => (512, 66),
-        };
-        let random = foldhash::fast::RandomState::default();
-        let mut asking = vec![0; index.words()];
-        index.slots[slot as usize].rules().for_each(|rule| asking[rule / 64] |= 1 << (rule % 64));
-        let mut learnt = Learnt {
-            memo: Memo::new(places, longest),
-            asking,
-            classes: HashMap::with_hasher(random),
-            left: Vec::new(),
-        };
-        learnt.learn_nothing(index, slot, tape);
-        learnt
-    }
-
-    /// Makes the class of no value the first one.
-    fn learn_nothing(&mut self, index: &Index, slot: Slot, tape: &mut Tape) {
-        let tests = &index.slots[slot as usize];
-        let mut passed = vec![0; tests.words()];
-        if let Ok(nothing) = Event::from_object("{}", tape) {
-            tests.evaluate(&nothing, &mut passed);
-        }
-        self.add_class(index, slot, &passed);
-    }
-
-    fn class(&mut self, index: &Index, slot: Slot, passed: &[u64]) -> u32 {
-        if let Some(class) = self.classes.get(passed) {
-            return *class;
-        }
-        if self.classes.len() >= MOST_CLASSES {
-            self.memo.clear();
-            self.classes.clear();
-            self.left.clear();
-            self.learn_nothing(index, slot, &mut Tape::new());
-        }
-        self.add_class(index, slot, passed)
-    }
-
-    fn add_class(&mut self, index: &Index, slot: Slot, passed: &[u64]) -> u32 {
-        if let Some(class) = self.classes.get(passed) {
-            return *class;
-        }
-        let words = index.words();
-        let class = super::index::narrow(self.classes.len());
-        let from = self.left.len();
-        self.left.resize(from + words, u64::MAX);
-        let left = &mut self.left[from..];
-        index.slots[slot as usize].ended(passed, |rule| left[rule / 64] &= !(1 << (rule % 64)));
-        self.classes.insert(passed.into(), class);
-        class
-    }
 }

@@ -8,7 +8,7 @@ use super::literal::Clause;
 use super::memo::is_told_apart;
 use super::plan::Plan;
 use super::{Context, Verdict};
-use crate::event::{Event, Slot, Slots, Tape};
+use crate::event::{Event, Field, Glob, Slot, Slots, Tape};
 
 /// One of the things that must all hold for a query to match.
 #[derive(Debug, Clone)]
@@ -153,12 +153,8 @@ pub(super) fn write_key(plan: &Plan, key: &mut String) {
             write_key(inner, key);
         }
         Plan::Leaf(leaf) => {
-            write_text(leaf.field.name(), key);
-            key.push(match (leaf.is_bare, leaf.field.is_plain()) {
-                (true, _) => 'b',
-                (false, true) => 'f',
-                (false, false) => 'p',
-            });
+            write_field(&leaf.field, key);
+            key.push(if leaf.is_bare { 'b' } else { 'f' });
             key.push_str(leaf.operator.map_or(":", crate::query::Operator::as_str));
             for piece in &leaf.value.pieces {
                 write_text(piece, key);
@@ -166,11 +162,19 @@ pub(super) fn write_key(plan: &Plan, key: &mut String) {
             key.push(';');
         }
         Plan::Nested(field, inner) => {
-            write_text(field.name(), key);
+            write_field(field, key);
             key.push('{');
             write_key(inner, key);
         }
     }
+}
+
+/// Writes a field so that equal texts mean the same values.
+pub(super) fn write_field(field: &Field, key: &mut String) {
+    write_text(field.name(), key);
+    key.push(if field.is_plain() { 'n' } else { 'p' });
+    // A star in a pattern's name may be one that stands for itself.
+    field.glob().into_iter().flat_map(Glob::pieces).for_each(|piece| write_text(piece, key));
 }
 
 fn write_text(text: &str, key: &mut String) {

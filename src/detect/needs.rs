@@ -3,6 +3,8 @@
 //! A request is known in part: its verb and resource, perhaps its user. Every test on what is known is decided, every
 //! other one may come out either way, and one on a part that a level does not log is open. So what is found is wide
 //! where a query says little, and never too narrow.
+use std::collections::BTreeMap;
+
 use super::Verdict;
 use super::compare::Test;
 use super::conjunct::without_constants;
@@ -11,6 +13,10 @@ use super::plan::{Leaf, Plan};
 use super::rule::Rule;
 use super::stage::decides;
 use crate::event::{Field, Parts, Scalar, Slot, Stage, is_long_running};
+
+/// The verbs of requests for objects.
+pub const VERBS: [&str; 8] =
+    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
 /// An audit level, from the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -165,6 +171,17 @@ impl Rule {
             need.stages.push(stage);
         }
         need
+    }
+
+    /// The level that each of the usual verbs needs, where the query asks about requests with it.
+    pub fn levels(&self) -> BTreeMap<Level, Vec<&'static str>> {
+        let mut levels = BTreeMap::<_, Vec<_>>::new();
+        for verb in VERBS {
+            if let Some(need) = self.need(&Asked { verb: Known::Is(verb), ..Asked::default() }) {
+                levels.entry(need.level).or_default().push(verb);
+            }
+        }
+        levels
     }
 
     /// The values that the query names of a property.
@@ -372,6 +389,9 @@ mod tests {
         assert_eq!(level("podSpec.hostPID:true and verb:create", "create", "pods"), Level::Request);
         assert_eq!(level("verb:create and not podSpec.hostPID:*", "create", "pods"), Level::Request);
         assert_eq!(level("podSpec.hostPID:true and verb:patch", "patch", "pods"), Level::RequestResponse);
+        let mixed = rule("podSpec.hostPID:true and verb:(create or update or patch)").levels();
+        let request = (Level::Request, vec!["create", "update"]);
+        assert_eq!(mixed.into_iter().collect::<Vec<_>>(), [request, (Level::RequestResponse, vec!["patch"])]);
         // What a body must say in one case only is needed in that case only.
         let patch = "objectRef.resource:roles and (requestObject.a:b or verb:patch and responseObject.a:b)";
         assert_eq!(level(patch, "create", "roles"), Level::Request);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::compare::Test;
 use super::needs::asks_for_body;
-use crate::event::{Field, Glob, Parts};
+use crate::event::{Field, Glob};
 use crate::query::{Diagnostic, Expr, Literal, Operator, Values};
 
 /// What is evaluated.
@@ -76,15 +76,11 @@ impl Plan {
         found
     }
 
-    /// The bodies that it names a field of.
-    pub(super) fn bodies(&self) -> Parts {
-        let mut bodies = Parts::NONE;
-        self.fields(&mut |field| {
-            if asks_for_body(field) {
-                bodies = bodies.with(field.parts().within(Parts::BODIES));
-            }
-        });
-        bodies
+    /// Whether it names a field of a body.
+    pub(super) fn needs_body(&self) -> bool {
+        let mut found = false;
+        self.fields(&mut |field| found |= asks_for_body(field));
+        found
     }
 }
 

@@ -1,16 +1,14 @@
 //! A rule, from its source to what is evaluated.
 use std::sync::Arc;
 
-use serde_json::json;
-
+use super::Context;
 use super::conjunct::Conjunct;
-use super::evaluate::{Evaluator, MissingBody};
+use super::evaluate::MissingBody;
 use super::exception::{Exception, ExceptionSource, Origin};
 use super::implied::implies;
 use super::lint::{self, secrets::Concerned};
 use super::plan::Plan;
-use super::{Context, Verdict};
-use crate::event::{Event, Field, Look, Parts, Slot, Slots, Tape};
+use crate::event::{Event, Field, Look, Slot, Slots};
 use crate::query::{Diagnostic, Expr, Severity, parse, shown};
 
 /// A rule as its author wrote it.
@@ -175,34 +173,12 @@ impl Rule {
 
     /// Whether its query names a field of a body: an audit policy that logs none leaves it undecidable.
     pub fn needs_body(&self) -> bool {
-        self.bodies() != Parts::NONE
-    }
-
-    /// The bodies that its query names a field of.
-    pub fn bodies(&self) -> Parts {
-        self.query.bodies()
+        self.query.needs_body()
     }
 
     /// Whether it asks about some resources only, of its own accord.
     pub fn names_resource(&self) -> bool {
         self.conjuncts.iter().any(|conjunct| conjunct.slots.single() == Some(Slot::Resource))
-    }
-
-    /// Whether it names resources, and asks about requests with this verb for this one, as far as these tell.
-    pub fn concerns(&self, verb: &str, resource: &str, subresource: Option<&str>) -> bool {
-        let object = json!({"resource": resource, "subresource": subresource});
-        let event = json!({"verb": verb, "objectRef": object}).to_string();
-        let mut tape = Tape::new();
-        let Ok(event) = Event::from_object(&event, &mut tape) else { return false };
-        let context = Context { cluster: None, omitted_stages: &[] };
-        let evaluator = Evaluator::new(&event, &context);
-        let is_told = |slot| [Slot::Verb, Slot::Resource, Slot::Subresource].contains(&slot);
-        let mut told = self.conjuncts.iter().filter(|conjunct| conjunct.slots.single().is_some_and(is_told));
-        self.names_resource()
-            && told.all(|conjunct| {
-                let verdict = evaluator.verdict(&conjunct.plan, &evaluator.look(), MissingBody::Unknown);
-                verdict == Verdict::Match
-            })
     }
 
     /// Whether its query names the stage: then it detects wherever it matches.

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::compare::Test;
-use super::conjunct::write_key;
+use super::conjunct::{write_field, write_key};
 use super::evaluate::{Evaluator, MissingBody};
 use super::plan::{Leaf, Plan};
 use super::{Context, Verdict};
@@ -75,7 +75,7 @@ pub(super) struct SlotTests {
     count: u32,
     numbers: HashMap<String, u32>,
     fields: Vec<FieldTests>,
-    field_numbers: HashMap<(String, bool), usize>,
+    field_numbers: HashMap<String, usize>,
     /// Tests that are no single comparison: nested groups.
     groups: Vec<(u32, Plan)>,
     filters: Vec<Filter>,
@@ -169,8 +169,9 @@ impl SlotTests {
             return number;
         }
         let fields = &mut self.fields;
-        let name = (leaf.field.name().to_owned(), leaf.field.is_plain());
-        let at = *self.field_numbers.entry(name).or_insert_with(|| {
+        let mut key = String::new();
+        write_field(&leaf.field, &mut key);
+        let at = *self.field_numbers.entry(key).or_insert_with(|| {
             fields.push(FieldTests::new(Arc::clone(&leaf.field)));
             fields.len() - 1
         });

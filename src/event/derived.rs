@@ -36,6 +36,8 @@ pub(super) const TABLE: [(&str, Derived); 6] = [
 
 /// What a subject is read from.
 const REQUEST: &str = "requestObject.spec.request";
+/// Where the body of a deletion says that nothing is to be deleted.
+const DRY_RUN: &str = "requestObject.dryRun";
 
 /// The field of exactly this name.
 pub(super) fn named(name: &str) -> Option<Derived> {
@@ -49,15 +51,22 @@ impl Derived {
 
     pub(super) fn slots(self) -> Slots {
         match self {
-            Derived::DryRun | Derived::ExecCommand | Derived::ExecArgv => Slot::RequestUri.into(),
+            // The body of a deletion, and what tells whether it would be there.
+            Derived::DryRun => [Slot::Level, Slot::Stage, Slot::Verb, Slot::Status, Slot::Annotations]
+                .into_iter()
+                .chain([Slot::RequestUri, Slot::RequestObject])
+                .fold(Slots::NONE, |all, slot| all.with(slot.into())),
+            Derived::ExecCommand | Derived::ExecArgv => Slot::RequestUri.into(),
             Derived::FromPublicAddress => Slot::SourceIps.into(),
             Derived::Subject(_) => Slot::RequestObject.into(),
         }
     }
 
     pub(super) fn add_wanted(self, wanted: &mut Wanted) {
-        if let Derived::Subject(_) = self {
-            wanted.add(REQUEST);
+        match self {
+            Derived::Subject(_) => wanted.add(REQUEST),
+            Derived::DryRun => wanted.add(DRY_RUN),
+            Derived::FromPublicAddress | Derived::ExecCommand | Derived::ExecArgv => {}
         }
     }
 
@@ -94,8 +103,24 @@ fn from_public_address(event: &Event<'_>) -> Option<bool> {
     addresses.map(is_public).reduce(|one, other| one || other)
 }
 
-/// Whether the request was a dry run; `None` without a request URI.
+/// Whether the request was a dry run; `None` without a request URI, and where the body of a deletion decides that and was
+/// not logged.
 fn dry_run(event: &Event<'_>) -> Option<bool> {
+    if matches!(event.verb().as_deref(), Some("delete" | "deletecollection")) {
+        // A deletion with a body follows that, and its URI is not looked at.
+        if event.root().get("requestObject").is_some() {
+            let found = reach(event.root(), Scope::Own, Some(DRY_RUN), false, &mut |value, _| {
+                if value.text().is_some_and(|text| text == "All") {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            });
+            return Some(found.is_break());
+        }
+        if event.unlogged().meets(Parts::REQUEST) {
+            return None;
+        }
+    }
     let uri = event.request_uri()?;
     Some(query_pairs(&uri).any(|(name, value)| name == "dryRun" && value == "All"))
 }

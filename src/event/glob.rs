@@ -38,6 +38,12 @@ impl Glob {
         self.is_met(text, self.advance(text, Progress::default()))
     }
 
+    /// The pieces around the stars: patterns with the same ones fit the same.
+    pub fn pieces(&self) -> impl Iterator<Item = &str> {
+        let ends = |end| std::iter::once::<&String>(end);
+        ends(&self.prefix).chain(&self.inner).chain(ends(&self.suffix)).map(String::as_str)
+    }
+
     /// The plain text that everything fitting begins with.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -129,11 +129,13 @@ impl Carrier {
         let is_below = |path: &str, above: &str| {
             path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
+        // The API server passes over what stands before the first slash.
+        let pointer = |path: &str| path.find('/').map_or(String::new(), |at| path[at..].to_owned());
         let operations = event.root().get("requestObject").filter(|body| body.kind() == Kind::Array);
         operations.into_iter().flat_map(|operations| operations.elements()).any(|operation| {
             let text = |name| operation.get(name).and_then(|value| value.text());
             text("op").is_none_or(|op| op != "test")
-                && text("path").is_some_and(|path| {
+                && text("path").map(|path| pointer(&path)).is_some_and(|path| {
                     specs.iter().any(|spec| is_below(spec, &path) || is_below(&path, spec))
                 })
         })

@@ -159,6 +159,8 @@ pub(super) fn leaves<'a>(
     let mut path = path.to_owned();
     let follow =
         |path: &str, progress| glob.map_or(progress, |glob: &Glob| glob.advance(path.as_bytes(), progress));
+    // What lies below a name that the pattern cannot begin with is passed over.
+    let may_fit = |path: &str| glob.is_none_or(|glob| glob.can_begin_with(path));
     let fits = |path: &str, progress| glob.is_none_or(|glob| glob.is_met(path.as_bytes(), progress));
     let mut stack: SmallVec<[Frame<(usize, Progress)>; FEW_LEVELS]> = SmallVec::new();
     let mut pending = Some((root, scope, follow(&path, Progress::default())));
@@ -186,7 +188,9 @@ pub(super) fn leaves<'a>(
                         path.push('.');
                     }
                     path.push_str(&name);
-                    pending = Some((value, frame.scope.below(&name), follow(&path, progress)));
+                    if may_fit(&path) {
+                        pending = Some((value, frame.scope.below(&name), follow(&path, progress)));
+                    }
                 }
             }
         }

@@ -38,8 +38,10 @@ pub(super) fn need(rule: &Rule, kind: &Kind, asked: &Asked<'_>) -> Option<Need> 
     Some(need)
 }
 
-/// What the policy does not log of what the rule needs.
-pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds) -> Vec<Lack> {
+/// What the policy does not log of what the rule needs, where sources say that they omit these stages.
+pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds, omitted: &[Stage]) -> Vec<Lack> {
+    // Then what is decided when the answer starts is decided at its end, unless the query itself names the stage.
+    let is_late = omitted.contains(&Stage::ResponseStarted) && !rule.names_stage();
     let mut lacks = Vec::new();
     let named = Named::by(rule);
     for kind in kinds.iter() {
@@ -55,7 +57,7 @@ pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds) -> Vec<Lack> {
                 }
                 let asked = cell.asked();
                 let Some(need) = need(rule, kind, &asked) else { continue };
-                if is_own(&cell.request) || suffices(&need, &decision) {
+                if is_own(&cell.request) || suffices(&need, &decision, is_late) {
                     continue;
                 }
                 let is_level = decision.level < need.level;
@@ -75,8 +77,12 @@ pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds) -> Vec<Lack> {
     lacks
 }
 
-fn suffices(need: &Need, decision: &Decision) -> bool {
-    decision.level >= need.level && need.stages.iter().any(|stage| decision.has(*stage))
+fn suffices(need: &Need, decision: &Decision, is_late: bool) -> bool {
+    let is_logged = |stage: &Stage| match stage {
+        Stage::ResponseStarted if is_late => decision.has(Stage::ResponseComplete),
+        _ => decision.has(*stage),
+    };
+    decision.level >= need.level && need.stages.iter().any(is_logged)
 }
 
 /// The most requests, fields or users that a sentence names.

@@ -24,7 +24,7 @@ const OWN_ACCOUNTS: [&str; 3] = [
     "system:serviceaccount:tripline-system:tripline-reader",
     "system:serviceaccount:tripline-system:tripline-controller",
 ];
-const OWN_VERBS: [&str; 2] = ["create", "update"];
+const OWN_VERBS: [&str; 3] = ["get", "create", "update"];
 const OWN_RESOURCES: [(&str, &[&str]); 3] = [
     (
         "tripline.dev",
@@ -68,6 +68,9 @@ fn alerts_line() -> Line {
     }
 }
 
+/// The accounts that kube-controller-manager's controllers have, and others of the cluster's own.
+const CONTROLLERS: &str = "system:serviceaccounts:kube-system";
+
 /// What a cluster does all day by itself.
 fn heartbeat() -> Vec<Line> {
     let line = |comment: &str| Line { comment: comment.to_owned(), ..Line::default() };
@@ -89,6 +92,12 @@ fn heartbeat() -> Vec<Line> {
             ..line("What nodes say of themselves and their pods.")
         },
         Line {
+            user_groups: texts(&[CONTROLLERS]),
+            verbs: texts(&["update", "patch"]),
+            resources: vec![resources("apps", &["*/status"]), resources("batch", &["*/status"])],
+            ..line("What controllers say of workloads.")
+        },
+        Line {
             user_groups: texts(&["system:nodes"]),
             verbs: reads.clone(),
             ..line("What nodes read all day.")
@@ -102,6 +111,12 @@ fn heartbeat() -> Vec<Line> {
             ]),
             verbs: reads,
             ..line("What the cluster's own parts read all day.")
+        },
+        Line {
+            user_groups: texts(&[CONTROLLERS]),
+            verbs: texts(&["get"]),
+            non_resource_urls: texts(&["/api", "/api/*", "/apis", "/apis/*"]),
+            ..line("Which kinds there are, as controllers ask all day.")
         },
         Line {
             non_resource_urls: texts(&["/healthz*", "/livez*", "/readyz*"]),

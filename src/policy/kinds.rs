@@ -2,9 +2,8 @@
 use super::decide::{Request, Target};
 use super::document::Policy;
 use super::served::{SERVED, is_served};
-use crate::detect::{Asked, Known, Property, Rule};
+use crate::detect::{Asked, Known, Property, Rule, VERBS};
 
-const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 const VERBS_BELOW: [&str; 5] = ["get", "create", "update", "patch", "delete"];
 const VERBS_OF_PATHS: [&str; 4] = ["get", "post", "put", "delete"];
 
@@ -236,8 +235,13 @@ impl Kinds {
         };
         let mut cells = Vec::new();
         for user in users {
-            // Nobody known is in no group.
-            let groups = groups.iter().filter(|group| user != Known::Missing || group.is_none());
+            // Nobody known is in no group, and Kubernetes' own users are in none but its own.
+            let is_alone = match user {
+                Known::Missing => true,
+                Known::Is(name) => name.starts_with("system:"),
+                _ => false,
+            };
+            let groups = groups.iter().filter(|group| !is_alone || group.is_none());
             for group in groups {
                 let whose = |asked: &Asked<'a>| {
                     let asked = if self.by_user { Asked { user, ..*asked } } else { *asked };
@@ -285,6 +289,9 @@ fn cell<'a>(kind: &Kind, verb: &str, asked: Asked<'a>, group: Option<&str>, by_u
     };
     if let Some(group) = group.filter(|group| !groups.iter().any(|known| known == group)) {
         groups.push(group.to_owned());
+        if group.starts_with("system:serviceaccounts:") {
+            groups.push("system:serviceaccounts".to_owned());
+        }
         who = if who.is_empty() { group.to_owned() } else { format!("{who} in {group}") };
     }
     Cell { asked, by_user, request: Request { user, groups, verb: verb.to_owned(), target }, who }
@@ -298,6 +305,10 @@ fn groups_of(user: &str) -> Vec<String> {
         groups.extend(["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]);
     } else if user.starts_with("system:node:") {
         groups.push("system:nodes".to_owned());
+    } else if user.starts_with("system:bootstrap:") {
+        groups.push("system:bootstrappers".to_owned());
+    } else if user == "system:apiserver" {
+        groups.push("system:masters".to_owned());
     } else if user == "system:anonymous" {
         groups = vec!["system:unauthenticated".to_owned()];
     }

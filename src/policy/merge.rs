@@ -7,14 +7,14 @@ use super::kinds::{Kind, Kinds, Named};
 use crate::detect::{Level, Rule};
 use crate::event::Stage;
 
-/// The policy with what these rules lack of it. Every step raises a level or adds a stage.
+/// The policy with what these rules lack of it, where sources omit these stages. Every step raises a level or adds a stage.
 ///
 /// A rule that names its resources gets a line before the one that deprives it; for one that is on requests of all
 /// kinds that line's own level is raised. What only a line for all bodies could give is not given.
-pub fn merge(base: &Policy, rules: &[&Rule]) -> Policy {
+pub fn merge(base: &Policy, rules: &[&Rule], omitted: &[Stage]) -> Policy {
     let mut merged = base.clone();
     for _ in 0..ROUNDS {
-        let next = step(&merged, rules);
+        let next = step(&merged, rules, omitted);
         if next == merged {
             break;
         }
@@ -26,12 +26,12 @@ pub fn merge(base: &Policy, rules: &[&Rule]) -> Policy {
 /// What was not logged at all shows only then that a stage of it is omitted too.
 const ROUNDS: usize = 4;
 
-fn step(base: &Policy, rules: &[&Rule]) -> Policy {
+fn step(base: &Policy, rules: &[&Rule], omitted: &[Stage]) -> Policy {
     let mut merged = base.clone();
     let kinds = Kinds::of(rules, &[base]);
     let lacks: Vec<(&str, Lack)> = rules
         .iter()
-        .flat_map(|rule| check(rule, base, &kinds).into_iter().map(|lack| (rule.name(), lack)))
+        .flat_map(|rule| check(rule, base, &kinds, omitted).into_iter().map(|lack| (rule.name(), lack)))
         .collect();
     let mut before: Vec<(usize, Line)> = Vec::new();
     for (rule, lack) in &lacks {

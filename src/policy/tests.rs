@@ -113,9 +113,12 @@ fn what_kube_apiserver_refuses_is_refused_with_its_line() {
 }
 
 fn lacks(query: &str, lines: &str) -> Vec<String> {
-    let rule = rule("a", query);
+    lacks_of(&rule("a", query), lines, &[])
+}
+
+fn lacks_of(rule: &Rule, lines: &str, omitted: &[Stage]) -> Vec<String> {
     let policy = policy(lines);
-    words(&rule, &check(&rule, &policy, &Kinds::of(&[&rule], &[&policy])), Some(&policy))
+    words(rule, &check(rule, &policy, &Kinds::of(&[rule], &[&policy]), omitted), Some(&policy))
 }
 
 const HOST: &str = "objectRef.resource:pods and verb:create and not objectRef.subresource:* and requestObject.spec.hostPID:true";
@@ -150,6 +153,22 @@ fn a_rule_that_is_blinded_is_told_by_what_and_where() {
 }
 
 #[test]
+fn a_stage_that_a_source_omits_is_not_missed() {
+    let exec = "objectRef.subresource:exec and verb:create";
+    let without_start = "- {level: Metadata, omitStages: [ResponseStarted]}\n";
+    let started = [Stage::ResponseStarted];
+    assert!(lacks(exec, without_start)[0].contains("decided at stage ResponseStarted"));
+    assert_eq!(lacks_of(&rule("a", exec), without_start, &started), [""; 0]);
+    // It must be logged at its end then, and a query that names the stage has no other.
+    let without_end = "- {level: Metadata, omitStages: [ResponseStarted, ResponseComplete]}\n";
+    assert!(!lacks_of(&rule("a", exec), without_end, &started).is_empty());
+    let named = rule("a", &format!("{exec} and stage:ResponseStarted"));
+    assert!(!lacks_of(&named, without_start, &started).is_empty());
+    let base = policy(without_start);
+    assert_eq!(merge(&base, &[&rule("a", exec)], &started), base);
+}
+
+#[test]
 fn a_generated_policy_has_what_is_needed_and_no_more() {
     let rules = [
         rule("host", HOST),
@@ -165,7 +184,7 @@ fn a_generated_policy_has_what_is_needed_and_no_more() {
     let text = made.to_yaml("");
     let kinds = Kinds::of(&rules, &[&made]);
     for rule in &rules {
-        assert_eq!(check(rule, &made, &kinds), [], "{}\n{text}", rule.name());
+        assert_eq!(check(rule, &made, &kinds, &[]), [], "{}\n{text}", rule.name());
     }
     assert_eq!(made.decide(&request("create", "pods")).level, Level::Request, "{text}");
     assert_eq!(made.decide(&request("update", "pods")).level, Level::Metadata);
@@ -194,6 +213,15 @@ fn a_rule_on_all_kinds_leaves_nothing_out_unless_it_shall_be_quiet() {
     let quiet = generate(&[&scanner], Breadth::Quiet);
     assert_eq!(quiet.decide(&lease).level, Level::None);
     assert!(quiet.to_yaml("").contains("Not seen by scanner."));
+    // A controller is in no other group than Kubernetes puts it in, but in all of these.
+    let account = rule("account", "user.groups:system\\:serviceaccounts and objectRef.resource:deployments");
+    let mut status = request("update", "apps:deployments/status");
+    status.groups.push("system:serviceaccounts:kube-system".to_owned());
+    assert_eq!(generate(&[&scanner], Breadth::Quiet).decide(&status).level, Level::None);
+    assert_eq!(generate(&[&account], Breadth::Quiet).decide(&status).level, Level::Metadata);
+    let bootstrap = rule("bootstrap", "user.groups:system\\:bootstrappers and objectRef.resource:secrets");
+    let text = generate(&[&bootstrap], Breadth::Complete).to_yaml("");
+    assert!(!text.contains("level: Metadata\n    verbs"), "{text}");
 }
 
 #[test]
@@ -202,7 +230,7 @@ fn bodies_of_every_kind_are_not_those_of_secrets() {
     let made = generate(&[&wide], Breadth::Complete);
     assert_eq!(made.decide(&request("create", "secrets")).level, Level::Metadata);
     assert_eq!(made.decide(&request("create", "example.com:widgets")).level, Level::Request);
-    assert_eq!(check(&wide, &made, &Kinds::of(&[&wide], &[&made])), []);
+    assert_eq!(check(&wide, &made, &Kinds::of(&[&wide], &[&made]), &[]), []);
 }
 
 /// A site's policy that leaves much out and logs some things better than rules need.
@@ -227,7 +255,7 @@ fn a_site_s_policy_is_only_ever_raised() {
     ];
     let rules: Vec<&Rule> = rules.iter().collect();
     let base = policy(SITE);
-    let merged = merge(&base, &rules);
+    let merged = merge(&base, &rules, &[]);
     let kinds = Kinds::of(&rules, &[&base, &merged]);
     let text = merged.to_yaml("");
     for kind in kinds.iter() {
@@ -242,7 +270,7 @@ fn a_site_s_policy_is_only_ever_raised() {
         }
     }
     for rule in &rules {
-        assert_eq!(check(rule, &merged, &kinds), [], "{}\n{text}", rule.name());
+        assert_eq!(check(rule, &merged, &kinds, &[]), [], "{}\n{text}", rule.name());
     }
     assert_eq!(
         Policy::parse(&text).unwrap().to_yaml(""),

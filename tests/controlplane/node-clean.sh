@@ -48,9 +48,12 @@ done < <(said range)
 while read -r address; do
   ip address delete "$address/32" dev lo 2>/dev/null
 done < <(said address)
+while read -r family table; do
+  nft delete table "$family" "$table" 2>/dev/null
+done < <(said table)
 # After all that might send something there.
 while read -r range; do
-  ip route delete unreachable "$range" 2>/dev/null
+  ip route delete "$range" 2>/dev/null
 done < <(said range)
 
 while read -r name value; do

@@ -6,7 +6,7 @@
 #   tests/controlplane/node-packages.sh
 set -euo pipefail
 
-wanted=(containerd runc containernetworking-plugins busybox-static iproute2 jq python3 curl openssl)
+wanted=(containerd runc containernetworking-plugins busybox-static iproute2 nftables jq python3 curl openssl)
 missing=()
 for package in "${wanted[@]}"; do
   [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

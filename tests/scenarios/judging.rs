@@ -2,9 +2,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
+use tripline::api::DetectionRule;
+use tripline::controller::compile::{compile, describe};
+use tripline::detect::{Context, Judgement, Matcher, Reading, RuleSet};
 
 use super::scenario::{Scenario, files, place};
 use super::support::operator::replayed;
@@ -29,12 +34,13 @@ pub(crate) struct Judge {
     folder: PathBuf,
     /// All of them, also those that ship disabled, switched on as a user does it.
     rules: PathBuf,
+    set: Arc<RuleSet>,
 }
 
 /// The events of a scenario.
 pub(crate) struct Part<'a> {
-    scenario: &'a Scenario,
-    events: Vec<Value>,
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) events: Vec<Value>,
 }
 
 /// A log in parts.
@@ -80,6 +86,7 @@ impl Judge {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         let rules = folder.join("rules");
         fs::create_dir(&rules)?;
+        let mut compiled = Vec::new();
         for path in files("rules", "yaml")? {
             let (_, name) = place(&path)?;
             let mut text = fs::read_to_string(&path)?.replace(DISABLED, "\n");
@@ -88,9 +95,12 @@ impl Judge {
                 ensure!(head.contains(from), "{name} has no list {from}");
                 text = format!("{}\n  tests:\n{tests}", head.replacen(from, to, 1));
             }
+            let rule: DetectionRule = serde_saphyr::from_str(&text)?;
+            let rule = compile(&rule).map_err(|findings| anyhow!("{name}: {}", describe(&findings)))?;
+            compiled.push(Arc::new(rule.rule));
             fs::write(rules.join(format!("{name}.yaml")), text)?;
         }
-        Ok(Self { folder: folder.to_owned(), rules })
+        Ok(Self { folder: folder.to_owned(), rules, set: Arc::new(RuleSet::new(compiled)) })
     }
 
     /// Whether the rules that the scenario says fire, and no other.
@@ -100,7 +110,7 @@ impl Judge {
             return self.keep_quiet(&scenario.name, events);
         }
         let fired = self.fired(&scenario.name, &self.rules, events)?;
-        let wanted: BTreeSet<_> = scenario.also.keys().chain([&scenario.name]).cloned().collect();
+        let wanted = scenario.fires();
         let missing: Vec<_> = wanted.iter().filter(|rule| !fired.contains_key(*rule)).collect();
         let unexpected: Vec<_> = fired.iter().filter(|(rule, _)| !wanted.contains(*rule)).collect();
         ensure!(
@@ -109,7 +119,9 @@ impl Judge {
             scenario.name,
             described(events)
         );
-        let detections = fired[&scenario.name].detections;
+        let matching = self.matching(events)?;
+        ensure!(matching.iter().eq(fired.keys()), "{}: {matching:?} match, but {fired:#?}", scenario.name);
+        let detections = fired.get(&scenario.name).map_or(0, |fired| fired.detections);
         ensure!(
             scenario.detections.is_none_or(|wanted| wanted == detections),
             "{}: {detections} detections, of\n{}",
@@ -117,6 +129,32 @@ impl Judge {
             described(events)
         );
         Ok(())
+    }
+
+    /// The rules that match these events, asked one by one: for many logs, of which each replay takes a second.
+    pub(crate) fn matching(&self, events: &[Value]) -> Result<BTreeSet<String>> {
+        let mut matcher = Matcher::new(Arc::clone(&self.set), &Context::default());
+        let mut found = BTreeSet::new();
+        for event in events {
+            for outcome in matcher.judge(event.to_string().as_bytes(), Reading::Whole)? {
+                if outcome.what == Judgement::Detection {
+                    found.insert(self.set.rules()[outcome.rule].name().to_owned());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The policy that Tripline makes for all the rules.
+    pub(crate) fn policy(&self, arguments: &[&str]) -> Result<String> {
+        let command = ["audit-policy", "--rules"];
+        let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
+            .args(command)
+            .arg(&self.rules)
+            .args(arguments)
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Whether the rules that are on by default keep quiet about these events.

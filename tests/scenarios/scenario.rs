@@ -1,5 +1,5 @@
 //! A scenario: a script, and what its head says of it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -8,14 +8,19 @@ use serde_json::{Value, json};
 /// The folder of scripts that no rule is there to notice.
 pub(crate) const EVERYDAY: &str = "everyday";
 
+/// The folder of scripts that do in another way what some rules have a script for already.
+pub(crate) const AGAIN: &str = "again";
+
 /// A script of commands that one rule is there to notice. It bears the rule's name, and so does its namespace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     /// The rule.
     pub(crate) name: String,
     pub(crate) script: PathBuf,
     /// Whether it is everyday work instead, about which no rule that is on by default may say anything.
     pub(crate) is_everyday: bool,
+    /// Whether no rule bears its name: all that must fire is said.
+    pub(crate) is_again: bool,
     /// What is done, in a sentence.
     pub(crate) title: String,
     /// Who does it.
@@ -50,6 +55,7 @@ impl Scenario {
             name,
             script: script.to_owned(),
             is_everyday: tactic == EVERYDAY,
+            is_again: tactic == AGAIN,
             title: lines.next().unwrap_or_default().to_owned(),
             group: None,
             may: Vec::new(),
@@ -81,6 +87,12 @@ impl Scenario {
             _ => bail!("no such key"),
         }
         Ok(())
+    }
+
+    /// The rules that must fire.
+    pub(crate) fn fires(&self) -> BTreeSet<String> {
+        let own = (!self.is_everyday && !self.is_again).then_some(&self.name);
+        self.also.keys().chain(own).cloned().collect()
     }
 
     /// Whether a request is this scenario's: its actor's, or that of somebody else but the administrator in its

@@ -21,8 +21,10 @@ pub(crate) mod kubectl;
 pub(crate) mod log_files;
 pub(crate) mod node;
 pub(crate) mod operator;
+pub(crate) mod ordinary;
 pub(crate) mod privileges;
 pub(crate) mod process;
+pub(crate) mod projection;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod release;
@@ -66,6 +68,8 @@ pub(crate) struct Options {
     pub(crate) audit_policy: Option<String>,
     /// More arguments of kube-apiserver, such as `--audit-webhook-config-file=…`.
     pub(crate) api_server_arguments: Vec<String>,
+    /// More arguments of kube-controller-manager.
+    pub(crate) controller_arguments: Vec<String>,
     /// Whether kube-controller-manager runs too: it makes each namespace's service account and the pods of a
     /// Deployment, and deletes what an owner leaves.
     pub(crate) controllers: bool,
@@ -81,6 +85,7 @@ impl Default for Options {
             audit_log_compress: false,
             audit_policy: None,
             api_server_arguments: Vec::new(),
+            controller_arguments: Vec::new(),
             controllers: false,
         }
     }
@@ -95,6 +100,7 @@ pub(crate) struct ControlPlane {
     etcd: Server,
     programs: PathBuf,
     options: Options,
+    more_arguments: Vec<String>,
     etcd_port: u16,
     port: u16,
     folder: PathBuf,
@@ -129,6 +135,7 @@ impl ControlPlane {
             etcd,
             programs,
             options,
+            more_arguments: Vec::new(),
             etcd_port,
             port,
             folder,
@@ -151,7 +158,7 @@ impl ControlPlane {
     }
 
     fn start_controllers(&mut self) -> Result<()> {
-        self.controllers = Some(start_controllers(&self.programs, &self.folder)?);
+        self.controllers = Some(start_controllers(&self.programs, &self.folder, &self.options)?);
         Ok(())
     }
 
@@ -320,16 +327,23 @@ impl ControlPlane {
         self.api_server.stop();
     }
 
-    /// What kube-apiserver is given besides from its next start on.
+    /// What kube-apiserver is given from its next start on, besides what it was started with first.
     pub(crate) fn set_api_server_arguments(&mut self, arguments: Vec<String>) {
-        self.options.api_server_arguments = arguments;
+        self.more_arguments = arguments;
+    }
+
+    /// The audit policy of kube-apiserver from its next start on.
+    pub(crate) fn set_audit_policy(&self, policy: &str) -> Result<()> {
+        Ok(fs::write(self.folder.join("audit-policy.yaml"), policy)?)
     }
 
     /// Starts kube-apiserver again, on the same port with the same data.
     pub(crate) fn restart_api_server(&mut self) -> Result<()> {
         self.api_server.stop();
+        let mut options = self.options.clone();
+        options.api_server_arguments.extend(self.more_arguments.iter().cloned());
         self.api_server =
-            start_api_server(&self.programs, &self.folder, &self.options, self.etcd_port, self.port)?;
+            start_api_server(&self.programs, &self.folder, &options, self.etcd_port, self.port)?;
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use serde_json::json;
 
 use super::Options;
+use super::node::BOOTSTRAPPERS;
 use super::process::{Server, free_port, is_port_clash};
 
 /// The name of the node, where there is one.
@@ -20,7 +21,7 @@ pub(super) const NODE: &str = "control-plane-1";
 
 /// The users with a token, and their groups. `admin` may do everything; what the people may is in `users.yaml`, and
 /// what the servers may Kubernetes says itself.
-const USERS: [(&str, &str, &[&str]); 7] = [
+const USERS: [(&str, &str, &[&str]); 9] = [
     ("admin", "admin", &["system:masters"]),
     ("alice", "alice", &["developers"]),
     ("bob", "bob", &["auditors"]),
@@ -31,6 +32,8 @@ const USERS: [(&str, &str, &[&str]); 7] = [
     ),
     ("controllers", "system:kube-controller-manager", &[]),
     ("scheduler", "system:kube-scheduler", &[]),
+    ("proxy", "system:kube-proxy", &[]),
+    ("bootstrap", "system:bootstrap:abcdef", &["system:bootstrappers", BOOTSTRAPPERS]),
     ("kubelet", "system:node:control-plane-1", &["system:nodes"]),
 ];
 
@@ -229,10 +232,11 @@ pub(super) fn start_api_server(
 }
 
 /// Starts kube-controller-manager, which then takes some seconds until it does anything.
-pub(super) fn start_controllers(programs: &Path, folder: &Path) -> Result<Server> {
+pub(super) fn start_controllers(programs: &Path, folder: &Path, options: &Options) -> Result<Server> {
     let certificates = folder.join("certificates");
-    let arguments = [
+    let mut arguments = vec![
         format!("--kubeconfig={}", kubeconfig(folder, "controllers").display()),
+        // Nobody else could lead.
         "--leader-elect=false".to_owned(),
         // It serves nothing that a test asks for.
         "--secure-port=0".to_owned(),
@@ -246,6 +250,7 @@ pub(super) fn start_controllers(programs: &Path, folder: &Path) -> Result<Server
         // Made where it is missing, and by default outside this folder.
         format!("--flex-volume-plugin-dir={}", folder.join("volume-plugins").display()),
     ];
+    arguments.extend(options.controller_arguments.iter().cloned());
     Server::start(&programs.join("kube-controller-manager"), folder, &arguments)
 }
 

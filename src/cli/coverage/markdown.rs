@@ -22,7 +22,8 @@ pub(super) fn page(coverage: &Coverage<'_>, rules: &[Rule<'_>], detections: Opti
     write(&mut page, format_args!("{summary}, for {}.\n", techniques(coverage)));
     page.push_str(
         "\nThe level is the least one of an [audit policy](https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/) at \
-         which the rule can be decided.\n\n",
+         which the rule can decide a request. Where requests of one verb need more, that follows: what a JSON patch came \
+         to stands in the answer. `tripline audit-policy` prints such a policy.\n\n",
     );
     page.push_str("| tactic | rules | of these off |\n|---|---|---|\n");
     for tactic in coverage.0.values() {

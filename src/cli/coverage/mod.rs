@@ -17,7 +17,7 @@ use self::detections::Detections;
 use super::load::{self, Loaded};
 use super::{Outcome, terminal};
 use crate::api::{Mode, Severity, ThreatReference};
-use crate::event::Parts;
+use crate::detect::Level;
 
 /// Options of `tripline coverage`.
 #[derive(Debug, clap::Args)]
@@ -114,16 +114,22 @@ impl<'a> Rule<'a> {
         self.0.object.spec.severity
     }
 
-    /// The least level of the audit policy at which its query can be decided.
-    fn level(self) -> &'static str {
-        let bodies = self.0.compiled.rule.bodies();
-        if bodies.meets(Parts::RESPONSE) {
-            "RequestResponse"
-        } else if bodies.meets(Parts::REQUEST) {
-            "Request"
-        } else {
-            "Metadata"
+    /// The levels of the audit policy at which its requests can be decided, and the verbs of each.
+    fn levels(self) -> BTreeMap<Level, Vec<&'static str>> {
+        self.0.compiled.rule.levels()
+    }
+
+    /// The same for people: `Request, RequestResponse for patch`.
+    fn level(self) -> String {
+        let mut text = String::new();
+        for (level, verbs) in self.levels() {
+            if text.is_empty() {
+                text.push_str(level.as_str());
+            } else {
+                text += &format!(", {} for {}", level.as_str(), verbs.join("/"));
+            }
         }
+        text
     }
 }
 
@@ -205,6 +211,7 @@ impl<'a> Coverage<'a> {
                     mode: rule.mode(),
                     severity: rule.severity().as_str(),
                     level: rule.level(),
+                    levels: rule.levels().into_iter().map(|(level, verbs)| (level.as_str(), verbs)).collect(),
                 })
                 .collect::<Vec<_>>()
         };
@@ -253,5 +260,6 @@ struct Line<'a> {
     rule: &'a str,
     mode: &'static str,
     severity: &'static str,
-    level: &'static str,
+    level: String,
+    levels: BTreeMap<&'static str, Vec<&'static str>>,
 }

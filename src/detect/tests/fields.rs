@@ -168,6 +168,35 @@ fn dry_runs_and_commands() {
 }
 
 #[test]
+fn a_deletion_follows_its_body_and_not_its_uri() {
+    let deletion = |rest: &str| {
+        format!(r#"{{"requestURI":"/api/v1/namespaces/n/pods/p?dryRun=All","verb":"delete",{rest}}}"#)
+    };
+    let says = |rest: &str, value: Option<bool>| {
+        let text = deletion(rest);
+        check(
+            &text,
+            &[("request.dryRun:true", value == Some(true)), ("request.dryRun:false", value == Some(false))],
+        );
+    };
+    says(r#""level":"Request","requestObject":{"kind":"DeleteOptions","dryRun":["All"]}"#, Some(true));
+    says(r#""level":"Request","requestObject":{"kind":"DeleteOptions"}"#, Some(false));
+    // Without a body the URI counts, and where it was not logged nobody knows.
+    says(r#""level":"Request""#, Some(true));
+    says(r#""level":"Metadata""#, None);
+    says(r#""level":"Request","annotations":{"audit.k8s.io/truncated":"true"}"#, None);
+    check(
+        r#"{"requestURI":"/api/v1/pods","verb":"deletecollection","requestObject":{"dryRun":["All"]}}"#,
+        &[("request.dryRun:true", true)],
+    );
+    // Elsewhere such a member is the object's own.
+    check(
+        r#"{"requestURI":"/apis/a/v1/b","verb":"create","requestObject":{"dryRun":["All"]}}"#,
+        &[("request.dryRun:true", false)],
+    );
+}
+
+#[test]
 fn the_pod_spec_wherever_it_stands() {
     let pod_spec = r#"{"hostPID":true,"containers":[{"image":"a"}],"ephemeralContainers":[{"image":"e","securityContext":{"privileged":true}}]}"#;
     for (resource, body) in [

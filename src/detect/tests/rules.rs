@@ -334,6 +334,9 @@ fn what_a_rule_reads_of_a_body_is_kept_for_it() {
         ("verb:create and container.image.name:evil", pod),
         ("verb:create and container.image*:evil", pod),
         ("verb:create and requestObj*.d:needle", pod),
+        ("verb:create and requestObject.a.b*:needle", pod),
+        ("verb:create and requestObject.a.b.c.*d:needle", pod),
+        ("verb:create and kubernetes.audit.requestObject.a.*:needle", pod),
         ("verb:create and requestObject.a.b.c:{ d:needle }", pod),
         ("verb:create and kubernetes.audit.requestObject.a.b.c:{ need* }", pod),
         ("verb:create and kubernetes.audit:{ requestObject.a.b.c.d:needle }", pod),
@@ -352,4 +355,16 @@ fn what_a_rule_reads_of_a_body_is_kept_for_it() {
         set.judge(&Event::decode(line.as_bytes(), &mut tape).unwrap(), &Context::default(), &mut plain);
         assert_eq!(found, plain, "{query}");
     }
+}
+
+#[test]
+fn two_patterns_that_are_written_alike_are_told_apart() {
+    let rules = ["user.extra.v*b*:x", r"user.extra.v\*b*:x"].map(|query| Arc::new(rule(query)));
+    let mut matcher = Matcher::new(Arc::new(RuleSet::new(rules.to_vec())), &Context::default());
+    let line =
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","stage":"ResponseComplete",
+        "requestURI":"/","verb":"get","user":{"username":"a","extra":{"verb":["x"]}}}"#
+            .replace('\n', " ");
+    let outcomes = matcher.judge(line.as_bytes(), Reading::Whole).unwrap();
+    assert_eq!(outcomes.len(), 1, "{outcomes:?}");
 }

@@ -1,7 +1,7 @@
-# A webhook that checks images is deleted, and an admission policy's binding.
+# A webhook that checks images is deleted, an admission policy, and its binding.
 #
-# may: delete validatingwebhookconfigurations,validatingadmissionpolicybindings
-# detections: 2
+# may: delete validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings
+# detections: 3
 
 admin create --filename - <<YAML
 apiVersion: admissionregistration.k8s.io/v1
@@ -16,9 +16,22 @@ webhooks:
     rules: [{apiGroups: [none.example.com], apiVersions: [v1], resources: [none], operations: [CREATE]}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: $NAME}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [none.example.com], apiVersions: [v1], resources: [none], operations: [CREATE]}]
+  validations: [{expression: object.spec.replicas < 5}]
+---
+apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata: {name: $NAME}
 spec: {policyName: none, validationActions: [Deny]}
 YAML
+kubectl delete validatingwebhookconfiguration "$NAME" --dry-run=server
 kubectl delete validatingwebhookconfiguration "$NAME" --wait=false
 kubectl delete validatingadmissionpolicybinding "$NAME" --wait=false
+# Its URI says that this is tried, and its body does not: it is done.
+api "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/$NAME?dryRun=All" --request DELETE \
+  --header 'Content-Type: application/json' --data '{}'
+fails admin get validatingadmissionpolicy "$NAME"

@@ -12,3 +12,6 @@ kubectl patch deployment shop --type=json --patch '[{"op": "add",
   "path": "/spec/template/metadata/annotations/alpha.image-policy.k8s.io~1break-glass", "value": "yes"}]'
 kubectl patch deployment shop --type=json --patch '[{"op": "add",
   "path": "/spec/template/metadata/annotations", "value": {"alpha.image-policy.k8s.io/break-glass": "please"}}]'
+# This takes the mark out again.
+kubectl patch deployment shop --type=json --patch '[{"op": "remove",
+  "path": "/spec/template/metadata/annotations/alpha.image-policy.k8s.io~1break-glass"}]'

@@ -39,6 +39,11 @@ sed -i 's/pause:3.9/pause:3.10/; s/blue/green/' shop.yaml
 kubectl diff --filename shop.yaml || [ $? = 1 ]
 kubectl apply --filename shop.yaml
 kubectl apply --server-side --force-conflicts --filename shop.yaml
+kubectl patch deployment shop --type=json --patch '[
+  {"op": "test", "path": "/spec/template/spec/containers/0/name", "value": "shop"},
+  {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "registry.k8s.io/pause:3.9"}]'
+kubectl patch service shop --type=json --patch '[{"op": "replace", "path": "/spec/ports/0/port", "value": 8080}]'
+kubectl delete deployment shop --dry-run=server
 kubectl rollout restart deployment shop
 kubectl scale deployment shop --replicas=2
 until_true admin get pods --selector=app=shop --output='jsonpath={.items[1]}'

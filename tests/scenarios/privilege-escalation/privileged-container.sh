@@ -1,9 +1,10 @@
-# A Deployment with a privileged container is applied, another's init container is made one, and an ephemeral one added.
+# A Deployment with a privileged container is applied, another's are made so, and an ephemeral one added.
 #
 # may: get,create,patch deployments
 # may: get pods
 # may: patch pods/ephemeralcontainers
-# detections: 3
+# detections: 4
+# also: pod-isolation-json-patch: one of the patches is a JSON patch
 # also: ephemeral-container-added: the last one is ephemeral
 
 kubectl apply --filename - <<'YAML'
@@ -31,3 +32,5 @@ spec:
       initContainers:
         - {name: tune, image: "registry.k8s.io/pause:3.10", securityContext: {privileged: true}}'
 kubectl debug web --image=registry.k8s.io/pause:3.10 --profile=sysadmin
+kubectl patch deployment shop --type=json --patch '[{"op": "add",
+  "path": "x/spec/template/spec/containers/0/securityContext", "value": {"privileged": true}}]'

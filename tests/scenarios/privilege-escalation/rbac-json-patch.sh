@@ -2,7 +2,7 @@
 #
 # may: get,patch roles,rolebindings
 # may: escalate,bind roles
-# detections: 3
+# detections: 4
 # also: binding-changed: it reports every change of a binding
 
 admin create role watcher --verb=get --resource=pods
@@ -17,3 +17,6 @@ kubectl patch role watcher --type=json --patch '[
     "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
     "metadata": {"name": "watcher", "namespace": "'"$NAME"'"},
     "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}}]'
+# What stands before the first slash is passed over.
+kubectl patch role watcher --type=json --patch '[
+  {"op": "add", "path": "x/rules/-", "value": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}}]'

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::machine::{GROUP, NODE_ADDRESS};
+use super::pace::Pace;
 use crate::support::process::{Server, free_port};
 use crate::support::servers::{NODE, kubeconfig, kubelet_client};
 
@@ -13,12 +14,12 @@ use crate::support::servers::{NODE, kubeconfig, kubelet_client};
 pub(super) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 /// Starts kube-scheduler.
-pub(super) fn start_scheduler(group: &Path, programs: &Path, logs: &Path) -> Result<Server> {
-    let arguments = [
+pub(super) fn start_scheduler(group: &Path, programs: &Path, logs: &Path, pace: Pace) -> Result<Server> {
+    let mut arguments = vec![
         format!("--kubeconfig={}", kubeconfig(logs, "scheduler").display()),
-        "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
     ];
+    arguments.extend(pace.of_scheduler());
     Server::start_in_group(group, &programs.join("kube-scheduler"), logs, &arguments)
 }
 
@@ -30,6 +31,7 @@ pub(super) fn start_kubelet(
     folder: &Path,
     runtime: &Path,
     tainted: bool,
+    pace: Pace,
 ) -> Result<Server> {
     fs::create_dir_all(folder)?;
     // Pods get no name server: none on the machine knows their cluster, and none elsewhere is to be asked. (Where this
@@ -37,7 +39,7 @@ pub(super) fn start_kubelet(
     let resolver = folder.join("resolv.conf");
     fs::write(&resolver, "search cluster.local\n")?;
     let taint = json!({"key": CONTROL_PLANE, "effect": "NoSchedule"});
-    let configuration = json!({
+    let mut configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": NODE_ADDRESS,
@@ -59,6 +61,8 @@ pub(super) fn start_kubelet(
         "evictionHard": {},
         "imageGCHighThresholdPercent": 100,
         "makeIPTablesUtilChains": false,
+        // How soon a pod sees a Secret that was filled after its start.
+        "syncFrequency": "5s",
         // What is less than the parent's takes a capability that not every root has.
         "oomScoreAdj": 0,
         "podLogsDir": folder.join("logs"),
@@ -66,15 +70,27 @@ pub(super) fn start_kubelet(
         "resolvConf": resolver,
         "registerWithTaints": if tainted { json!([taint]) } else { json!([]) },
     });
+    for (setting, value) in pace.of_kubelet().as_object().into_iter().flatten() {
+        configuration[setting] = value.clone();
+    }
     let file = folder.join("configuration.yaml");
     fs::write(&file, serde_json::to_string_pretty(&configuration)?)?;
-    let arguments = [
+    let identity = if pace == Pace::Bare {
+        vec![format!("--kubeconfig={}", kubeconfig(logs, "kubelet").display())]
+    } else {
+        vec![
+            format!("--bootstrap-kubeconfig={}", kubeconfig(logs, "bootstrap").display()),
+            // It writes this one.
+            format!("--kubeconfig={}", folder.join("kubeconfig").display()),
+        ]
+    };
+    let mut arguments = vec![
         format!("--config={}", file.display()),
-        format!("--kubeconfig={}", kubeconfig(logs, "kubelet").display()),
         format!("--hostname-override={NODE}"),
         format!("--node-ip={NODE_ADDRESS}"),
         format!("--root-dir={}", folder.join("root").display()),
         format!("--cert-dir={}", folder.join("certificates").display()),
     ];
+    arguments.extend(identity);
     Server::start_in_group(group, &programs.join("kubelet"), logs, &arguments)
 }

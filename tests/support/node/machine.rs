@@ -12,15 +12,19 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::kube_proxy;
+
 /// The address of the `kubernetes` Service: the first of `--service-cluster-ip-range`.
 pub(super) const API_SERVER_ADDRESS: &str = "10.96.0.1";
 /// The node's own address. The kubelet wants one that is not loopback's, though it may be of that interface.
 pub(super) const NODE_ADDRESS: &str = "10.244.1.1";
 /// The range of the pods' addresses.
 pub(super) const POD_RANGE: &str = "10.244.0.0/24";
+/// The range of the Services' addresses.
+const SERVICE_RANGE: &str = "10.96.0.0/24";
 /// The cluster's ranges, of services, and of pods and nodes. What is sent to an address in them that nobody has goes
 /// nowhere; it would leave the machine by its default route.
-pub(super) const RANGES: [&str; 2] = ["10.96.0.0/24", "10.244.0.0/16"];
+pub(super) const RANGES: [&str; 2] = [SERVICE_RANGE, "10.244.0.0/16"];
 /// The name of the control groups.
 pub(super) const GROUP: &str = "tripline-node";
 
@@ -73,8 +77,9 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Makes control groups and addresses, for a node whose files are below `folder`.
-    pub(super) fn set_up(&mut self, folder: &Path) -> Result<()> {
+    /// Makes control groups and addresses, for a node whose files are below `folder`, with kube-proxy where it has
+    /// `services`.
+    pub(super) fn set_up(&mut self, folder: &Path, services: bool) -> Result<()> {
         for range in RANGES {
             let routes = ip(&["-o", "route", "show", "table", "all", "root", range])?;
             ensure!(
@@ -86,18 +91,24 @@ impl Machine {
         let below = format!(" {}/", folder.display());
         let mounted = mounts.lines().find(|line| line.contains(&below));
         ensure!(mounted.is_none(), "unmount what is mounted below {} first: {mounted:?}", folder.display());
+        ensure!(!(services && kube_proxy::has_tables()?), "there are tables of a kube-proxy on this machine");
         let groups = groups()?;
-        (&self.lock).write_all(state(folder, &groups)?.as_bytes())?;
+        (&self.lock).write_all(state(folder, &groups, services)?.as_bytes())?;
         self.guard = Some(self.start_guard()?);
         for group in &groups {
             make_group(group)?;
         }
         fs::create_dir(servers_group_of(&groups)?)?;
-        for range in RANGES {
-            ip(&["route", "add", "unreachable", range])?;
-        }
         for address in [API_SERVER_ADDRESS, NODE_ADDRESS] {
             ip(&["address", "add", &format!("{address}/32"), "dev", "lo"])?;
+        }
+        for range in RANGES {
+            // The kernel looks for a way before kube-proxy's rules name another address, and asks again afterwards.
+            if services && range == SERVICE_RANGE {
+                ip(&["route", "add", range, "dev", "lo", "src", NODE_ADDRESS])?;
+            } else {
+                ip(&["route", "add", "unreachable", range])?;
+            }
         }
         Ok(())
     }
@@ -151,7 +162,7 @@ fn script() -> PathBuf {
 }
 
 /// All that is to be taken away or set back, as `node-clean.sh` reads it.
-fn state(folder: &Path, groups: &[PathBuf]) -> Result<String> {
+fn state(folder: &Path, groups: &[PathBuf], services: bool) -> Result<String> {
     let mut state = String::new();
     writeln!(state, "folder {}", folder.display())?;
     for group in groups {
@@ -162,6 +173,9 @@ fn state(folder: &Path, groups: &[PathBuf]) -> Result<String> {
     }
     for address in [API_SERVER_ADDRESS, NODE_ADDRESS] {
         writeln!(state, "address {address}")?;
+    }
+    for family in kube_proxy::FAMILIES.iter().filter(|_| services) {
+        writeln!(state, "table {family} {}", kube_proxy::TABLE)?;
     }
     for name in SETTINGS {
         if let Ok(value) = fs::read_to_string(Path::new("/proc/sys").join(name)) {
@@ -187,7 +201,7 @@ fn ip(arguments: &[&str]) -> Result<String> {
 }
 
 /// What a command prints.
-fn run(command: &mut Command) -> Result<String> {
+pub(super) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("failed to run {command:?}"))?;
     ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)

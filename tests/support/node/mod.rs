@@ -10,13 +10,15 @@
 //! })
 //! ```
 //! It takes Linux, root and the packages of `tests/controlplane/node-packages.sh`. There is one node at a time on a
-//! machine; a second one waits. Pods have addresses of their own and reach the API server at the usual one, but there is
-//! no kube-proxy, so no other Service, no name server, and no way out of the machine. What no image of
-//! `images` is, must be imported.
+//! machine; a second one waits. Pods have addresses of their own and reach the API server at the usual one, and other
+//! Services where there is a kube-proxy (`NodeOptions::services`). There is no name server, and no way out of the
+//! machine. What no image of `images` is, must be imported.
 mod containerd;
 pub(crate) mod images;
+mod kube_proxy;
 mod kubelet;
 mod machine;
+mod pace;
 mod relay;
 
 use std::fs;
@@ -27,14 +29,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::privileges::{self, NET_ADMIN, SYS_ADMIN};
 use super::process::{Server, memory};
 use super::servers::{NODE, programs};
 use super::{ControlPlane, Options};
 use containerd::{Containerd, network_plugins, program};
+use kube_proxy::start_kube_proxy;
 use kubelet::{CONTROL_PLANE, start_kubelet, start_scheduler};
-use machine::{API_SERVER_ADDRESS, Machine, servers_group};
+use machine::{API_SERVER_ADDRESS, Machine, NODE_ADDRESS, servers_group};
+pub(crate) use pace::{BOOTSTRAPPERS, Pace};
 use relay::Relay;
 
 /// How long the node may take to be ready. It takes some two seconds; a loaded machine takes longer.
@@ -47,11 +52,15 @@ pub(crate) struct NodeOptions {
     pub(crate) plane: Options,
     /// Whether the node has the taint of a control plane's, which a pod must tolerate to run there.
     pub(crate) tainted: bool,
+    /// Whether kube-proxy runs, so that Services have their addresses. It takes what `services_are_possible` asks for.
+    pub(crate) services: bool,
+    /// How the servers are set.
+    pub(crate) pace: Pace,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { plane: Options::default(), tainted: true }
+        Self { plane: Options::default(), tainted: true, services: false, pace: Pace::Bare }
     }
 }
 
@@ -62,16 +71,24 @@ pub(crate) struct Node {
     // holds it all.
     kubelet: Server,
     scheduler: Server,
+    proxy: Option<Server>,
     containerd: Containerd,
     relay: Relay,
     machine: Machine,
     plane: ControlPlane,
+    authority: TempDir,
 }
 
 /// Whether this machine can run a node, for a test that does nothing otherwise. It says so, and fails instead where
 /// `TRIPLINE_NODE_TESTS=required` is set.
 pub(crate) fn is_possible() -> Result<bool> {
     privileges::is_possible("run a node", node_missing())
+}
+
+/// The same of a node with `NodeOptions::services`.
+pub(crate) fn services_are_possible() -> Result<bool> {
+    let missing = node_missing().or_else(kube_proxy::missing);
+    privileges::is_possible("run a node with kube-proxy", missing)
 }
 
 /// Why this machine cannot run a node, where it cannot.
@@ -99,14 +116,23 @@ impl Node {
         if let Some(reason) = node_missing() {
             bail!(reason);
         }
-        let programs = programs(&["kube-controller-manager", "kube-scheduler", "kubelet"])?;
+        let mut wanted = vec!["kube-controller-manager", "kube-scheduler", "kubelet"];
+        wanted.extend(options.services.then_some("kube-proxy"));
+        let programs = programs(&wanted)?;
         let mut machine = Machine::take()?;
         // The controllers take as long to start as the node does, so both do at once.
-        let mut plane = ControlPlane::start(Options { controllers: false, ..options.plane })?;
-        let started = start_node(&mut machine, &mut plane, &programs, options.tainted);
+        let mut plane_options = Options { controllers: false, ..options.plane.clone() };
+        plane_options
+            .api_server_arguments
+            .extend(options.services.then(kube_proxy::of_api_server).into_iter().flatten());
+        // Its folder has to be there first.
+        let authority = TempDir::with_prefix("tripline-authority-")?;
+        options.pace.set(&mut plane_options, authority.path())?;
+        let mut plane = ControlPlane::start(plane_options)?;
+        let started = start_node(&mut machine, &mut plane, &programs, &options);
         match started {
-            Ok((kubelet, scheduler, containerd, relay)) => {
-                Ok(Self { kubelet, scheduler, containerd, relay, machine, plane })
+            Ok(Started { kubelet, scheduler, proxy, containerd, relay }) => {
+                Ok(Self { kubelet, scheduler, proxy, containerd, relay, machine, plane, authority })
             }
             Err(error) => {
                 drop(machine.clean());
@@ -176,6 +202,7 @@ impl Node {
         servers.push(("kube-scheduler", self.scheduler.id()));
         servers.push(("containerd", self.containerd.id()));
         servers.push(("kubelet", self.kubelet.id()));
+        servers.extend(self.proxy.as_ref().map(|proxy| ("kube-proxy", proxy.id())));
         servers
     }
 
@@ -189,6 +216,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kubelet.stop();
         self.scheduler.stop();
+        drop(self.proxy.take());
         self.containerd.stop();
         if let Err(error) = self.machine.clean() {
             eprintln!("{error:#}");
@@ -198,34 +226,49 @@ impl Drop for Node {
     }
 }
 
+/// The servers of a node, besides its control plane's.
+struct Started {
+    kubelet: Server,
+    scheduler: Server,
+    proxy: Option<Server>,
+    containerd: Containerd,
+    relay: Relay,
+}
+
 fn start_node(
     machine: &mut Machine,
     plane: &mut ControlPlane,
     programs: &Path,
-    tainted: bool,
-) -> Result<(Server, Server, Containerd, Relay)> {
+    &NodeOptions { tainted, services, pace, .. }: &NodeOptions,
+) -> Result<Started> {
+    if pace != Pace::Bare {
+        pace::let_nodes_join(plane)?;
+    }
     plane.start_controllers()?;
     let (logs, folder) = (&plane.folder.clone(), plane.folder().join("node"));
-    machine.set_up(logs)?;
+    machine.set_up(logs, services)?;
     // Of an earlier start in the same folder; `set_up` saw that nothing is mounted there.
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     machine::share(&logs.join("audit"))?;
     let group = servers_group()?;
-    let service = SocketAddr::new(API_SERVER_ADDRESS.parse()?, 443);
-    let relay = Relay::start(service, plane.port)?;
-    let scheduler = start_scheduler(&group, programs, logs)?;
+    // Where kube-proxy stands for the Service's address, the relay is what stands behind it.
+    let (address, port) = if services { (NODE_ADDRESS, plane.port) } else { (API_SERVER_ADDRESS, 443) };
+    let relay = Relay::start(SocketAddr::new(address.parse()?, port), plane.port)?;
+    let scheduler = start_scheduler(&group, programs, logs, pace)?;
     let containerd = Containerd::start(&group, logs, &folder.join("containerd"))?;
     containerd.import(&images::write_base(&folder)?)?;
     let files = folder.join("kubelet");
-    let mut kubelet = start_kubelet(&group, programs, logs, &files, &containerd.socket(), tainted)?;
+    let mut kubelet = start_kubelet(&group, programs, logs, &files, &containerd.socket(), tainted, pace)?;
     kubelet.wait_until(START, || plane.run("admin", &["get", "node", NODE]).is_ok())?;
     // A kubelet may not give itself this label.
     plane.run("admin", &["label", "node", NODE, &format!("{CONTROL_PLANE}=")])?;
     plane.await_controllers()?;
     kubelet.wait_until(START, || is_ready(plane).unwrap_or_default())?;
-    Ok((kubelet, scheduler, containerd, relay))
+    // Not before the node has its address, for it ends when that changes.
+    let proxy = services.then(|| start_kube_proxy(&group, programs, logs, &folder)).transpose()?;
+    Ok(Started { kubelet, scheduler, proxy, containerd, relay })
 }
 
 /// Whether the node says so and the scheduler may use it, which it may not before the controllers have seen that.

@@ -1,4 +1,5 @@
-//! The `kubernetes` Service's address, passed on to the API server: the part of kube-proxy that a pod needs.
+//! An address that pods reach, passed on to the API server on its loopback address: that of the `kubernetes` Service,
+//! the part of kube-proxy that a pod needs, or what stands behind it where kube-proxy runs.
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::thread;

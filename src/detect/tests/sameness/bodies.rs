@@ -1,10 +1,13 @@
 //! What requests and responses carry.
 use super::dice::Dice;
 use super::json::{Json, Member, member, object, text, word};
-use super::pools::{IMAGES, NAMES, NUMBERS, TIMES, VERBS, WORDS};
+use super::pools::{IMAGES, NAMES, NUMBERS, REQUESTS, TIMES, VERBS, WORDS};
 
-/// A body that fits the resource, or any other.
-pub(super) fn body(resource: &str, dice: &mut Dice) -> Json {
+/// A body that fits verb and resource, or any other.
+pub(super) fn body(verb: &str, resource: &str, dice: &mut Dice) -> Json {
+    if verb.starts_with("delete") && dice.chance(70) {
+        return delete_options(dice);
+    }
     if dice.chance(25) {
         return odd_body(dice);
     }
@@ -25,12 +28,28 @@ pub(super) fn body(resource: &str, dice: &mut Dice) -> Json {
             let name = dice.one_of(&["data", "data", "stringData", "Raw", "x.data"]);
             with_metadata("Secret", (name, content), dice)
         }
+        "certificatesigningrequests" => {
+            let (request, ..) = REQUESTS[dice.below(REQUESTS.len())];
+            let spec = object([("request", text(request)), ("signerName", text("a.example/b"))]);
+            with_metadata("CertificateSigningRequest", ("spec", spec), dice)
+        }
         "clusterrolebindings" => {
             let role = object([("kind", text("ClusterRole")), ("name", text(dice.one_of(&NAMES)))]);
             with_metadata("ClusterRoleBinding", ("roleRef", role), dice)
         }
         _ => with_metadata("ClusterRole", ("rules", rules(dice)), dice),
     }
+}
+
+fn delete_options(dice: &mut Dice) -> Json {
+    let mut members = vec![member("kind", text("DeleteOptions"))];
+    match dice.below(4) {
+        0 => {}
+        1 => members.push(member("dryRun", Json::List(vec![text("None")]))),
+        2 => members.push(member("dryRun", Json::List(vec![text("All")]))),
+        _ => members.push(member("dryRun", text("All"))),
+    }
+    Json::Object(members)
 }
 
 fn with_metadata(kind: &str, content: (&str, Json), dice: &mut Dice) -> Json {
@@ -103,7 +122,7 @@ fn odd_body(dice: &mut Dice) -> Json {
         0 => Json::List(vec![
             object([
                 ("op", text("add")),
-                ("path", text("/spec/hostPID")),
+                ("path", text(dice.one_of(&["/spec/hostPID", "x/spec/hostPID", "/metadata/labels", ""]))),
                 ("value", word("true")),
                 ("metadata", object([("name", text("web-0"))])),
             ]),

@@ -44,10 +44,10 @@ pub(super) fn event(dice: &mut Dice) -> Vec<Member> {
         members.push(member("responseStatus", response_status(dice)));
     }
     if (level != "Metadata" && !is_received && dice.chance(80)) || dice.chance(4) {
-        members.push(member("requestObject", body(resource, dice)));
+        members.push(member("requestObject", body(verb, resource, dice)));
     }
     if (level == "RequestResponse" && stage == "ResponseComplete" && dice.chance(75)) || dice.chance(4) {
-        members.push(member("responseObject", body(resource, dice)));
+        members.push(member("responseObject", body(verb, resource, dice)));
     }
     members.push(member("requestReceivedTimestamp", text(dice.one_of(&TIMES))));
     members.push(member("stageTimestamp", text(dice.one_of(&TIMES))));

@@ -62,6 +62,12 @@ pub(super) const OTHERS: &[Name] = names! {
     ["exec.argv"]: ["sh", "-c", "cat /etc/shadow", "id"];
     ["podSpec.hostNetwork", "requestObject.spec.template.spec.hostPID"]: ["true"];
     ["podSpec.containers.image", "podSpec.allContainers.image", "podSpec.initContainers.image", "container.image.name"]: IMAGES;
+    ["podSpec.allContainers.image.registry", "podSpec.containers.image.registry"]: ["docker.io", "r.example.com:5000"];
+    ["podSpec.allContainers.image.repository", "podSpec.initContainers.image.repository"]: ["library/nginx", "library/busybox", "a/b"];
+    ["podSpec.allContainers.image.tag", "podSpec.containers.image.tag", "podSpec.ephemeralContainers.image.tag"]: ["1.25", "latest", "2"];
+    ["podSpec.allContainers.image.digest", "podSpec.containers.image.digest"]: ["sha256:ab"];
+    ["csr.subject.organization"]: ["system:masters", "system:nodes", "dev"];
+    ["csr.subject.commonName"]: ["alice", "system:node:a"];
     ["requestObject.spec.containers.image", "kubernetes.audit.requestObject.spec.containers.image"]: IMAGES;
     ["podSpec.allContainers.securityContext.privileged", "requestObject.spec.containers.securityContext.privileged"]: ["true", "false"];
     ["podSpec.allContainers.ports.containerPort", "requestObject.spec.containers.ports.containerPort", "kubernetes.audit.requestObject.x"]: NUMBERS;
@@ -110,6 +116,8 @@ pub(super) const ABOVE: &[&str] = &[
     "orchestrator.cluster",
     "user_agent",
     "exec",
+    "csr",
+    "podSpec.containers.image",
 ];
 
 /// Patterns of names.
@@ -155,10 +163,17 @@ pub(super) const PATTERNS: &[&str] = &[
     "container.image.na*",
     "request.*",
     "exec.*",
+    "csr.*",
+    "podSpec.*.registry",
     "*Timestamp",
     "stage*",
     "imp*",
     "requestObject.x*",
+    "requestObject.x.*",
+    "requestObject.value*",
+    "kubernetes.audit.requestObject.x.*",
+    "responseObject.y.*z",
+    "kubernetes.audit.responseObject.y*",
     "requestObject.*.z",
     "requestObject*y*",
     "requestObject.*.",
@@ -179,9 +194,12 @@ pub(super) const NESTED: &[(&str, &[&str])] = &[
         "kubernetes.audit.requestObject.spec.containers",
         &["image", "name", "securityContext.privileged", "security*"],
     ),
-    ("podSpec.allContainers", &["image", "securityContext.privileged", "im*", "ports.containerPort"]),
-    ("podSpec", &["hostPID", "containers.image", "*image", "hostNetwork"]),
-    ("podSpec.containers", &["image", "name", "*"]),
+    (
+        "podSpec.allContainers",
+        &["image", "securityContext.privileged", "im*", "ports.containerPort", "image.registry", "image.tag"],
+    ),
+    ("podSpec", &["hostPID", "containers.image", "*image", "hostNetwork", "containers.image.digest"]),
+    ("podSpec.containers", &["image", "name", "*", "image.repository", "image.registry"]),
     ("requestObject.rules", &["verbs", "resources", "*"]),
     ("kubernetes.audit.requestObject.rules", &["verbs", "resources"]),
     ("requestObject", &["kind", "metadata.name", "x", "x.y", "spec.hostPID", "value", "*"]),

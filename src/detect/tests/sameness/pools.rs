@@ -10,9 +10,20 @@ pub(super) const STAGES: [&str; 6] = [
     "ResponseComplete",
     "Panic",
 ];
-pub(super) const VERBS: [&str; 10] =
-    ["create", "create", "get", "list", "watch", "update", "patch", "delete", "creat", "Create"];
-pub(super) const WRITES: [&str; 3] = ["create", "update", "patch"];
+pub(super) const VERBS: [&str; 11] = [
+    "create",
+    "create",
+    "get",
+    "list",
+    "watch",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "creat",
+    "Create",
+];
+pub(super) const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
 pub(super) const USERS: [&str; 12] = [
     "alice",
     "alicf",
@@ -55,7 +66,7 @@ pub(super) const AGENTS: [&str; 10] = [
     "a long agent that goes on and on, past any block of bytes that is looked at at once: 0123456789 0123456789 \" end",
     "",
 ];
-pub(super) const RESOURCES: [&str; 9] = [
+pub(super) const RESOURCES: [&str; 10] = [
     "pods",
     "pods",
     "secrets",
@@ -65,6 +76,7 @@ pub(super) const RESOURCES: [&str; 9] = [
     "clusterroles",
     "pod",
     "clusterrolebindings",
+    "certificatesigningrequests",
 ];
 pub(super) const SUBRESOURCES: [&str; 7] =
     ["exec", "attach", "log", "portforward", "proxy", "status", "token"];
@@ -137,6 +149,28 @@ pub(super) const DATES: [&str; 19] = [
     "now/M",
     "now/w",
 ];
-pub(super) const IMAGES: [&str; 5] =
-    ["nginx:1.25", "nginx:1.26", "busybox", "docker.io/library/busybox:2", ""];
+pub(super) const IMAGES: [&str; 8] = [
+    "nginx:1.25",
+    "nginx:1.26",
+    "busybox",
+    "docker.io/library/busybox:2",
+    "R.example.com:5000/a/b@sha256:ab",
+    "index.docker.io/nginx:1.25@sha256:ab",
+    "a b",
+    "",
+];
+/// Certificate requests as clients send them, with the organizations and the common name of each; the last is none.
+pub(super) const REQUESTS: [(&str, &[&str], &[&str]); 3] = [
+    (
+        "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHb01Gd0NBUUF3S1RFWE1CVUdBMVVFQ2d3T2MzbHpkR1Z0T20xaGMzUmxjbk14RGpBTUJnTlZCQU1NQldGcwphV05sTUNvd0JRWURLMlZ3QXlFQS9WY0YyWmlJYlFkQnc1WkhlbUlDVE5qdDBUNVd1ZlBtRVBkNDhSc0FrM1NnCkFEQUZCZ01yWlhBRFFRQjRoVnNSMnY4dDVEQXEzWElEQ3NBbGZudVBKVkFYV2paSlNDc3hYTDl1RG1USEt0NkUKS3FndHlkM3IwWk1aeVAyV2t0MUxBZVNzeVZaUTA3YnEyZXNQCi0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=",
+        &["system:masters"],
+        &["alice"],
+    ),
+    (
+        "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHOE1IQUNBUUF3UFRFVk1CTUdBMVVFQ2d3TWMzbHpkR1Z0T201dlpHVnpNUXd3Q2dZRFZRUUtEQU5rWlhZeApGakFVQmdOVkJBTU1EWE41YzNSbGJUcHViMlJsT21Fd0tqQUZCZ01yWlhBRElRRDlWd1habUlodEIwSERsa2Q2CllnSk0yTzNSUGxhNTgrWVE5M2p4R3dDVGRLQUFNQVVHQXl0bGNBTkJBUDY4ZGNJcWlCV2xSUHFiV3paYno4UngKMWIzV2dJTXB0SVFhLzQ4aE1FS1RGQ2V3SmdVVmdxUFpNUWI2T1kwN3ZOZG04SzZ0bW1HZU1pd1Nwbk1lbGc0PQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K",
+        &["system:nodes", "dev"],
+        &["system:node:a"],
+    ),
+    ("bm9uZQ==", &[], &[]),
+];
 pub(super) const WORDS: [&str; 8] = ["a", "b", "ab", "", "7", "true", "*", "x y"];

@@ -17,6 +17,10 @@ pub(super) fn unit(text: &str, now: Option<Timestamp>) -> Option<(Timestamp, Tim
         let first = Timestamp::from_millisecond(text.parse().ok()?).ok()?;
         return Some((first, first.checked_add(999_999.nanoseconds()).ok()?));
     }
+    // As in Elasticsearch, where a library that reads dates is more lenient: no `t`, no blank.
+    if text.chars().nth(10).is_some_and(|c| c != 'T') {
+        return None;
+    }
     let text = text.strip_suffix('Z').unwrap_or(text);
     let length = match text.len() {
         4 => 1.year(),

@@ -3,7 +3,9 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::derived::derived;
 use super::document::{Node, elastic_view};
+use super::image::{PARTS, image_of, part_of};
 use super::unlogged::unlogged_parts;
 use super::value::{Kind, fits};
 
@@ -36,6 +38,15 @@ const CONSTANT: [(&str, &str); 5] = [
 const COMPUTED: [&str; 6] =
     [OUTCOME, "source.ip", "client.ip", "related.ip", "related.user", "orchestrator.cluster.name"];
 
+const DERIVED: [&str; 6] = [
+    "request.dryRun",
+    "request.fromPublicAddress",
+    "exec.command",
+    "exec.argv",
+    "csr.subject.organization",
+    "csr.subject.commonName",
+];
+
 /// Whether `container:*` is unknown with the body that `container.image.name` is read from, as the page has it. The
 /// evaluator takes it for missing.
 const LOOKS_BELOW: bool = false;
@@ -47,6 +58,8 @@ enum Spelling {
     View,
     Schema,
     Derived,
+    /// A part of an image's name, which no pattern finds.
+    ImagePart,
 }
 
 #[derive(Debug)]
@@ -86,6 +99,15 @@ impl Fields {
                 for list in [".containers", ".initContainers", ".ephemeralContainers"] {
                     if let Some(rest) = below(rest, list) {
                         add(Spelling::Derived, &format!("podSpec.allContainers{rest}"), value);
+                    }
+                    if rest == format!("{list}.image") {
+                        for part in PARTS {
+                            let found = value.as_str().and_then(|image| part_of(image, part));
+                            for list in [list, ".allContainers"].iter().filter(|_| found.is_some()) {
+                                let value = Value::from(found.clone());
+                                add(Spelling::ImagePart, &format!("podSpec{list}.image.{part}"), &value);
+                            }
+                        }
                     }
                 }
             }
@@ -129,6 +151,7 @@ impl Fields {
             let is_asked = match leaf.spelling {
                 Spelling::Own => !is_view(start),
                 Spelling::View => is_view(start),
+                Spelling::ImagePart => false,
                 Spelling::Schema | Spelling::Derived => begins_in_the_family(start, &leaf.name),
             };
             is_asked && fits(pieces, &leaf.name)
@@ -164,6 +187,7 @@ impl Fields {
         let own = name.strip_prefix("kubernetes.audit.").unwrap_or(name);
         self.is_unlogged(match own.split('.').next().unwrap_or_default() {
             "podSpec" if own == name => "requestObject",
+            "csr" if DERIVED.contains(&name) => "requestObject",
             _ if name == IMAGE => "requestObject",
             _ if name == OUTCOME => "annotations",
             first => first,
@@ -184,7 +208,8 @@ impl Fields {
         let start = pieces[0].as_str();
         let own = start.strip_prefix("kubernetes.audit.").unwrap_or(start);
         self.unlogged.iter().any(|part| could_begin(own, &format!("{part}.")))
-            || (start.starts_with("podSpec.") && self.is_unlogged("requestObject"))
+            || (["podSpec.", "csr."].iter().any(|family| start.starts_with(family))
+                && self.is_unlogged("requestObject"))
             || (self.is_unlogged("requestObject")
                 && begins_in_the_family(start, IMAGE)
                 && fits(pieces, IMAGE))
@@ -229,9 +254,9 @@ fn spelling_of(name: &str) -> Spelling {
         Spelling::View
     } else if in_schema {
         Spelling::Schema
-    } else if below(name, "podSpec").is_some()
-        || matches!(name, "request.dryRun" | "request.fromPublicAddress" | "exec.command" | "exec.argv")
-    {
+    } else if image_of(name).is_some() {
+        Spelling::ImagePart
+    } else if below(name, "podSpec").is_some() || DERIVED.contains(&name) {
         Spelling::Derived
     } else {
         Spelling::Own
@@ -276,72 +301,6 @@ fn computed(event: &Value, cluster: Option<&str>) -> Vec<(&'static str, String)>
     values
 }
 
-fn derived(event: &Value) -> Vec<(&'static str, Value)> {
-    let sources = event["sourceIPs"].as_array().map_or(&[][..], |list| list);
-    let mut sources = sources.iter().filter_map(|source| source.as_str()?.parse::<IpAddr>().ok()).peekable();
-    let mut values = Vec::new();
-    if sources.peek().is_some() {
-        values.push(("request.fromPublicAddress", Value::from(sources.any(is_outside))));
-    }
-    let Some(uri) = event["requestURI"].as_str() else { return values };
-    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    let pairs: Vec<(String, String)> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decoded(name), decoded(value)))
-        .collect();
-    let is_dry = pairs.iter().any(|(name, value)| name == "dryRun" && value == "All");
-    values.push(("request.dryRun", Value::from(is_dry)));
-    let argv: Vec<String> =
-        pairs.into_iter().filter(|(name, _)| name == "command").map(|(_, value)| value).collect();
-    if decoded(path).trim_end_matches('/').ends_with("/exec") && !argv.is_empty() {
-        values.push(("exec.command", argv.join(" ").into()));
-        values.extend(argv.into_iter().map(|arg| ("exec.argv", arg.into())));
-    }
-    values
-}
-
-/// A name or value of a URI's query as it was meant.
-fn decoded(text: &str) -> String {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while let Some(byte) = bytes.get(at) {
-        let digits = text.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-        match (byte, digits.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 2;
-            }
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(*byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Whether an address of those that the tests' events have is public.
-fn is_outside(address: IpAddr) -> bool {
-    let text = address.to_canonical().to_string();
-    ![
-        "10.",
-        "127.",
-        "172.16.",
-        "192.168.",
-        "203.0.113.",
-        "198.51.100.",
-        "192.0.2.",
-        "0.",
-        "169.254.",
-        "fe80:",
-        "fd",
-        "2001:db8:",
-        ":",
-    ]
-    .iter()
-    .any(|start| text.starts_with(start))
-}
-
 /// Where an event holds a pod spec: by the resource, by the body's kind if that is not known; in the answer too where the
 /// request is a JSON patch of one.
 fn places_of_the_pod_spec(event: &Value) -> Vec<&'static str> {
@@ -367,6 +326,7 @@ fn places_of_the_pod_spec(event: &Value) -> Vec<&'static str> {
     let operations = event["requestObject"].as_array().map_or(&[][..], |list| list);
     let is_patched = operations.iter().any(|operation| {
         let Some(path) = operation["path"].as_str() else { return false };
+        let path = path.find('/').map_or("", |at| &path[at..]);
         let (path, is_above) = (format!("{path}/"), |long: &str, short: &str| long.starts_with(short));
         let meets = |spec: &&str| {
             let spec = format!("{spec}/");

@@ -1,8 +1,10 @@
 //! What `kql.md` and `event-fields.md` say, done in the plainest way over a `serde_json::Value`: slow, and sharing nothing
 //! with the evaluator but the parser.
 mod date;
+mod derived;
 mod document;
 mod fields;
+mod image;
 mod unlogged;
 mod value;
 mod withheld;
@@ -12,6 +14,7 @@ use serde_json::Value;
 
 use self::document::Node;
 use self::fields::{Fields, below, kind_of};
+use self::image::{image_of, part_of};
 use self::unlogged::is_decisive;
 use self::value::{Test, fits};
 use self::withheld::without_withheld;
@@ -164,6 +167,13 @@ impl Look<'_> {
             |name: &str, value: &Value| test.passes(kind_of(&format!("{outer}.{name}")), value, self.now);
         let full: Vec<String> = [&[format!("{outer}.{}", pieces[0])], &pieces[1..]].concat();
         if let [name] = pieces {
+            if let Some((_, part)) = image_of(&full[0]) {
+                let image = name.strip_suffix(part).and_then(|image| image.strip_suffix('.'));
+                let parts = leaves.iter().filter(|(leaf, _)| Some(leaf.as_str()) == image);
+                let mut parts = parts.filter_map(|(_, value)| part_of(value.as_str()?, part));
+                let holds = parts.any(|part| test.is_exists() || passes(name, &Value::from(part)));
+                return self.or_open(holds, self.fields.is_open(&full[0]));
+            }
             let holds = leaves.iter().any(|(leaf, value)| {
                 if test.is_exists() {
                     below(leaf, name).is_some()
