@@ -8,7 +8,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_TARGETS := kql checkpoint line
 FUZZ_SECONDS := 3600
 
-.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency flood day memory webhook pod audit-cost crds goldens
+.PHONY: help build image test sameness node-packages lint deny demo bench fuzz latency flood day memory webhook pod audit-cost hour crds goldens
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ $(TOOLS)/bin/cargo-cyclonedx:
 	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX_VERSION) --root $(TOOLS)
 
 test: ## run every test, against a real control plane that is built on first use
-	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet kube-proxy helm >/dev/null
 	cargo test --locked --no-fail-fast
 
 sameness: ## that all ways to judge agree, on twenty times the cases of the usual tests
@@ -92,6 +92,10 @@ audit-cost: ## what audit policies log in an hour on one node, Tripline's and ot
 	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm >/dev/null
 	cargo build --release --locked
 	cargo run --release --locked --example audit-cost
+
+hour: ## what kinds of requests an hour of an ordinary node holds, as in tests/hour.tsv; as root, takes an hour
+	$(CONTROL_PLANE) etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet kube-proxy >/dev/null
+	cargo run --locked --example hour
 
 crds: ## write crds/ anew from the types (both charts have it by a link)
 	UPDATE_CRDS=1 cargo test --locked --test crds

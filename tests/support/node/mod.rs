@@ -116,20 +116,21 @@ impl Node {
         if let Some(reason) = node_missing() {
             bail!(reason);
         }
+        let NodeOptions { plane, tainted, services, pace } = options;
         let mut wanted = vec!["kube-controller-manager", "kube-scheduler", "kubelet"];
-        wanted.extend(options.services.then_some("kube-proxy"));
+        wanted.extend(services.then_some("kube-proxy"));
         let programs = programs(&wanted)?;
         let mut machine = Machine::take()?;
         // The controllers take as long to start as the node does, so both do at once.
-        let mut plane_options = Options { controllers: false, ..options.plane.clone() };
+        let mut plane_options = Options { controllers: false, ..plane };
         plane_options
             .api_server_arguments
-            .extend(options.services.then(kube_proxy::of_api_server).into_iter().flatten());
+            .extend(services.then(kube_proxy::of_api_server).into_iter().flatten());
         // Its folder has to be there first.
         let authority = TempDir::with_prefix("tripline-authority-")?;
-        options.pace.set(&mut plane_options, authority.path())?;
+        pace.set(&mut plane_options, authority.path())?;
         let mut plane = ControlPlane::start(plane_options)?;
-        let started = start_node(&mut machine, &mut plane, &programs, &options);
+        let started = start_node(&mut machine, &mut plane, &programs, tainted, services, pace);
         match started {
             Ok(Started { kubelet, scheduler, proxy, containerd, relay }) => {
                 Ok(Self { kubelet, scheduler, proxy, containerd, relay, machine, plane, authority })
@@ -239,7 +240,9 @@ fn start_node(
     machine: &mut Machine,
     plane: &mut ControlPlane,
     programs: &Path,
-    &NodeOptions { tainted, services, pace, .. }: &NodeOptions,
+    tainted: bool,
+    services: bool,
+    pace: Pace,
 ) -> Result<Started> {
     if pace != Pace::Bare {
         pace::let_nodes_join(plane)?;

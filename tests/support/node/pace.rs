@@ -21,7 +21,8 @@ pub(crate) enum Pace {
     Hastened,
 }
 
-/// How long a kubelet's certificate is good; it asks for the next after seven to nine tenths of that.
+/// How long a kubelet's certificate is good. It is dated five minutes back, and the kubelet asks for the next after seven
+/// to nine tenths of the whole: at once, or within a minute.
 const CERTIFICATE: &str = "100s";
 
 impl Pace {
