@@ -189,7 +189,7 @@ fn as_written(event: &Value) -> String {
 fn record(plane: &ControlPlane, window: Duration, work: impl Fn() -> Result<()>) -> Result<Recorded> {
     let (began, before) = (Instant::now(), fs::metadata(plane.audit_log())?.len());
     while began.elapsed() < window {
-        let next = Instant::now() + Duration::from_mins(1).min(window - began.elapsed());
+        let next = Instant::now() + Duration::from_mins(1).min(window.saturating_sub(began.elapsed()));
         work()?;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
