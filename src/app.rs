@@ -440,7 +440,7 @@ impl Operator {
         let (kept, stop) = (CancellationToken::new(), self.stop.child_token());
         let ended = kept.clone().drop_guard();
         tasks.spawn(async move {
-            keeper.run(stop).await;
+            Box::pin(keeper.run(stop)).await;
             drop(ended);
         });
         kept

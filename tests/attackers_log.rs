@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_mins(3);
 const RULE: &str = "sixty-three-characters-are-the-most-that-the-name-of-a-rule-has";
 const MANY: usize = 10_000;
 const LONG_AGENTS: usize = 20;
+/// A group whose value is missing, which none of the values is.
+const MISSING: &str = "(missing)";
 const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\r\n\t\u{0}";
 
 /// A record of a request by this user for this object.
@@ -31,6 +33,9 @@ fn record(user: &str, namespace: &str, name: &str, more: &Value) -> String {
     });
     for (key, value) in more.as_object().into_iter().flatten() {
         event[key] = value.clone();
+    }
+    if event["auditID"].is_null() {
+        event.as_object_mut().map(|event| event.remove("auditID"));
     }
     format!("{event}\n")
 }
@@ -50,6 +55,11 @@ fn log() -> (String, BTreeMap<[String; 3], i64>) {
         let agent = format!("{number}{}", "A\u{1b}".repeat(1 << 19));
         add("mallory", "shop", "long-agents", &json!({"userAgent": agent, "requestURI": agent}));
     }
+    // Without an id, and of an object without a name, it is a request like others.
+    let unnamed = json!({"auditID": null, "objectRef": {"resource": "pods", "namespace": "shop"}});
+    for _ in 0..3 {
+        add("mallory", "shop", MISSING, &unnamed);
+    }
     // What is the same when put together, cut off or escaped is not the same group.
     let same_beginning = |end: &str| format!("{}{end}", "n".repeat(100_000));
     for (user, namespace, name) in [
@@ -61,6 +71,7 @@ fn log() -> (String, BTreeMap<[String; 3], i64>) {
         ("a", "b c", "d"),
         ("a\u{0}b", "c", "d"),
         ("mallory", "shop", ESCAPES),
+        ("mallory", "shop", ""),
         ("mallory", "shop", "\\u{1b}[2J\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}\\u{2066}\\r\\n\\t\\u{0}"),
         ("mallory", "shop", &same_beginning("1")),
         ("mallory", "shop", &same_beginning("2")),
@@ -123,6 +134,13 @@ fn what_an_attacker_chooses_is_counted_exactly_and_does_no_harm() -> Result<()> 
         assert_eq!(hashes.len(), groups.len());
         let second = found.iter().find(victims).context("no alert of the victim")?;
         assert_eq!(second["metadata"]["name"], format!("{}2", &name[..name.len() - 1]));
+        let is_unnamed = |alert: &&Value| {
+            let name = &alert["spec"]["detection"]["group"][2];
+            name["field"] == "objectRef.name" && name["value"].is_null()
+        };
+        let unnamed: Vec<_> = found.iter().filter(is_unnamed).collect();
+        assert_eq!(unnamed.len(), 1, "{unnamed:#?}");
+        assert_eq!(unnamed[0]["status"]["count"], 3);
         for alert in &found {
             let text = alert.to_string();
             assert!(text.len() < 12_000, "{} bytes", text.len());

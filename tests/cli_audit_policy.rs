@@ -191,6 +191,33 @@ fn a_blinded_rule_is_named_with_field_level_and_line() {
 }
 
 #[test]
+fn a_stage_that_the_source_omits_is_not_missed_and_exceptions_need_nothing() {
+    let exec = rule("objectRef.subresource:exec and verb:create and user.name:alice");
+    let exception = "apiVersion: tripline.dev/v1alpha1\nkind: DetectionException\nmetadata: {name: known}\n\
+                     spec:\n  rules: {names: [a-rule]}\n  query: 'requestObject.a: b'\n  reason: it is known\n";
+    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [ResponseStarted]\nrules:\n- level: Metadata\n";
+    let folder = Folder::new(&[("exec.yaml", &exec), ("policy.yaml", policy)]);
+    let (rule, policy) = (folder.path("exec.yaml"), folder.path("policy.yaml"));
+    let check = ["audit-policy", "--rules", &rule, "--check", &policy];
+    assert_eq!(tripline(&check).code, 1);
+    let run = tripline(&[&check[..], &["--omit-stage", "ResponseStarted"]].concat());
+    assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+    let merge = ["audit-policy", "--rules", &rule, "--base", &policy, "--omit-stage", "ResponseStarted"];
+    let merged = Policy::parse(&tripline(&merge).out).unwrap();
+    assert_eq!(
+        merged.omit_stages,
+        Policy::parse(&std::fs::read_to_string(&policy).unwrap()).unwrap().omit_stages
+    );
+    assert_eq!(tripline(&[&check[..], &["--omit-stage", "Started"]].concat()).code, 2);
+
+    let with = Folder::new(&[("exec.yaml", &exec), ("exception.yaml", exception)]);
+    let (with, without) = (with.path(""), folder.path("exec.yaml"));
+    let [with, without] =
+        [with, without].map(|path| tripline(&["audit-policy", "--quiet", "--rules", &path]));
+    assert_eq!((with.code, &with.out), (0, &without.out), "{}", with.err);
+}
+
+#[test]
 fn a_file_that_is_no_policy_is_refused() {
     let folder = Folder::new(&[
         ("rule.yaml", &rule("verb:create")),

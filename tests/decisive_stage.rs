@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use support::broken_api::{BROKEN, BrokenApi};
+use support::kubectl::Running;
+use support::node::images::BUSYBOX;
+use support::node::{Node, NodeOptions, is_possible};
 use support::operator::{Operator, PATIENCE, counted, install, rule, source, wait_for_alerts};
 use support::{ControlPlane, Options, wait_for};
 
@@ -30,8 +33,13 @@ const RULES: [(&str, &str); 9] = [
 
 /// A cluster with a pod and the rules; gives the operator's account.
 fn prepare(plane: &ControlPlane) -> Result<PathBuf> {
-    let account = install(plane)?;
     plane.make_pod("shop", "web-0")?;
+    install_rules(plane)
+}
+
+/// Installs the rules; gives the operator's account.
+fn install_rules(plane: &ControlPlane) -> Result<PathBuf> {
+    let account = install(plane)?;
     for (name, query) in RULES {
         let mut rule = rule(name, query);
         rule["spec"]["grouping"]["by"] = json!([]);
@@ -168,6 +176,52 @@ fn a_handler_that_panics_ends_a_request_like_any_other() -> Result<()> {
             let (lists, watches) = (counted(alerts, "broken-list"), counted(alerts, "broken-watch"));
             (usize::try_from(lists), usize::try_from(watches)) == (Ok(wanted.0), Ok(wanted.1))
         })?;
+        operator.terminate()
+    })
+}
+
+/// Sessions in a pod that runs.
+#[test]
+fn what_lasts_is_detected_while_it_does_and_once() -> Result<()> {
+    if !is_possible()? {
+        return Ok(());
+    }
+    Node::with(NodeOptions::default(), |node| {
+        let plane = node.plane();
+        let account = install_rules(plane)?;
+        plane.make_namespace("shop")?;
+        let container = json!({
+            "name": "main", "image": BUSYBOX, "imagePullPolicy": "Never",
+            "command": ["sh", "-c", "trap 'exit 0' TERM; while :; do echo tick; sleep 1 & wait $!; done"],
+        });
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "busy", "namespace": "shop"},
+            "spec": {"tolerations": [{"operator": "Exists"}], "containers": [container]},
+        });
+        plane.apply("admin", &pod.to_string())?;
+        let ready = ["wait", "--for=condition=Ready", "pod/busy", "--namespace=shop", "--timeout=60s"];
+        plane.run("admin", &ready)?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let operator = start(plane, &account)?;
+        let says = ["exec", "--namespace=shop", "busy", "--", "sh", "-c", "echo begun; exec sleep 600"];
+        let mut exec = Running::start(plane, &says)?;
+        exec.line_with("begun")?;
+        let mut log = Running::start(plane, &["logs", "--follow", "--namespace=shop", "busy"])?;
+        log.line_with("tick")?;
+        let is_each_once = |alerts: &[Value]| counted(alerts, "exec") == 1 && counted(alerts, "log") == 1;
+        wait_for_alerts(plane, "both while they last", is_each_once)?;
+        let ends = |event: &Value| {
+            event["stage"] == "ResponseComplete"
+                && event["objectRef"]["name"] == "busy"
+                && (event["objectRef"]["subresource"] == "exec" || event["objectRef"]["subresource"] == "log")
+        };
+        ensure!(logged(plane, ends)? == 0, "they are over");
+        drop((exec, log));
+        wait_for("their ends", PATIENCE, || (logged(plane, ends).ok()? == 2).then_some(()))?;
+        // What is logged after their ends is judged after them.
+        plane.kubectl("alice", &["get", "--namespace=shop", "configmap", "settings"])?;
+        let found = wait_for_alerts(plane, "what came after", |alerts| counted(alerts, "read") > 0)?;
+        ensure!(is_each_once(&found), "{found:#?}");
         operator.terminate()
     })
 }

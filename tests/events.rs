@@ -66,6 +66,8 @@ fn each_stands_where_the_rule_or_the_object_lets_it() -> Result<()> {
             ("leaving", "objectRef.subresource:exec and user.name:alice and objectRef.name:web-1", None),
             ("colons", "verb:create and objectRef.resource:clusterroles and objectRef.name:*made*", None),
             ("unnamed", "verb:create and objectRef.resource:configmaps and not objectRef.name:*", None),
+            ("collected", "verb:deletecollection and objectRef.resource:configmaps", None),
+            ("nowhere", "verb:get and objectRef.resource:pods and objectRef.namespace:nowhere", None),
             ("listed", "verb:list and objectRef.resource:secrets and user.name:alice", None),
         ] {
             let mut rule = rule(name, query);
@@ -94,7 +96,10 @@ fn each_stands_where_the_rule_or_the_object_lets_it() -> Result<()> {
             plane.run("admin", &["create", "--filename", &file.display().to_string()])?;
         }
         plane.kubectl("alice", &["get", "secrets", "--namespace=shop"])?;
-        let rules = ["on-object", "on-alert", "on-none", "gone", "leaving", "colons", "unnamed", "listed"];
+        plane.run("admin", &["delete", "--raw", "/api/v1/namespaces/shop/configmaps"])?;
+        plane.kubectl("admin", &["get", "pod", "web-0", "--namespace=nowhere"])?;
+        let on_alert = ["on-alert", "gone", "leaving", "colons", "unnamed", "listed", "collected", "nowhere"];
+        let rules = [&on_alert[..], &["on-object", "on-none"]].concat();
         let found = wait_for_alerts(plane, "an alert of each rule", |alerts| {
             rules.iter().all(|rule| counted(alerts, rule) > 0)
         })?;
@@ -104,7 +109,7 @@ fn each_stands_where_the_rule_or_the_object_lets_it() -> Result<()> {
             name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
         };
         let mut wanted = vec!["shop/Pod/web-0".to_owned()];
-        for rule in ["on-alert", "gone", "leaving", "colons", "unnamed", "listed"] {
+        for rule in on_alert {
             wanted.push(format!("kube-system/SecurityAlert/{}", name_of(rule)));
         }
         wanted.sort();

@@ -29,7 +29,32 @@ fn patches() -> BTreeMap<&'static str, String> {
         ("another-spec", r#"{"spec":{"template":{"spec":{"hostPID":true}}},"spec":{}}"#.to_owned()),
         ("in-a-value", json!({"metadata": {"annotations": {"a": "\"hostPID\":true"}}}).to_string()),
         ("spaced", plain.to_string().replace(':', " : \t").replace('{', "{\n ")),
+        ("json-member", operation("/spec/template/spec/hostPID", &json!(true))),
+        ("json-word-before", operation("any/spec/template/spec/hostPID", &json!(true))),
+        (
+            "json-escaped",
+            escaped(&json!([{"op": "add", "path": "/spec/template/spec/hostPID", "value": true}])),
+        ),
+        ("json-false", operation("/spec/template/spec/hostPID", &json!(false))),
+        ("json-label", operation("/metadata/labels", &json!({"hostPID": "true"}))),
+        (
+            "json-last-path",
+            r#"[{"op":"add","path":"/metadata/labels/a","value":true,"path":"/spec/template/spec/hostPID"}]"#
+                .to_owned(),
+        ),
+        (
+            "json-pod-spec",
+            operation(
+                "/spec/template/spec",
+                &json!({"hostPID": true, "containers": [{"name": "main", "image": "none"}]}),
+            ),
+        ),
     ])
+}
+
+/// A JSON patch of one operation.
+fn operation(path: &str, value: &Value) -> String {
+    json!([{"op": "add", "path": path, "value": value}]).to_string()
 }
 
 /// JSON with every letter of its keys and texts written as an escape.
@@ -40,6 +65,7 @@ fn escaped(value: &Value) -> String {
                 |(key, value): (&String, &Value)| format!("{}:{}", escaped(&json!(key)), escaped(value));
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
         }
+        Value::Array(list) => format!("[{}]", list.iter().map(escaped).collect::<Vec<_>>().join(",")),
         Value::String(text) => {
             let mut written = String::new();
             for unit in text.encode_utf16() {
@@ -96,8 +122,9 @@ async fn send(plane: &ControlPlane) -> Result<BTreeMap<&'static str, bool>> {
             }},
         });
         plane.apply("admin", &deployment.to_string())?;
+        let kind = if name.starts_with("json-") { "json" } else { "merge" };
         let request = http::Request::patch(format!("/apis/apps/v1/namespaces/default/deployments/{name}"))
-            .header("Content-Type", "application/merge-patch+json")
+            .header("Content-Type", format!("application/{kind}-patch+json"))
             .body(patch.into_bytes())?;
         let patched: Value = client.request(request).await.with_context(|| format!("the patch {name}"))?;
         done.insert(name, patched["spec"]["template"]["spec"]["hostPID"] == true);

@@ -133,9 +133,9 @@ fn each_scenario_fires_exactly_the_rules_it_says_and_not_without_a_line_of_the_p
 }
 
 /// Fails with everything that went wrong.
-fn all_well(outcomes: impl Iterator<Item = Result<()>>) -> Result<()> {
+fn all_well(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     let problems: Vec<_> =
-        outcomes.filter_map(|outcome| outcome.err().map(|error| format!("{error:#}"))).collect();
+        outcomes.into_iter().filter_map(|outcome| outcome.err().map(|error| format!("{error:#}"))).collect();
     ensure!(problems.is_empty(), "{} problems:\n\n{}", problems.len(), problems.join("\n\n"));
     Ok(())
 }

@@ -69,7 +69,7 @@ impl KnownAlert {
 
     /// Whether it was opened with a match of this parcel and has counted nothing since. A parcel is opened with its
     /// first match, which may be in no segment of it: a checkpoint holds only the segments of its own source.
-    fn was_opened_by(&self, parcel: &Parcel) -> bool {
+    pub(super) fn was_opened_by(&self, parcel: &Parcel) -> bool {
         let (stream, offset) = &self.opened_at;
         let is_first = |s: &Segment| s.stream == *stream && s.lowest == *offset;
         self.was_opened_at(&parcel.opening.event.place)

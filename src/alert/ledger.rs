@@ -183,6 +183,12 @@ impl Ledger {
         if known.is_bounded() {
             population.add(&known.rule, known.severity);
         }
+        // The alert is there, so its parcel takes up no second place, however long its count and Event are in coming.
+        for parcel in group.in_flight.iter_mut().chain(&mut group.waiting) {
+            if known.was_opened_by(parcel) {
+                parcel.give_back(population);
+            }
+        }
         match slot {
             Some(old) => {
                 if old.is_bounded() {
@@ -308,7 +314,7 @@ impl Ledger {
         let mut entries = self.lock();
         let Entries { groups, pending, queue, population, .. } = &mut *entries;
         let Some(group) = groups.get_mut(hash) else { return };
-        for parcel in group.in_flight.drain(..) {
+        for mut parcel in group.in_flight.drain(..) {
             parcel.give_back(population);
         }
         group.failures = 0;

@@ -108,6 +108,20 @@ fn a_match_never_goes_before_one_that_waits_for_a_checkpoint() {
 }
 
 #[test]
+fn an_alert_whose_count_is_still_to_be_written_takes_one_place() {
+    let world = World::new(Bounds { alerts: 100, alerts_per_rule: 2 });
+    assert_eq!(world.enter("a", 10, 1_000), Entry::Taken);
+    let delivery = world.ledger.take_due(world.now, 1).pop().unwrap();
+    world.ledger.learn(&alert_object(&delivery.parcels[0], 1));
+    // It is opened, and its parcel is on its way, or is to be sent again.
+    assert_eq!(world.enter("b", 20, 1_000), Entry::Taken);
+    world.ledger.retry(&delivery.group, world.now);
+    assert_eq!(world.enter("c", 30, 1_000), Entry::Overflowed);
+    world.ledger.settle(&delivery.group, world.now);
+    assert_eq!(world.enter("d", 40, 1_000), Entry::Overflowed);
+}
+
+#[test]
 fn alerts_that_were_opened_stay_counted_when_they_are_deleted() {
     let mut world = World::new(Bounds::default());
     world.enter("a", 10, 100);

@@ -143,8 +143,8 @@ impl Parcel {
     }
 
     /// Gives that place back: the alert is there and takes it up itself, or will never be.
-    pub(super) fn give_back(self, population: &mut Population) {
-        if self.claims {
+    pub(super) fn give_back(&mut self, population: &mut Population) {
+        if std::mem::take(&mut self.claims) {
             population.remove(&self.opening.rule_name, self.opening.severity);
         }
     }

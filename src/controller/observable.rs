@@ -138,19 +138,22 @@ fn kind(requests: &LoggedRequests) -> Kind {
 
 /// What is lacking, with the remedy.
 fn said(rule: &Rule, lacks: &[Lack]) -> String {
-    let mut said = policy::words(rule, lacks, None).join("; ");
+    let mut said = policy::words(rule, lacks, None);
     let misses = |stage: Stage| lacks.iter().any(|lack| lack.stage == Some(stage));
     if misses(Stage::ResponseStarted) {
-        said += "; take it out of the policy's `omitStages`, or name it in `spec.omitStages` of the AuditSource: then \
-                 these requests are decided when they end";
+        said.push(
+            "take it out of the policy's `omitStages`, or name it in `spec.omitStages` of the AuditSource: then these \
+             requests are decided when they end"
+                .to_owned(),
+        );
     } else if misses(Stage::ResponseComplete) {
-        said += "; take it out of the policy's `omitStages`";
+        said.push("take it out of the policy's `omitStages`".to_owned());
     }
     let lines = policy_lines(lacks.iter().filter(|lack| lack.stage.is_none()));
     if !lines.is_empty() {
-        said += &format!("; in the audit policy, before the rule that says so, put\n{lines}");
+        said.push(format!("in the audit policy, before the rule that says so, put\n{lines}"));
     }
-    said
+    said.join("; ")
 }
 
 /// The stage that such a request would be decided at, if the log lacks it. A request that is still on its way has not

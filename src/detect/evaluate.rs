@@ -1,6 +1,7 @@
 //! The plain evaluation of a plan: the reference for anything faster.
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -52,7 +53,9 @@ impl<'e> Evaluator<'e> {
         match plan {
             Plan::Everything => Verdict::Match,
             Plan::And(parts) => Verdict::all(parts.iter().map(|part| self.verdict(part, look, missing))),
-            Plan::Or(parts) => Verdict::any(parts.iter().map(|part| self.verdict(part, look, missing))),
+            Plan::Or(parts) => self
+                .any_value(parts, look, missing)
+                .unwrap_or_else(|| Verdict::any(parts.iter().map(|part| self.verdict(part, look, missing)))),
             Plan::Not(inner) => self.verdict(inner, look, missing).negated(),
             Plan::Leaf(leaf) => self.leaf(leaf, look, missing),
             Plan::Nested(field, inner) => {
@@ -74,6 +77,31 @@ impl<'e> Evaluator<'e> {
                 self.or_unknown(result, field, missing)
             }
         }
+    }
+
+    /// Whether a field has one of several values, `field:(a or b)`, by going through its values once; `None` where the
+    /// parts are something else.
+    fn any_value(&self, parts: &[Plan], look: &Look<'e>, missing: MissingBody) -> Option<Verdict> {
+        let [Plan::Leaf(first), Plan::Leaf(_), ..] = parts else { return None };
+        let is_alike = |part: &Plan| match part {
+            Plan::Leaf(leaf) => Arc::ptr_eq(&leaf.field, &first.field) && !matches!(leaf.test, Test::Exists),
+            _ => false,
+        };
+        if !parts.iter().all(is_alike) {
+            return None;
+        }
+        let tests = || {
+            parts.iter().filter_map(|part| if let Plan::Leaf(leaf) = part { Some(&leaf.test) } else { None })
+        };
+        let now = if tests().any(Test::is_relative) { self.now() } else { None };
+        let passes = first.field.visit(look, &mut |value, kind: Type| {
+            if tests().any(|test| test.passes(&value, kind, now)) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        Some(self.or_unknown(Verdict::of(passes.is_break()), &first.field, missing))
     }
 
     pub(super) fn leaf(&self, leaf: &Leaf, look: &Look<'e>, missing: MissingBody) -> Verdict {

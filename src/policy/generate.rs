@@ -24,7 +24,7 @@ const OWN_ACCOUNTS: [&str; 3] = [
     "system:serviceaccount:tripline-system:tripline-reader",
     "system:serviceaccount:tripline-system:tripline-controller",
 ];
-const OWN_VERBS: [&str; 2] = ["create", "update"];
+const OWN_VERBS: [&str; 3] = ["get", "create", "update"];
 const OWN_RESOURCES: [(&str, &[&str]); 3] = [
     (
         "tripline.dev",

@@ -121,15 +121,11 @@ impl<'a> Rule<'a> {
 
     /// The same for people: `Request, RequestResponse for patch`.
     fn level(self) -> String {
-        let mut text = String::new();
-        for (level, verbs) in self.levels() {
-            if text.is_empty() {
-                text.push_str(level.as_str());
-            } else {
-                text += &format!(", {} for {}", level.as_str(), verbs.join("/"));
-            }
-        }
-        text
+        let levels = self.levels();
+        let least = levels.first_key_value().map_or(Level::None, |(level, _)| *level);
+        let higher =
+            levels.iter().skip(1).map(|(level, verbs)| format!("{} for {}", level.as_str(), verbs.join("/")));
+        std::iter::once(least.as_str().to_owned()).chain(higher).collect::<Vec<_>>().join(", ")
     }
 }
 
