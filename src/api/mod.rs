@@ -8,6 +8,7 @@
 
 mod audit_source;
 mod condition;
+mod detection;
 mod detection_exception;
 mod detection_rule;
 mod name;
@@ -16,6 +17,7 @@ mod security_alert;
 
 pub use audit_source::*;
 pub use condition::{Condition, ConditionStatus};
+pub use detection::*;
 pub use detection_exception::*;
 pub use detection_rule::*;
 pub use name::is_object_name;

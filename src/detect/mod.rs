@@ -4,6 +4,7 @@
 //! each rule whether an event is a detection. Matching is three-valued: a field whose body was never logged is neither
 //! there nor missing, and a rule that hangs on it is *undecidable*, not silent. Nothing here reads a clock: `now` and
 //! the end of an exception go by the event's own time, so that judging an event again gives the same verdict.
+mod asked;
 mod candidates;
 mod compare;
 mod conjunct;
@@ -26,11 +27,12 @@ mod set;
 mod slot_tests;
 mod stage;
 
+pub use asked::{Asked, Known, Property, VERBS};
 pub use evaluate::MissingBody;
 pub use exception::{Exception, ExceptionSource, Origin};
 pub use explain::{Explanation, explain};
 pub use matcher::{Matcher, Reading};
-pub use needs::{Asked, Known, Level, Need, Property, VERBS};
+pub use needs::{Level, Need};
 pub use rule::{Finding, GroupValue, Part, Rule, RuleSource};
 pub use set::{Judgement, Outcome, RuleSet};
 pub use stage::is_decisive;
