@@ -1,7 +1,7 @@
 # A webhook that checks images is deleted, an admission policy, and its binding.
 #
 # may: delete validatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings
-# detections: 3
+# detections: 4
 
 admin create --filename - <<YAML
 apiVersion: admissionregistration.k8s.io/v1
@@ -28,6 +28,7 @@ kind: ValidatingAdmissionPolicyBinding
 metadata: {name: $NAME}
 spec: {policyName: none, validationActions: [Deny]}
 YAML
+# This is only tried, which its body says. It counts, since no rule needs bodies of deletions to be logged.
 kubectl delete validatingwebhookconfiguration "$NAME" --dry-run=server
 kubectl delete validatingwebhookconfiguration "$NAME" --wait=false
 kubectl delete validatingadmissionpolicybinding "$NAME" --wait=false
