@@ -31,7 +31,7 @@ fn what_the_api_server_sends_is_judged_once_through_kills() -> Result<()> {
     ControlPlane::with(Options::default(), through_kills)
 }
 
-/// Requests that are cheap and audited: for a pod that is not there.
+/// Requests that are cheap and audited: for what nobody here may read, which is refused without a look into etcd.
 struct Load {
     runtime: tokio::runtime::Runtime,
     tasks: Vec<tokio::task::JoinHandle<Result<()>>>,
@@ -50,9 +50,9 @@ impl Load {
                 let options = KubeConfigOptions::default();
                 let client = Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await?)?;
                 while !stop.load(Ordering::Relaxed) {
-                    let request = http::Request::get("/api/v1/namespaces/shop/pods/none").body(Vec::new())?;
+                    let request = http::Request::get("/api/v1/namespaces/shop/secrets/none").body(Vec::new())?;
                     match client.request_text(request).await {
-                        Err(kube::Error::Api(status)) if status.code == 404 => {}
+                        Err(kube::Error::Api(status)) if status.code == 403 => {}
                         other => bail!("a get was answered with {other:?}"),
                     }
                     made.fetch_add(1, Ordering::Relaxed);
