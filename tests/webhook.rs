@@ -50,7 +50,8 @@ impl Load {
                 let options = KubeConfigOptions::default();
                 let client = Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await?)?;
                 while !stop.load(Ordering::Relaxed) {
-                    let request = http::Request::get("/api/v1/namespaces/shop/secrets/none").body(Vec::new())?;
+                    let request =
+                        http::Request::get("/api/v1/namespaces/shop/secrets/none").body(Vec::new())?;
                     match client.request_text(request).await {
                         Err(kube::Error::Api(status)) if status.code == 403 => {}
                         other => bail!("a get was answered with {other:?}"),
