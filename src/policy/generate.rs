@@ -1,11 +1,11 @@
 //! The smallest policy under which rules can fire.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::check::need;
 use super::decide::Request;
 use super::document::{GroupResources, Line, Policy};
 use super::kinds::{Kind, Kinds, Named, is_wide};
-use super::lines::{Levels, Who};
+use super::lines::{ByGroup, Levels, Who, for_rules, group_resources};
 use crate::detect::{Asked, Known, Level, Property, Rule};
 use crate::event::Stage;
 
@@ -146,8 +146,8 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
     }
     if !wide.is_empty() {
         // Bodies of every kind are needed, but none that may hold a secret.
-        let secret: BTreeMap<String, BTreeSet<String>> =
-            kinds.iter().filter(|kind| kind.is_secret()).fold(BTreeMap::new(), |mut all, kind| {
+        let secret =
+            kinds.iter().filter(|kind| kind.is_secret()).fold(ByGroup::new(), |mut all, kind| {
                 if let Kind::Resource(group, ..) = kind {
                     all.entry(group.clone()).or_default().insert(kind.name());
                 }
@@ -156,7 +156,7 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
         lines.push(Line {
             comment: "What may hold a secret: never the body.".to_owned(),
             level: Level::Metadata,
-            resources: by_group(secret),
+            resources: group_resources(secret),
             ..Line::default()
         });
         lines.extend(wide);
@@ -165,7 +165,7 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
         comment: format!(
             "Everything else: who, what, from where, and whether it was allowed; also what a policy cannot tell apart, such \
              as the answer's code, or a request of nobody known. {}",
-            names(&metadata_rules(rules, &kinds))
+            for_rules(metadata_rules(rules, &kinds))
         )
         .trim_end()
         .to_owned(),
@@ -186,19 +186,6 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
         }),
         lines,
     }
-}
-
-fn names(rules: &[String]) -> String {
-    if rules.is_empty() { String::new() } else { format!("For {}.", rules.join(", ")) }
-}
-
-fn by_group(groups: BTreeMap<String, BTreeSet<String>>) -> Vec<GroupResources> {
-    let one = |(group, names): (String, BTreeSet<String>)| GroupResources {
-        group,
-        resources: names.into_iter().collect(),
-        resource_names: Vec::new(),
-    };
-    groups.into_iter().map(one).collect()
 }
 
 /// Rules that need no body of something.

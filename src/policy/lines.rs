@@ -19,7 +19,7 @@ pub(super) enum Who {
 pub(super) struct Levels(BTreeMap<(Who, Kind), ByVerb>);
 
 /// Resources by their group.
-type ByGroup = BTreeMap<String, BTreeSet<String>>;
+pub(super) type ByGroup = BTreeMap<String, BTreeSet<String>>;
 
 /// The level of each verb, and the rules that need it.
 type ByVerb = BTreeMap<String, (Level, BTreeSet<String>)>;
@@ -71,16 +71,11 @@ impl Levels {
         }
         let line =
             |((_, Reverse(level), who, verbs), (by_group, rules)): (_, (ByGroup, BTreeSet<String>))| {
-                let resources = |(group, names): (String, BTreeSet<String>)| GroupResources {
-                    group,
-                    resources: names.into_iter().collect(),
-                    resource_names: Vec::new(),
-                };
                 let line = Line {
                     level,
                     verbs,
-                    resources: by_group.into_iter().map(resources).collect(),
-                    comment: format!("For {}.", rules.into_iter().collect::<Vec<_>>().join(", ")),
+                    resources: group_resources(by_group),
+                    comment: for_rules(rules),
                     ..Line::default()
                 };
                 match who {
@@ -91,4 +86,20 @@ impl Levels {
             };
         grouped.into_iter().map(line).collect()
     }
+}
+
+/// Resources as a line has them.
+pub(super) fn group_resources(groups: ByGroup) -> Vec<GroupResources> {
+    let one = |(group, names): (String, BTreeSet<String>)| GroupResources {
+        group,
+        resources: names.into_iter().collect(),
+        resource_names: Vec::new(),
+    };
+    groups.into_iter().map(one).collect()
+}
+
+/// What to say above a line that is there for these rules.
+pub(super) fn for_rules(rules: impl IntoIterator<Item = String>) -> String {
+    let rules: Vec<String> = rules.into_iter().collect();
+    if rules.is_empty() { String::new() } else { format!("For {}.", rules.join(", ")) }
 }

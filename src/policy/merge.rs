@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use super::check::{Lack, check};
 use super::document::{GroupResources, Line, Policy};
 use super::kinds::{Kind, Kinds, Named};
+use super::lines::for_rules;
 use crate::detect::{Level, Rule};
 use crate::event::Stage;
 
@@ -71,8 +72,8 @@ fn step(base: &Policy, rules: &[&Rule], omitted: &[Stage]) -> Policy {
             }
         }
         lines.extend(last.into_iter().map(|(_, line)| line));
-        let names: BTreeSet<&str> = unfit.iter().map(|(rule, _)| *rule).collect();
-        let comment = format!("For {}.", names.into_iter().collect::<Vec<_>>().join(", "));
+        let names: BTreeSet<String> = unfit.iter().map(|(rule, _)| (*rule).to_owned()).collect();
+        let comment = for_rules(names);
         lines.push(Line { level: Level::Metadata, comment, ..Line::default() });
     }
     Policy { lines, ..merged }
@@ -126,7 +127,7 @@ fn insert(before: &mut Vec<(usize, Line)>, index: usize, lack: &Lack, level: Lev
 
 fn add_name(comment: &mut String, rule: &str) {
     if comment.is_empty() {
-        *comment = format!("For {rule}.");
+        *comment = for_rules([rule.to_owned()]);
     } else if !comment.split([' ', ',', '.']).any(|name| name == rule) {
         let open = comment.trim_end_matches('.').to_owned();
         *comment = format!("{open}, {rule}.");
