@@ -10,14 +10,13 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use support::node::images::BUSYBOX;
 use support::node::{Node, NodeOptions};
-use support::operator::tripline;
+use support::operator::{NAMESPACE, made_policy};
 use support::projection::projected;
 use support::release::Release;
 use support::{ControlPlane, Options};
@@ -95,7 +94,7 @@ fn main() -> Result<()> {
     let plane =
         Options { audit_log_max_size: 2000, audit_policy: Some(EVERYTHING.to_owned()), ..Options::default() };
     Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
-        let release = Release::install_in("tripline-system", node, &[])?;
+        let release = Release::install_in(NAMESPACE, node, &[])?;
         let plane = node.plane();
         run_a_deployment(plane)?;
         std::thread::sleep(REST);
@@ -105,13 +104,14 @@ fn main() -> Result<()> {
         plane.run("alice", &["delete", "cronjob", "often"])?;
         println!("{:<44} {:>9} {:>12} {:>9} {:>12}", "", "idle", "", "at work", "");
         println!("{:<44} {:>9} {:>12} {:>9} {:>12}", "policy", "events/h", "bytes/h", "events/h", "bytes/h");
-        let generated = generated(plane, &["--quiet"])?;
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+        let generated = made_policy(&rules, &["--quiet"])?;
         for (name, policy) in [
             ("audit-policy --quiet", generated.clone()),
-            ("audit-policy --quiet --all", self::generated(plane, &["--quiet", "--all"])?),
+            ("audit-policy --quiet --all", made_policy(&rules, &["--quiet", "--all"])?),
             ("docs/audit-policy.yaml", include_str!("../docs/audit-policy.yaml").to_owned()),
-            ("audit-policy", self::generated(plane, &[])?),
-            ("audit-policy --all", self::generated(plane, &["--all"])?),
+            ("audit-policy", made_policy(&rules, &[])?),
+            ("audit-policy --all", made_policy(&rules, &["--all"])?),
             ("of Google's cluster scripts", of_google()),
             ("Metadata for everything", EVERYTHING.replace("RequestResponse", "Metadata")),
             ("RequestResponse for everything", EVERYTHING.to_owned()),
@@ -128,15 +128,6 @@ fn main() -> Result<()> {
         row("audit-policy --quiet, as it is written", &[live.under(&Policy::parse(&generated)?)]);
         release.helm(&["uninstall", "tripline", "--wait"]).map(drop)
     })
-}
-
-/// The policy that Tripline makes for its library.
-fn generated(plane: &ControlPlane, arguments: &[&str]) -> Result<String> {
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
-    let mut command: Command = tripline(plane, &["audit-policy", "--rules"]);
-    let output = command.arg(rules).args(arguments).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// What was logged in some time.

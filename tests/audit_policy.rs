@@ -2,10 +2,11 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use support::operator::PATIENCE;
+use support::operator::{PATIENCE, made_policy};
 use support::{ControlPlane, Options, wait_for};
 use tripline::detect::Level;
 use tripline::event::Stage;
@@ -182,12 +183,8 @@ fn a_policy_is_read_as_kube_apiserver_reads_it() -> Result<()> {
 
 #[test]
 fn a_generated_policy_is_taken_and_logs_as_it_says() -> Result<()> {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tripline"))
-        .args(["audit-policy", "--quiet", "--rules", rules])
-        .output()?;
-    ensure!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout)?;
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let text = made_policy(&rules, &["--quiet"])?;
     let policy = Policy::parse(&text)?;
     let options = Options { audit_policy: Some(text), ..Options::default() };
     ControlPlane::with(options, |plane| {

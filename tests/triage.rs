@@ -2,13 +2,13 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::operator::{Operator, PATIENCE, alerts, install, rule, source, wait_for_alerts};
+use support::operator::{Operator, PATIENCE, alerts, install, made_policy, rule, source, wait_for_alerts};
 use support::{ControlPlane, Options, wait_for};
 use tripline::detect::Level;
 use tripline::policy::Policy;
@@ -23,10 +23,7 @@ fn policy() -> Result<Policy> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("rule.json");
     std::fs::write(&file, sessions())?;
-    let program = env!("CARGO_BIN_EXE_tripline");
-    let output = Command::new(program).args(["audit-policy", "--rules"]).arg(file).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Policy::parse(&String::from_utf8(output.stdout)?)?)
+    Ok(Policy::parse(&made_policy(&file, &[])?)?)
 }
 
 fn with(policy: &Policy) -> Options {

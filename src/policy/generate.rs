@@ -146,13 +146,12 @@ pub fn generate(rules: &[&Rule], breadth: Breadth) -> Policy {
     }
     if !wide.is_empty() {
         // Bodies of every kind are needed, but none that may hold a secret.
-        let secret =
-            kinds.iter().filter(|kind| kind.is_secret()).fold(ByGroup::new(), |mut all, kind| {
-                if let Kind::Resource(group, ..) = kind {
-                    all.entry(group.clone()).or_default().insert(kind.name());
-                }
-                all
-            });
+        let secret = kinds.iter().filter(|kind| kind.is_secret()).fold(ByGroup::new(), |mut all, kind| {
+            if let Kind::Resource(group, ..) = kind {
+                all.entry(group.clone()).or_default().insert(kind.name());
+            }
+            all
+        });
         lines.push(Line {
             comment: "What may hold a secret: never the body.".to_owned(),
             level: Level::Metadata,

@@ -2,7 +2,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -12,7 +11,7 @@ use tripline::controller::compile::{compile, describe};
 use tripline::detect::{Context, Judgement, Matcher, Reading, RuleSet};
 
 use super::scenario::{Scenario, files, place};
-use super::support::operator::replayed;
+use super::support::operator::{made_policy, replayed};
 
 /// What switches a rule off.
 pub(crate) const DISABLED: &str = "\n  mode: Disabled\n";
@@ -147,14 +146,7 @@ impl Judge {
 
     /// The policy that Tripline makes for all the rules.
     pub(crate) fn policy(&self, arguments: &[&str]) -> Result<String> {
-        let command = ["audit-policy", "--rules"];
-        let output = Command::new(env!("CARGO_BIN_EXE_tripline"))
-            .args(command)
-            .arg(&self.rules)
-            .args(arguments)
-            .output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
+        made_policy(&self.rules, arguments)
     }
 
     /// Whether the rules that are on by default keep quiet about these events.

@@ -82,6 +82,14 @@ pub(crate) fn printed_kinds() -> Result<String> {
     Ok(String::from_utf8(printed.stdout)?)
 }
 
+/// The audit policy that Tripline makes for the rules in these files.
+pub(crate) fn made_policy(rules: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program());
+    let output = command.args(["audit-policy", "--rules"]).arg(rules).args(arguments).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// An `AuditSource` for the control plane's log.
 pub(crate) fn source(plane: &ControlPlane, name: &str, start_at: &str) -> String {
     source_at(name, &plane.audit_log(), start_at)
