@@ -19,13 +19,11 @@ use support::node::{Node, NodeOptions};
 use support::operator::{NAMESPACE, made_policy};
 use support::projection::projected;
 use support::release::Release;
-use support::{ControlPlane, Options};
+use support::{ControlPlane, Options, all_at};
 use tripline::policy::Policy;
 
 /// How long a cluster is given to come to rest.
 const REST: Duration = Duration::from_secs(30);
-
-const EVERYTHING: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n";
 
 /// What the policy comes to that Kubernetes' scripts for Google's cloud made common: bodies of all that is written in the
 /// groups that they know, reads of these without the answer. What they say of identities that no cluster has any more,
@@ -91,8 +89,11 @@ fn of_google() -> String {
 fn main() -> Result<()> {
     let seconds = std::env::args().nth(1).map_or(Ok(600), |text| text.parse())?;
     let window = Duration::from_secs(seconds);
-    let plane =
-        Options { audit_log_max_size: 2000, audit_policy: Some(EVERYTHING.to_owned()), ..Options::default() };
+    let plane = Options {
+        audit_log_max_size: 2000,
+        audit_policy: Some(all_at("RequestResponse")),
+        ..Options::default()
+    };
     Node::with(NodeOptions { plane, ..NodeOptions::default() }, |node| {
         let release = Release::install_in(NAMESPACE, node, &[])?;
         let plane = node.plane();
@@ -113,13 +114,13 @@ fn main() -> Result<()> {
             ("audit-policy", made_policy(&rules, &[])?),
             ("audit-policy --all", made_policy(&rules, &["--all"])?),
             ("of Google's cluster scripts", of_google()),
-            ("Metadata for everything", EVERYTHING.replace("RequestResponse", "Metadata")),
-            ("RequestResponse for everything", EVERYTHING.to_owned()),
+            ("Metadata for everything", all_at("Metadata")),
+            ("RequestResponse for everything", all_at("RequestResponse")),
         ] {
             let policy = Policy::parse(&policy).with_context(|| format!("in the policy {name}"))?;
             row(name, &[idle.under(&policy), work.under(&policy)]);
         }
-        let policy = Policy::parse(EVERYTHING)?;
+        let policy = Policy::parse(&all_at("RequestResponse"))?;
         ensure!(idle.under(&policy).bytes == idle.bytes, "kube-apiserver writes the same otherwise");
         node.plane_mut().set_audit_policy(&generated)?;
         node.plane_mut().restart_api_server()?;

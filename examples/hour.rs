@@ -11,14 +11,14 @@ mod support;
 use std::time::Duration;
 
 use anyhow::Result;
-use support::Options;
 use support::node::{Node, NodeOptions, Pace};
 use support::ordinary::{kinds, roll_out};
+use support::{Options, all_at};
 
 fn main() -> Result<()> {
     let seconds = std::env::args().nth(1).map_or(Ok(3600), |text| text.parse())?;
-    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n".to_owned();
-    let plane = Options { audit_log_max_size: 500, audit_policy: Some(policy), ..Options::default() };
+    let policy = Some(all_at("Metadata"));
+    let plane = Options { audit_log_max_size: 500, audit_policy: policy, ..Options::default() };
     Node::with(NodeOptions { plane, services: true, pace: Pace::Usual, ..NodeOptions::default() }, |node| {
         let plane = node.plane();
         roll_out(plane)?;

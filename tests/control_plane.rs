@@ -3,7 +3,7 @@ mod support;
 
 use anyhow::Result;
 use serde_json::Value;
-use support::{ControlPlane, Options};
+use support::{ControlPlane, Options, all_at};
 
 fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -88,8 +88,8 @@ fn use_and_restart(plane: &mut ControlPlane) -> Result<()> {
 
 #[test]
 fn a_pod_that_asks_for_much_needs_a_namespace_that_says_so() -> Result<()> {
-    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n";
-    let options = Options { controllers: true, audit_policy: Some(policy.to_owned()), ..Options::default() };
+    let audit_policy = Some(all_at("Metadata"));
+    let options = Options { controllers: true, audit_policy, ..Options::default() };
     ControlPlane::with(options, |plane| {
         let run = ["run", "shell", "--image=none", "--privileged"];
         let refused = plane.run("admin", &run).err().map(|error| format!("{error:#}")).unwrap_or_default();

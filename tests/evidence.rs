@@ -4,7 +4,7 @@ mod support;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use support::operator::{Operator, counted, install, rule, source, wait_for_alerts, wait_for_condition};
-use support::{ControlPlane, Options};
+use support::{ControlPlane, Options, all_at};
 
 const PATCH: &str = r#"{"metadata":{"annotations":{"note":"kept","kubectl.kubernetes.io/last-applied-configuration":"hunter2"}}}"#;
 
@@ -93,6 +93,57 @@ fn a_rule_that_asks_for_more_than_is_allowed_is_told_so() -> Result<()> {
         let mended =
             wait_for_condition(plane, ("detectionrule", "greedy"), ("Accepted", "True", "Compiled"))?;
         ensure!(!mended.contains("evidence"), "{mended}");
+        operator.terminate()
+    })
+}
+
+#[test]
+fn no_rule_learns_what_is_in_a_secret() -> Result<()> {
+    let audit_policy = Some(all_at("RequestResponse"));
+    ControlPlane::with(Options { audit_policy, ..Options::default() }, |plane| {
+        let account = install(plane)?;
+        plane.run("admin", &["create", "namespace", "shop"])?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let guesses = [
+            ("by-data", "objectRef.resource:secrets and requestObject.data.password:aHVudGVyM*"),
+            ("by-string-data", "objectRef.resource:secrets and requestObject.stringData.pin:*"),
+            (
+                "by-token",
+                "objectRef.resource:serviceaccounts and objectRef.subresource:token and responseObject.status.token:ey*",
+            ),
+        ];
+        // These are no mistake where another resource is meant, and see nothing of a Secret.
+        let blind = [
+            ("by-wildcard", "objectRef.name:login and requestObject.*:(*hunter3* or aHVudGVyM*)"),
+            ("by-manifest", "objectRef.name:login and requestObject.metadata.annotations.*:*hunter3*"),
+            ("by-data-of-any", "objectRef.name:login and responseObject.data.password:*"),
+        ];
+        let seen = ("by-label", "objectRef.resource:secrets and requestObject.metadata.labels.app:shop");
+        for (name, query) in guesses.iter().chain(&blind).chain([&seen]) {
+            plane.apply("admin", &rule(name, query).to_string())?;
+        }
+        let operator = Operator::start(plane, &account)?;
+        plane.run("admin", &["wait", "--for=condition=Ready", "auditsource", "log", "--timeout=10s"])?;
+        for (name, _) in guesses {
+            let refused =
+                wait_for_condition(plane, ("detectionrule", name), ("Accepted", "False", "InvalidQuery"))?;
+            ensure!(refused.contains("is never read in events of"), "{refused}");
+        }
+        // As kubectl sends it, with the whole manifest in an annotation.
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "login", "namespace": "shop", "labels": {"app": "shop"}},
+            "stringData": {"password": "hunter3", "pin": "hunter3"},
+        });
+        plane.apply("admin", &secret.to_string())?;
+        plane.run("admin", &["create", "serviceaccount", "reader", "--namespace=shop"])?;
+        plane.run("admin", &["create", "token", "reader", "--namespace=shop"])?;
+        let found = wait_for_alerts(plane, "the Secret's label", |alerts| counted(alerts, seen.0) > 0)?;
+        for (name, _) in guesses.iter().chain(&blind) {
+            ensure!(counted(&found, name) == 0, "{name}: {found:#?}");
+        }
+        ensure!(found.iter().all(|alert| !alert.to_string().contains("hunter3")), "{found:#?}");
         operator.terminate()
     })
 }

@@ -17,7 +17,7 @@ use support::operator::{NAMESPACE, list, made_policy, replayed};
 use support::ordinary::{Kind, kinds, roll_out};
 use support::projection::request;
 use support::release::Release;
-use support::{ControlPlane, Options, wait_for};
+use support::{ControlPlane, Options, all_at, wait_for};
 use tripline::detect::Level;
 use tripline::event::Stage;
 use tripline::policy::Policy;
@@ -70,8 +70,8 @@ fn the_rules_that_are_on_say_nothing_of_an_ordinary_day() -> Result<()> {
         return Ok(());
     }
     // With bodies and answers of everything: what is not logged raises nothing.
-    let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]\n".to_owned();
-    let plane = Options { audit_log_max_size: 500, audit_policy: Some(policy), ..Options::default() };
+    let policy = Some(all_at("RequestResponse"));
+    let plane = Options { audit_log_max_size: 500, audit_policy: policy, ..Options::default() };
     let options = NodeOptions { plane, services: true, pace: Pace::Hastened, ..NodeOptions::default() };
     Node::with(options, |node| {
         let mut clock = Clock::start();

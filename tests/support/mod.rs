@@ -51,6 +51,11 @@ use servers::{
     url, write_files, write_kubeconfig,
 };
 
+/// The audit policy that logs every request at this level, such as `Metadata`.
+pub(crate) fn all_at(level: &str) -> String {
+    format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{{level: {level}}}]\n")
+}
+
 /// How a control plane is started.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
