@@ -4,8 +4,11 @@ mod support;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use support::operator::{Operator, PATIENCE, counted, install, rule, source, wait_for_alerts};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use support::operator::{
+    Operator, PATIENCE, counted, install, rule, source, wait_for_alerts, wait_for_condition,
+};
 use support::sessions::{PODS, Sessions};
 use support::{ControlPlane, Options, wait_for};
 
@@ -147,5 +150,65 @@ fn two_readers_meet_in_one_alert_with_the_sum() -> Result<()> {
             (rule["status"]["matches"] == 2 * opened).then_some(())
         })?;
         readers.into_iter().try_for_each(Operator::terminate)
+    })
+}
+
+/// The machine's name, by which its kube-apiserver announces itself.
+fn host() -> Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_lowercase())
+}
+
+/// The Lease of another API server, as kube-apiserver writes it.
+fn announce(plane: &ControlPlane, host: &str) -> Result<()> {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": format!("apiserver-{host}"),
+            "namespace": "kube-system",
+            "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver", "kubernetes.io/hostname": host},
+        },
+        "spec": {"leaseDurationSeconds": 3600, "renewTime": format!("{:.6}", Timestamp::now())},
+    });
+    plane.apply("admin", &lease.to_string()).map(drop)
+}
+
+#[test]
+fn a_source_says_of_which_api_servers_no_events_arrive() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let becomes =
+            |status, reason| wait_for_condition(plane, ("auditsource", "log"), ("Complete", status, reason));
+
+        // The machine is no node of this name.
+        let elsewhere = Operator::start(plane, &account)?;
+        let message = becomes("Unknown", "NamesDiffer")?;
+        assert!(
+            message.contains("events arrive on control-plane-1") && message.contains(&host()?),
+            "{message}"
+        );
+        elsewhere.terminate()?;
+        let removed = json!([{"op": "remove", "path": "/status/agents"}]).to_string();
+        plane.run(
+            "admin",
+            &["patch", "auditsource", "log", "--subresource=status", "--type=json", "--patch", &removed],
+        )?;
+
+        let reads = Operator::launch_on(plane, &account, &host()?, &[])?;
+        assert_eq!(becomes("True", "AllRead")?, "1 of 1 API servers are read");
+        announce(plane, "control-plane-2")?;
+        let message = becomes("False", "NotAllRead")?;
+        assert!(message.starts_with("1 of 2 API servers are read"), "{message}");
+        assert!(message.contains("from control-plane-2:"), "{message}");
+        reads.wait_for_page("/metrics", 200, "tripline_unread_api_servers 1")?;
+        let row = plane.run("admin", &["get", "auditsource", "log", "--output=wide"])?;
+        assert!(row.lines().next().is_some_and(|names| names.contains("COMPLETE")), "{row}");
+
+        let gone = ["delete", "lease", "apiserver-control-plane-2", "--namespace=kube-system"];
+        plane.run("admin", &gone)?;
+        becomes("True", "AllRead")?;
+        reads.wait_for_page("/metrics", 200, "tripline_unread_api_servers 0")?;
+        reads.terminate()
     })
 }

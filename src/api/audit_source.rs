@@ -28,6 +28,7 @@ use super::{Condition, schema};
     printcolumn(name = "Last Event", type_ = "date", json_path = ".status.lastEventTime"),
     printcolumn(name = "Gap", type_ = "string", json_path = ".status.conditions[?(@.type==\"GapDetected\")].status", description = "Whether a part of the log could not be read in the last day"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Complete", type_ = "string", json_path = ".status.conditions[?(@.type==\"Complete\")].status", description = "Whether the logs of all API servers are read", priority = 1),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.file.path", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
@@ -162,7 +163,7 @@ pub struct AuditSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// Ready, Reading, Receiving, GapDetected, and of a webhook SpoolFull and CredentialExpiring: over all processes.
+    /// Ready, Reading, Receiving, GapDetected, Complete, and of a webhook SpoolFull and CredentialExpiring: over all processes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -271,8 +272,10 @@ pub struct SourceAgent {
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     pub stages: Vec<String>,
     /// How requests are logged, of the kinds that were seen first.
+    // Atomic, as only its process writes it and always whole: as a map, `managedFields` would be twice the list's size, in
+    // the answer to each update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["verb", "resource"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub requests: Vec<LoggedRequests>,
     /// When the certificate ends by which the API server proved itself last.
     #[serde(default, skip_serializing_if = "Option::is_none")]

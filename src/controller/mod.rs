@@ -1,6 +1,7 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
 mod alerts;
+mod api_servers;
 pub mod binding;
 mod capped_evidence;
 mod client;
@@ -36,6 +37,7 @@ mod rule_status;
 pub mod rule_tests;
 mod rules;
 mod self_protection;
+mod source_conditions;
 mod source_status;
 mod status_agents;
 mod status_failure;
