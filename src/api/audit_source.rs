@@ -272,10 +272,9 @@ pub struct SourceAgent {
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     pub stages: Vec<String>,
     /// How requests are logged, of the kinds that were seen first.
-    // Atomic, as only its process writes it and always whole: as a map, `managedFields` would be twice the list's size, in
-    // the answer to each update.
+    // Atomic, as only its process writes it and always whole: as a map, `managedFields` would name each entry once more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub requests: Vec<LoggedRequests>,
     /// When the certificate ends by which the API server proved itself last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -293,20 +292,15 @@ pub struct SourceAgent {
     pub message: String,
 }
 
-/// How requests of one kind are logged.
+/// Requests that are logged alike.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedRequests {
-    /// The verb.
-    #[schemars(length(min = 1, max = 64))]
-    pub verb: String,
-    /// The resource, with its subresource after a slash.
-    #[schemars(length(min = 1, max = 64))]
-    pub resource: String,
-    /// The API groups with such a resource; empty is the core one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]
-    pub api_groups: Vec<String>,
+    /// Each a resource, with its subresource after a slash and its API group after a dot, and the verbs:
+    /// `deployments/scale.apps: get, update`.
+    // One text a resource: as objects, a cluster's hundreds of kinds would be thousands of lines of `kubectl describe`.
+    #[schemars(length(max = 256), inner(length(max = 2048)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub kinds: Vec<String>,
     /// The audit levels seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]

@@ -224,7 +224,7 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         last_write_time: report.last_write_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
-        requests: counts.requests.as_list(),
+        requests: counts.kinds.as_list(),
         credential_expire_time: intake.credential_end.map(MicroTime),
         spool_full_time: intake.full.map(MicroTime),
         reason: trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
