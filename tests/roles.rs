@@ -1,13 +1,14 @@
 //! One binary in several roles: readers that report, controllers of which one concludes.
 mod support;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::operator::{
-    Operator, PATIENCE, counted, install, rule, source, wait_for_alerts, wait_for_condition,
+    Operator, PATIENCE, counted, install, rule, source, source_at, wait_for_alerts, wait_for_condition,
 };
 use support::sessions::{PODS, Sessions};
 use support::{ControlPlane, Options, wait_for};
@@ -114,40 +115,57 @@ fn a_lost_api_server_ends_leadership_in_time() -> Result<()> {
     })
 }
 
-/// As two control-plane nodes: what each sees is added up on one alert a group. Here both see the same log, so every
-/// session counts twice.
+/// As two control-plane nodes, each with a kube-apiserver and its log: what each sees is added up on one alert a group.
 #[test]
 fn two_readers_meet_in_one_alert_with_the_sum() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         let account = install(plane)?;
+        let _other = plane.start_other_api_server()?;
         plane.make_pod("shop", "web-0")?;
         plane.apply(
             "admin",
             &rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string(),
         )?;
-        plane.apply("admin", &source(plane, "kube-apiserver", "End"))?;
-        let launch = |node: &str| Operator::launch_on(plane, &account, node, &["--lease", LEASE]);
-        let readers = [launch("control-plane-1")?, launch("control-plane-2")?];
+        plane.apply("admin", &source_at("kube-apiserver", Path::new("audit.log"), "End"))?;
+        let (here, there) = (plane.folder().join("audit"), plane.folder().join("audit/other"));
+        let launch = |node: &str, account: &Path, logs: &Path| {
+            Operator::launch_at(plane, account, node, logs, &["--lease", LEASE])
+        };
+        let readers = [
+            launch("control-plane-1", &account, &here)?,
+            launch("control-plane-2", &plane.kubeconfig("other-tripline"), &there)?,
+        ];
         let reading = |rule: &Value| {
             let agents = rule["status"]["agents"].as_array()?;
             (agents.len() == 2 && agents.iter().all(|agent| agent["ready"] == true)).then_some(())
         };
         wait_for("both readers", PATIENCE, || reading(&object(plane, &["detectionrule", "sessions"]).ok()?))?;
 
-        let sessions = Sessions::start(&plane.kubeconfig("alice"), 4 * PODS, Duration::from_millis(5))?;
-        let opened = i64::try_from(sessions.finish()?)?;
-        let found = wait_for_alerts(plane, "every session to be counted by both", |alerts| {
-            counted(alerts, "sessions") >= 2 * opened
+        // The same pods by both at once, and by one of them more often.
+        let start = |user: &str, each: u64| {
+            Sessions::start(&plane.kubeconfig(user), each * PODS, Duration::from_millis(5))
+        };
+        let sessions = [start("alice", 4)?, start("other-alice", 3)?];
+        for begun in sessions {
+            begun.finish()?;
+        }
+        let opened = i64::try_from(7 * PODS)?;
+        let found = wait_for_alerts(plane, "every session to be counted", |alerts| {
+            counted(alerts, "sessions") >= opened
         })?;
-        assert_eq!((found.len() as u64, counted(&found, "sessions")), (PODS, 2 * opened));
+        assert_eq!((found.len() as u64, counted(&found, "sessions")), (PODS, opened));
         for alert in &found {
             let sources = alert["status"]["sources"].as_array().context("no sources")?;
-            assert!(sources.len() == 2 && sources.iter().all(|source| source["count"] == 4), "{sources:#?}");
+            let mut counts: Vec<_> =
+                sources.iter().map(|source| (source["node"].as_str(), source["count"].as_i64())).collect();
+            counts.sort_unstable();
+            let wanted = [(Some("control-plane-1"), Some(4)), (Some("control-plane-2"), Some(3))];
+            assert_eq!(counts, wanted, "{sources:#?}");
         }
         // And on the rule, by whichever of the two leads.
         wait_for("the sum on the rule", PATIENCE, || {
             let rule = object(plane, &["detectionrule", "sessions"]).ok()?;
-            (rule["status"]["matches"] == 2 * opened).then_some(())
+            (rule["status"]["matches"] == opened).then_some(())
         })?;
         readers.into_iter().try_for_each(Operator::terminate)
     })
