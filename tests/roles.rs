@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use support::operator::{
     Operator, PATIENCE, counted, install, rule, source, source_at, wait_for_alerts, wait_for_condition,
@@ -83,8 +83,17 @@ fn readers_report_and_one_controller_concludes() -> Result<()> {
         let lease = object(plane, &["lease", "tripline", "--namespace", "tripline-system"])?;
         assert_eq!(lease["spec"]["leaseTransitions"], 2, "{lease:#}");
 
-        // The new leader goes on: without a reader nobody evaluates the rule.
+        // The new leader goes on: without a reader nobody evaluates the rule, as soon as that is certain.
         reader.terminate()?;
+        let long_ago = format!("{:.6}", Timestamp::now() - SignedDuration::from_mins(6));
+        let silent = json!([{"op": "replace", "path": "/status/agents/0/lastReportTime", "value": long_ago}])
+            .to_string();
+        let status = ["--subresource=status", "--type=json", "--patch", &silent];
+        plane.run("admin", &[&["patch", "auditsource", "kube-apiserver"], &status[..]].concat())?;
+        let gone = ("Ready", "False", "NotReporting");
+        let why = wait_for_condition(plane, ("auditsource", "kube-apiserver"), gone)?;
+        assert!(why.contains("control-plane-1 last at "), "{why}");
+        wait_for_condition(plane, ("detectionrule", "namespaces"), ("Ready", "False", "NotEvaluated"))?;
         plane.run("admin", &["delete", "auditsource", "kube-apiserver"])?;
         plane.apply("admin", &rule("unread", "verb:list and objectRef.resource:namespaces").to_string())?;
         let why = wait_for("the conclusion that nobody reads", PATIENCE, || {

@@ -259,6 +259,9 @@ pub struct SourceAgent {
     /// The newest event's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<MicroTime>,
+    /// When the process last wrote this entry. It does so each minute; longer ago, and it does not run, or cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_report_time: Option<MicroTime>,
     /// When the log was last written. Long before now, and the API server logs nothing; long after `lastEventTime`, and
     /// what it logs is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -152,6 +152,8 @@ pub mod reason {
     pub const RENEW: &str = "Renew";
     /// No checkpoint can be written, so reading waits.
     pub const STATE_UNWRITABLE: &str = "StateUnwritable";
+    /// The processes that read this source have not reported for minutes.
+    pub const NOT_REPORTING: &str = "NotReporting";
     /// No process reads this source: its node selector fits none.
     pub const NOT_SELECTED: &str = "NotSelected";
     /// Events arrive.

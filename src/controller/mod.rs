@@ -69,5 +69,3 @@ pub use self_protection::{BUILT_IN, SelfProtection};
 pub use source_status::SourceStatuses;
 pub use surroundings::{SourceSettings, Surroundings};
 pub use webhook_secret::{AUTHORITY_KEY, keep_webhook_secret};
-
-use status_agents::make_room;

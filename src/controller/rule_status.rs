@@ -3,7 +3,7 @@
 //! A process that reads logs reports what it counted, in an entry of its own; the one that leads concludes the
 //! conditions from everybody's entries. Whoever writes sums them up in the same update.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,8 @@ use super::observable::{EVENTS, Logged, Observed};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
-use super::{capped_evidence, excepted, limited, make_room, malformed, status_failure};
+use super::status_agents::{make_room, reports};
+use super::{capped_evidence, excepted, limited, malformed, status_failure};
 use crate::alert::{Ledger, WriteError, call, text, write_params};
 use crate::api::{
     AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Evidence, Mode, RuleAgent,
@@ -33,6 +34,9 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The most characters of a condition's message.
 const MESSAGE_MAX: usize = 8_000;
+
+/// The processes that report, each with the sources that it reads.
+type AtWork = HashMap<String, HashSet<String>>;
 
 /// Writes rule statuses until told to stop.
 pub struct RuleStatuses {
@@ -89,13 +93,15 @@ impl RuleStatuses {
     ) {
         let api: Api<DetectionRule> = Api::all(self.client.clone());
         let entries = self.rules.entries();
+        let leads = *self.leads.borrow();
+        let at_work = if leads { self.at_work(Timestamp::now()) } else { AtWork::new() };
         observed.look(self.logged());
         observed.retain(|uid| entries.iter().any(|entry| entry.object.metadata.uid.as_deref() == Some(uid)));
         counted_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
             let name = entry.object.name_any();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, observed, Timestamp::now());
+            let wanted = self.wanted(&entry, observed, leads.then_some(&at_work), Timestamp::now());
             if wanted == present {
                 continue;
             }
@@ -143,20 +149,39 @@ impl RuleStatuses {
         Ok(())
     }
 
-    /// What the status should say.
-    fn wanted(&self, entry: &RuleEntry, observed: &mut Observed, now: Timestamp) -> DetectionRuleStatus {
+    /// What the status should say. Where this process leads, and concludes for all, it knows which are `at_work`.
+    fn wanted(
+        &self,
+        entry: &RuleEntry,
+        observed: &mut Observed,
+        at_work: Option<&AtWork>,
+        now: Timestamp,
+    ) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status, now);
-        if *self.leads.borrow() {
+        if let Some(at_work) = at_work {
             let evicted = self.evictions.of(&entry.object.uid().unwrap_or_default());
             status.evicted = status.evicted.max(evicted.unwrap_or_default());
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status, observed, self.evidence, now) {
+            for condition in conditions(entry, &status, (observed, at_work), self.evidence, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
         status
+    }
+
+    /// Who reports now.
+    fn at_work(&self, now: Timestamp) -> AtWork {
+        let mut at_work = AtWork::new();
+        for object in self.readers.entries().into_iter().map(|entry| entry.object) {
+            let source = object.name_any();
+            let agents = object.status.into_iter().flat_map(|status| status.agents);
+            for agent in agents.filter(|agent| reports(agent, now)) {
+                at_work.entry(agent.name).or_default().insert(source.clone());
+            }
+        }
+        at_work
     }
 
     /// How requests are logged, source by source and process by process.
@@ -263,7 +288,7 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
 fn conditions(
     entry: &RuleEntry,
     status: &DetectionRuleStatus,
-    observed: &mut Observed,
+    (observed, at_work): (&mut Observed, &AtWork),
     evidence: Evidence,
     now: Timestamp,
 ) -> [Condition; 5] {
@@ -284,7 +309,10 @@ fn conditions(
             for warning in capped.iter().chain(warnings) {
                 message.extend(["\n", warning]);
             }
-            (evaluated(entry, status), Condition::new(condition_type::ACCEPTED, true, reason, message))
+            (
+                evaluated(entry, status, at_work),
+                Condition::new(condition_type::ACCEPTED, true, reason, message),
+            )
         }
     };
     let observable = match &entry.compiled {
@@ -299,8 +327,8 @@ fn conditions(
     [ready, accepted, tested(entry), observable, limited::condition(&entry.object.name_any(), status, now)]
 }
 
-/// Whether a rule that compiles does its work: the processes say so that read the logs.
-fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus) -> Condition {
+/// Whether a rule that compiles does its work: the processes say so that read the logs, as long as they are at work.
+fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus, at_work: &AtWork) -> Condition {
     let what = match entry.object.spec.mode {
         Mode::Disabled => {
             let message = "the rule is disabled by its spec";
@@ -310,8 +338,15 @@ fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus) -> Condition {
         Mode::Alert => "the rule is evaluated",
     };
     let generation = entry.object.metadata.generation.unwrap_or_default();
-    let of = status.agents.len();
-    let by = status.agents.iter().filter(|a| a.ready && a.observed_generation == generation).count();
+    let agents = status
+        .agents
+        .iter()
+        .filter(|agent| at_work.get(&agent.name).is_some_and(|sources| sources.contains(&agent.source)));
+    let (mut by, mut of) = (0, 0);
+    for agent in agents {
+        of += 1;
+        by += usize::from(agent.ready && agent.observed_generation == generation);
+    }
     let (ready, reason, message) = match by {
         0 => {
             let message = "the rule compiles, but no log is read that it could be evaluated on; see `kubectl get \

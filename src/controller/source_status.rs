@@ -16,7 +16,8 @@ use super::progress::{Report, Trouble};
 use super::readers::{Readers, SourceEntry};
 use super::reading::path_of;
 use super::source_conditions::conditions;
-use super::{gap_event, make_room, status_failure};
+use super::status_agents::{make_room, reports};
+use super::{gap_event, status_failure};
 use crate::alert::{call, text, write_params};
 use crate::api::{AuditSource, AuditSourceStatus, Condition, SourceAgent};
 use crate::source::Intake;
@@ -24,7 +25,8 @@ use crate::telemetry::Metrics;
 
 /// How often figures alone may make a status be written.
 const FIGURE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often figures are written that only Tripline's own requests moved: its status writes are in the log as well.
+/// How often figures are written that only Tripline's own requests moved: its status writes are in the log as well. As
+/// often each process says that it is at work, whatever there is to say.
 const OWN_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the reports are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -86,8 +88,11 @@ impl SourceStatuses {
             let name = entry.object.name_any();
             let report = entry.report.lock().clone();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, &report, complete.clone(), Timestamp::now());
-            if wanted == present {
+            let mut wanted = self.wanted(&entry, &report, complete.clone(), Timestamp::now());
+            let own = self.own_entry(&wanted);
+            let is_to_report =
+                own.is_some() && written.get(&name).is_none_or(|before| before.at.elapsed() >= OWN_INTERVAL);
+            if wanted == present && !is_to_report {
                 continue;
             }
             let others = report.counts.events - report.counts.ignored;
@@ -108,6 +113,9 @@ impl SourceStatuses {
                 }
             }
             written.insert(name.clone(), Written { at: Instant::now(), others });
+            if let Some(own) = own {
+                wanted.agents[own].last_report_time = Some(MicroTime(Timestamp::now()));
+            }
             let mut object = entry.object;
             object.status = Some(wanted);
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
@@ -130,12 +138,14 @@ impl SourceStatuses {
         wanted: &'s AuditSourceStatus,
         present: &AuditSourceStatus,
     ) -> Option<&'s SourceAgent> {
-        let own = |status: &'_ AuditSourceStatus| {
-            let node = self.node.as_ref()?;
-            status.agents.iter().position(|agent| agent.name == *node)
-        };
-        let before = own(present).map_or(0, |at| present.agents[at].gaps);
-        own(wanted).map(|at| &wanted.agents[at]).filter(|agent| agent.gaps > before)
+        let before = self.own_entry(present).map_or(0, |at| present.agents[at].gaps);
+        self.own_entry(wanted).map(|at| &wanted.agents[at]).filter(|agent| agent.gaps > before)
+    }
+
+    /// Where this process' entry is, if it has one.
+    fn own_entry(&self, status: &AuditSourceStatus) -> Option<usize> {
+        let node = self.node.as_ref()?;
+        status.agents.iter().position(|agent| agent.name == *node)
     }
 
     /// The status as it should be. `complete` is there where this process leads, and concludes for all.
@@ -157,7 +167,10 @@ impl SourceStatuses {
                     agent.message = text::cut(&trouble.message, 2048);
                 }
                 match status.agents.iter_mut().find(|a| a.name == *node) {
-                    Some(old) => *old = agent,
+                    Some(old) => {
+                        agent.last_report_time = old.last_report_time.take();
+                        *old = agent;
+                    }
                     None => {
                         make_room(&mut status.agents, |agent| {
                             agent.last_event_time.clone().map(|time| time.0)
@@ -168,7 +181,8 @@ impl SourceStatuses {
             }
         }
         status.events = status.agents.iter().map(|a| a.events).sum();
-        status.lag_seconds = status.agents.iter().map(|a| a.lag_seconds).max().unwrap_or_default();
+        let at_work = status.agents.iter().filter(|agent| reports(agent, now));
+        status.lag_seconds = at_work.map(|a| a.lag_seconds).max().unwrap_or_default();
         status.last_event_time =
             status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
         if let Some(complete) = complete {
@@ -221,6 +235,7 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         last_gap: text::cut(&counts.last_gap, 1024),
         last_gap_time: counts.last_gap_time.map(MicroTime),
         last_event_time: counts.last_event_time.map(MicroTime),
+        last_report_time: None,
         last_write_time: report.last_write_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
