@@ -176,7 +176,7 @@ impl Writer {
                     let Some(alert) = fresh.take().filter(|alert| alert.name_any() == name) else {
                         fresh = call("the alert's present state", api.get_opt(&name)).await?;
                         match &fresh {
-                            Some(alert) => self.ledger.learn(alert),
+                            Some(alert) => self.ledger.learn_present(alert),
                             None => {
                                 attempts += 1;
                                 self.ledger.forget(&delivery.group, &name);
@@ -203,7 +203,7 @@ impl Writer {
         let name = alert.name_any();
         if alert.status.as_ref().is_none_or(|status| status.count == 0) {
             let target = delivery.parcels.front().and_then(|parcel| parcel.events);
-            self.announce(&alert, target).await?;
+            self.announce(&alert, target).await;
         }
         let joining = self.ledger.joining(delivery, &name);
         for parcel in &joining {
@@ -211,7 +211,7 @@ impl Writer {
         }
         match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
             Ok(written) => {
-                self.ledger.learn(&written);
+                self.ledger.learn_present(&written);
                 Ok(true)
             }
             Err(error) => {
@@ -232,33 +232,39 @@ impl Writer {
         info!(alert = alert.name_any(), rule = detection.rule_name, severity, "alert opened");
         let labels = AlertLabels { rule: detection.rule_name.clone(), severity };
         self.metrics.alerts.get_or_create(&labels).inc();
-        self.ledger.learn(alert);
+        self.ledger.learn_present(alert);
         self.ledger.count_opened(alert);
     }
 
     /// An Event is worth trying again, but never worth an alert's count.
-    async fn announce(&self, alert: &SecurityAlert, target: Option<EventTarget>) -> Result<(), WriteError> {
+    async fn announce(&self, alert: &SecurityAlert, target: Option<EventTarget>) {
         let announcement =
             Announcement { target: target.unwrap_or(self.announcement.target), ..self.announcement };
+        // Each would cost the time in which no answer comes.
+        if self.late_events.are_held_up() && announcement.target != EventTarget::None {
+            return self.put_off(alert, announcement);
+        }
         match announcement.publish(&self.client, self.ledger.node(), alert).await {
             Ok(written) => {
                 self.metrics.kubernetes_events.inc_by(u64::from(written));
-                Ok(())
             }
-            // It may be Events alone that are limited, and the count does not wait for them.
-            Err(error) if error.is_too_many() => {
-                if !self.late_events.put(alert.clone(), announcement) {
-                    self.metrics.dropped_kubernetes_events.inc();
-                }
-                Ok(())
+            // It may be Events alone that are limited or cannot be stored: they are often kept elsewhere. Whether it is the
+            // API server as a whole the count will show.
+            Err(error) if error.may_pass() => {
+                warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event is put off");
+                self.put_off(alert, announcement);
             }
-            Err(error) if error.concerns_all() => Err(error),
             Err(error) => {
                 self.metrics.dropped_kubernetes_events.inc();
                 self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
                 warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event could not be written");
-                Ok(())
             }
+        }
+    }
+
+    fn put_off(&self, alert: &SecurityAlert, announcement: Announcement) {
+        if !self.late_events.put(alert.clone(), announcement) {
+            self.metrics.dropped_kubernetes_events.inc();
         }
     }
 
@@ -267,7 +273,7 @@ impl Writer {
         let params = ListParams::default().labels(&format!("{}={}", label::GROUP, short_hash(group)));
         let alerts = call("the list of the group's alerts", api.list(&params)).await?.items;
         for alert in alerts.iter().filter(|alert| alert.spec.detection.group_hash == group) {
-            self.ledger.learn(alert);
+            self.ledger.learn_present(alert);
         }
         Ok(())
     }
@@ -282,7 +288,7 @@ impl Writer {
         ordinal: u32,
     ) -> Result<(), WriteError> {
         match call("the alert that has the name", api.get_opt(name)).await? {
-            Some(alert) if alert.spec.detection.group_hash == group => self.ledger.learn(&alert),
+            Some(alert) if alert.spec.detection.group_hash == group => self.ledger.learn_present(&alert),
             Some(_) => self.ledger.ordinal_is_taken(group, ordinal),
             None => {}
         }
