@@ -122,6 +122,8 @@ impl Reader {
         if let Err(error) = self.checkpoints.flush() {
             self.failed(&error);
         }
+        // The process may go on without this source: what waits for its checkpoint would stand in others' way for ever.
+        self.note_saved();
     }
 
     /// Reads and judges what is there now.
@@ -292,6 +294,8 @@ impl Reader {
         while let Err(error) = self.checkpoints.flush() {
             self.failed(&error);
             self.failures = self.checkpoints.failures();
+            // None of them will be on disk any more.
+            self.handed_in.clear();
             self.say(Trouble::of_state(&error));
             while self.saved_at.is_some_and(|at| at.elapsed() < CHECKPOINT_INTERVAL) {
                 if self.stop.load(Ordering::Acquire) {
