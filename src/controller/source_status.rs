@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{Report, Trouble};
 use super::readers::{Readers, SourceEntry};
 use super::reading::path_of;
-use super::{gap_event, make_room, status_failure};
+use super::{gap_event, make_room, status_agents, status_failure};
 use crate::alert::{call, text, write_params};
 use crate::api::{
     AuditSource, AuditSourceSpec, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent,
@@ -148,7 +148,7 @@ impl SourceStatuses {
                     agent.message = text::cut(&trouble.message, 2048);
                 }
                 match status.agents.iter_mut().find(|a| a.name == *node) {
-                    Some(old) => *old = agent,
+                    Some(old) => *old = following(agent, old),
                     None => {
                         make_room(&mut status.agents, |agent| {
                             agent.last_event_time.clone().map(|time| time.0)
@@ -221,6 +221,15 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         reason: trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
         message: trouble.map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
     }
+}
+
+/// A process' entry after what it said before.
+fn following(agent: SourceAgent, old: &SourceAgent) -> SourceAgent {
+    if status_agents::is_behind((&agent.stream, agent.offset), (&old.stream, old.offset)) {
+        let SourceAgent { settled_offset, reason, message, .. } = agent;
+        return SourceAgent { settled_offset, reason, message, ..old.clone() };
+    }
+    agent
 }
 
 /// What looks wrong about `omitStages`, going by the stages the log holds.
@@ -383,6 +392,20 @@ mod tests {
         );
         assert!(stage_hint(&[], &none).unwrap().contains("must name it"));
         assert!(stage_hint(&omitted, &all).unwrap().contains("holds it"));
+    }
+
+    #[test]
+    fn figures_never_go_back_where_a_killed_process_counts_again() {
+        let agent = |offset, events, reason: &str| SourceAgent {
+            stream: "t".to_owned(),
+            offset,
+            settled_offset: offset,
+            reason: reason.to_owned(),
+            ..self::agent(&[], events)
+        };
+        let said = following(agent(60, 4, "NotFound"), &agent(100, 7, ""));
+        assert_eq!((said.offset, said.settled_offset, said.events, said.reason.as_str()), (100, 60, 7, "NotFound"));
+        assert_eq!(following(agent(120, 8, ""), &agent(100, 7, "")).events, 8);
     }
 
     #[test]
