@@ -20,12 +20,12 @@ use crate::event::{Event, Tape};
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Judge the next record of the log.
-    Read,
-    /// Hand in the position and what is pending.
-    Checkpoint,
+    /// Judge the next record of a log.
+    Read(usize),
+    /// Hand in its position and what is pending of it.
+    Checkpoint(usize),
     /// That is on disk now.
-    Saved,
+    Saved(usize),
     /// Start a delivery.
     Take,
     /// A delivery under way: the write arrives, the answer too.
@@ -42,17 +42,17 @@ enum Step {
     Close(usize),
     /// The leader deletes an alert that counts nothing past the checkpoint.
     Delete(usize),
-    /// The reading thread ends and starts again at the last checkpoint. The process goes on.
-    Reread,
+    /// A log's reading thread ends and starts again at the last checkpoint. The process goes on.
+    Reread(usize),
     /// SIGKILL, and a new start from the last checkpoint.
     Kill,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => Just(Step::Read),
-        2 => Just(Step::Checkpoint),
-        2 => Just(Step::Saved),
+        6 => (0..SOURCES).prop_map(Step::Read),
+        2 => (0..SOURCES).prop_map(Step::Checkpoint),
+        2 => (0..SOURCES).prop_map(Step::Saved),
         4 => Just(Step::Take),
         4 => any::<usize>().prop_map(Step::Deliver),
         1 => (any::<usize>(), 1_usize..4).prop_map(|(n, calls)| Step::LoseAnswer(n, calls)),
@@ -61,10 +61,13 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1_usize..4).prop_map(Step::Watch),
         1 => any::<usize>().prop_map(Step::Close),
         1 => any::<usize>().prop_map(Step::Delete),
-        1 => Just(Step::Reread),
+        1 => (0..SOURCES).prop_map(Step::Reread),
         2 => Just(Step::Kill),
     ]
 }
+
+/// How many logs there are.
+const SOURCES: usize = 2;
 
 /// Few, so that they are reached.
 const BOUNDS: Bounds = Bounds { alerts: 20, alerts_per_rule: 2 };
@@ -81,9 +84,18 @@ enum Seen {
     Deleted(SecurityAlert),
 }
 
-/// The log: record `i` ends at offset `10 * (i + 1)` and belongs to group `groups[i]`.
-struct World {
+/// A log: record `i` ends at offset `10 * (i + 1)` and belongs to group `groups[i]`.
+#[derive(Default)]
+struct Source {
     groups: Vec<u8>,
+    read: usize,
+    /// What was handed in last, and what of it is on disk.
+    handed_in: (usize, Vec<Parcel>, u64),
+    checkpoint: (usize, Vec<Parcel>),
+}
+
+struct World {
+    sources: [Source; SOURCES],
     rule: Arc<RuleFacts>,
     /// What the API server holds.
     stored: BTreeMap<String, SecurityAlert>,
@@ -92,66 +104,66 @@ struct World {
     /// What the watch has not yet brought: an alert as it was then, or as it was deleted.
     unseen: VecDeque<Seen>,
     ledger: Ledger,
-    read: usize,
     in_flight: Vec<Delivery>,
-    /// What was handed in last, and what of it is on disk.
-    handed_in: (usize, Vec<Parcel>, u64),
-    checkpoint: (usize, Vec<Parcel>),
     /// What was counted in alerts that are deleted, by group; the overflow alert's under "".
     deleted: BTreeMap<String, i64>,
     now: Instant,
 }
 
 impl World {
-    fn new(groups: Vec<u8>) -> Self {
+    fn new(logs: [Vec<u8>; SOURCES]) -> Self {
         let rule: DetectionRule = serde_json::from_value(serde_json::json!({
             "apiVersion": "tripline.dev/v1alpha1", "kind": "DetectionRule", "metadata": {"name": "r"},
             "spec": {"displayName": "R", "severity": "Low", "riskScore": 1, "query": "verb:get"}
         }))
         .unwrap();
         Self {
-            groups,
+            sources: logs.map(|groups| Source { groups, ..Source::default() }),
             rule: Arc::new(RuleFacts::from(&rule)),
             stored: BTreeMap::new(),
             version: 0,
             unseen: VecDeque::new(),
             ledger: Ledger::new("n", BOUNDS),
-            read: 0,
             in_flight: Vec::new(),
-            handed_in: (0, Vec::new(), 0),
-            checkpoint: (0, Vec::new()),
             deleted: BTreeMap::new(),
             now: Instant::now(),
         }
     }
 
-    fn read(&mut self) {
-        let Some(group) = self.groups.get(self.read) else {
-            return;
-        };
+    fn read(&mut self, number: usize) {
+        let source = &mut self.sources[number];
+        let Some(group) = source.groups.get(source.read) else { return };
         let mut tape = Tape::default();
         let event = Event::from_object("{\"verb\":\"get\"}", &mut tape).unwrap();
         let values = [GroupValue { field: "f".to_owned(), values: Some(vec![group.to_string()]) }];
-        let offset = 10 * (i64::try_from(self.read).unwrap() + 1);
-        let place = RecordPlace { node: "n".into(), source: "s".into(), stream: "t".into(), offset };
+        let offset = 10 * (i64::try_from(source.read).unwrap() + 1);
+        let place =
+            RecordPlace { node: "n".into(), source: name(number), stream: stream(number), offset };
         let time = Timestamp::from_second(1_000 + offset).unwrap();
         self.ledger.enter(&Match::new(&self.rule, &values, &event, &place, time, Evidence::RequestResponse));
-        self.read += 1;
+        source.read += 1;
+    }
+
+    fn checkpoint(&mut self, number: usize) {
+        let Snapshot { pending, number: snapshot } = self.ledger.snapshot(&name(number));
+        let source = &mut self.sources[number];
+        source.handed_in = (source.read, pending, snapshot);
     }
 
     fn kill(&mut self) {
         self.ledger = Ledger::new("n", BOUNDS);
-        self.handed_in = (0, Vec::new(), 0);
         self.in_flight.clear();
         self.unseen.clear();
         for alert in self.stored.values() {
             self.ledger.learn(alert);
         }
-        let (read, parcels) = self.checkpoint.clone();
-        self.read = read;
-        // Through its written form, as the real one goes.
-        let written = serde_json::to_string(&parcels).unwrap();
-        self.ledger.restore(serde_json::from_str(&written).unwrap());
+        for source in &mut self.sources {
+            source.handed_in = (0, Vec::new(), 0);
+            source.read = source.checkpoint.0;
+            // Through its written form, as the real one goes.
+            let written = serde_json::to_string(&source.checkpoint.1).unwrap();
+            self.ledger.restore(serde_json::from_str(&written).unwrap());
+        }
     }
 
     fn take(&mut self) {
@@ -163,20 +175,27 @@ impl World {
         (!self.in_flight.is_empty()).then(|| self.in_flight.swap_remove(n % self.in_flight.len()))
     }
 
-    fn saved(&mut self) {
-        let (read, parcels, number) = self.handed_in.clone();
-        if number > 0 {
-            self.checkpoint = (read, parcels);
-            self.ledger.saved("s", number);
+    fn saved(&mut self, number: usize) {
+        let source = &mut self.sources[number];
+        let (read, parcels, snapshot) = source.handed_in.clone();
+        if snapshot > 0 {
+            source.checkpoint = (read, parcels);
+            self.ledger.saved(&name(number), snapshot);
         }
     }
 
     fn delete(&mut self, n: usize) {
         // What the checkpoint says is still to be written would be written anew.
-        let (read, pending) = &self.checkpoint;
-        let settled = settled(pending, "t", 10 * i64::try_from(*read).unwrap());
+        let settled: BTreeMap<String, i64> = (0..SOURCES)
+            .map(|number| {
+                let (read, pending) = &self.sources[number].checkpoint;
+                let settled = settled(pending, &stream(number), 10 * i64::try_from(*read).unwrap());
+                (stream(number), settled)
+            })
+            .collect();
         let past = |alert: &&SecurityAlert| {
-            alert.status.as_ref().is_some_and(|s| s.sources.iter().all(|s| s.offset <= settled))
+            let mut counted = alert.status.iter().flat_map(|status| &status.sources);
+            alert.status.is_some() && counted.all(|counted| counted.offset <= settled[&counted.stream])
         };
         let old: Vec<_> = self.stored.values().filter(past).cloned().collect();
         let Some(alert) = old.get(n.checked_rem(old.len()).unwrap_or(0)) else { return };
@@ -246,18 +265,16 @@ impl World {
 
     fn run(&mut self, step: &Step) {
         match step {
-            Step::Read => self.read(),
-            Step::Checkpoint => {
-                let Snapshot { pending, number } = self.ledger.snapshot("s");
-                self.handed_in = (self.read, pending, number);
-            }
-            Step::Saved => self.saved(),
+            Step::Read(number) => self.read(*number),
+            Step::Checkpoint(number) => self.checkpoint(*number),
+            Step::Saved(number) => self.saved(*number),
             Step::Delete(n) => self.delete(*n),
             Step::Take => self.take(),
             Step::Watch(most) => self.watch(*most),
-            Step::Reread => {
-                self.read = self.checkpoint.0;
-                self.handed_in = (0, Vec::new(), 0);
+            Step::Reread(number) => {
+                let source = &mut self.sources[*number];
+                source.read = source.checkpoint.0;
+                source.handed_in = (0, Vec::new(), 0);
             }
             Step::Kill => self.kill(),
             Step::Close(n) => {
@@ -287,8 +304,10 @@ impl World {
 
     /// Reads and delivers all there is.
     fn settle(&mut self) {
-        while self.read < self.groups.len() {
-            self.read();
+        for number in 0..SOURCES {
+            while self.sources[number].read < self.sources[number].groups.len() {
+                self.read(number);
+            }
         }
         while let Some(delivery) = self.in_flight.pop() {
             self.ledger.retry(&delivery.group, self.now);
@@ -297,8 +316,10 @@ impl World {
             if self.ledger.pending() == 0 {
                 return;
             }
-            self.run(&Step::Checkpoint);
-            self.saved();
+            for number in 0..SOURCES {
+                self.checkpoint(number);
+                self.saved(number);
+            }
             self.take();
             while !self.in_flight.is_empty() {
                 self.run(&Step::Deliver(0));
@@ -308,15 +329,25 @@ impl World {
     }
 }
 
+fn name(source: usize) -> String {
+    format!("s{source}")
+}
+
+fn stream(source: usize) -> String {
+    format!("t{source}")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
     fn every_match_is_counted_exactly_once(
         groups in prop::collection::vec(0_u8..5, 1..30),
+        more in prop::collection::vec(0_u8..5, 0..15),
         steps in prop::collection::vec(step(), 0..150),
     ) {
-        let mut world = World::new(groups);
+        let all: Vec<u8> = groups.iter().chain(&more).copied().collect();
+        let mut world = World::new([groups, more]);
         for step in &steps {
             world.run(step);
         }
@@ -334,9 +365,9 @@ proptest! {
             *counts.entry(group).or_default() += count;
         }
         // Which of them found no room is as it happened; together they are all, and of no group more than there were.
-        prop_assert_eq!(counts.values().sum::<i64>(), i64::try_from(world.groups.len()).unwrap());
+        prop_assert_eq!(counts.values().sum::<i64>(), i64::try_from(all.len()).unwrap());
         for (group, count) in counts.iter().filter(|(group, _)| !group.is_empty()) {
-            let found = world.groups.iter().filter(|g| g.to_string() == *group).count();
+            let found = all.iter().filter(|g| g.to_string() == *group).count();
             prop_assert!(*count <= i64::try_from(found).unwrap());
         }
     }
