@@ -137,8 +137,7 @@ impl World {
         let event = Event::from_object("{\"verb\":\"get\"}", &mut tape).unwrap();
         let values = [GroupValue { field: "f".to_owned(), values: Some(vec![group.to_string()]) }];
         let offset = 10 * (i64::try_from(source.read).unwrap() + 1);
-        let place =
-            RecordPlace { node: "n".into(), source: name(number), stream: stream(number), offset };
+        let place = RecordPlace { node: "n".into(), source: name(number), stream: stream(number), offset };
         let time = Timestamp::from_second(1_000 + offset).unwrap();
         self.ledger.enter(&Match::new(&self.rule, &values, &event, &place, time, Evidence::RequestResponse));
         source.read += 1;

@@ -85,7 +85,8 @@ impl WriteError {
 
     /// Whether the same may be taken later, with nothing changed.
     pub fn may_pass(&self) -> bool {
-        let is_its_own = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code >= 500);
+        let is_its_own =
+            |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code >= 500);
         self.concerns_all() || matches!(self, Self::Refused { source, .. } if is_its_own(source))
     }
 

@@ -51,7 +51,8 @@ impl KnownAlert {
             is_overflow: is_overflow(detection),
             version: alert.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
             // What is counted in one that is on its way out would go with it.
-            closed: alert.spec.triage.state == TriageState::Closed || alert.metadata.deletion_timestamp.is_some(),
+            closed: alert.spec.triage.state == TriageState::Closed
+                || alert.metadata.deletion_timestamp.is_some(),
             first: seen(|s| s.first_seen_time.as_ref().map(|t| t.0)),
             last: seen(|s| s.last_seen_time.as_ref().map(|t| t.0)),
             opened_at: (event.place.stream.clone(), event.place.offset),

@@ -20,7 +20,7 @@ use super::ledger::{Delivery, Ledger};
 use super::name::short_hash;
 use super::pace::Pace;
 use super::rejected::Rejected;
-use crate::api::{EventTarget, SecurityAlert, label};
+use crate::api::{EventTarget, SecurityAlert, Stored, label};
 use crate::telemetry::{AlertLabels, CategoryLabels, Chain, Metrics};
 
 /// How many writes are on their way at once.
@@ -150,7 +150,7 @@ impl Writer {
     }
 
     async fn try_deliver(&self, delivery: &mut Delivery) -> Result<(), WriteError> {
-        let api: Api<SecurityAlert> = Api::all(self.client.clone());
+        let api: Api<Stored<SecurityAlert>> = Api::all(self.client.clone());
         let mut fresh: Option<SecurityAlert> = None;
         let mut attempts = 0;
         while attempts < ATTEMPTS {
@@ -159,7 +159,8 @@ impl Writer {
                 Destination::Open(ordinal) => {
                     let Some(parcel) = delivery.parcels.front() else { return Ok(()) };
                     let alert = alert_object(parcel, ordinal);
-                    match call("the alert", api.create(&write_params(), &alert)).await {
+                    let (name, alert) = (alert.name_any(), Stored(Ok(alert)));
+                    match call("the alert", create(&api, &alert)).await {
                         Ok(created) => {
                             self.opened(&created);
                             fresh = Some(created);
@@ -167,14 +168,15 @@ impl Writer {
                         Err(WriteError::Refused { source, .. }) if is_already_exists(&source) => {
                             attempts += 1;
                             self.learn_group(&api, &delivery.group).await?;
-                            self.learn_taken(&api, &delivery.group, &alert.name_any(), ordinal).await?;
+                            self.learn_taken(&api, &delivery.group, &name, ordinal).await?;
                         }
                         Err(error) => return Err(error),
                     }
                 }
                 Destination::Join(name) => {
                     let Some(alert) = fresh.take().filter(|alert| alert.name_any() == name) else {
-                        fresh = call("the alert's present state", api.get_opt(&name)).await?;
+                        let found = call("the alert's present state", api.get_opt(&name)).await?;
+                        fresh = found.and_then(|stored| stored.0.ok());
                         match &fresh {
                             Some(alert) => self.ledger.learn_present(alert),
                             None => {
@@ -196,7 +198,7 @@ impl Writer {
     /// Counts in an alert, as it is now, what goes there. Says false where somebody else changed it meanwhile.
     async fn count(
         &self,
-        api: &Api<SecurityAlert>,
+        api: &Api<Stored<SecurityAlert>>,
         delivery: &mut Delivery,
         mut alert: SecurityAlert,
     ) -> Result<bool, WriteError> {
@@ -209,9 +211,10 @@ impl Writer {
         for parcel in &joining {
             alert.status = Some(counted(alert.status.take(), parcel, self.ledger.node()));
         }
+        let alert = Stored(Ok(alert));
         match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
             Ok(written) => {
-                self.ledger.learn_present(&written);
+                written.0.iter().for_each(|written| self.ledger.learn_present(written));
                 Ok(true)
             }
             Err(error) => {
@@ -269,26 +272,27 @@ impl Writer {
     }
 
     /// Learns all alerts of a group, after a name was found taken: another process may have opened some.
-    async fn learn_group(&self, api: &Api<SecurityAlert>, group: &str) -> Result<(), WriteError> {
+    async fn learn_group(&self, api: &Api<Stored<SecurityAlert>>, group: &str) -> Result<(), WriteError> {
         let params = ListParams::default().labels(&format!("{}={}", label::GROUP, short_hash(group)));
         let alerts = call("the list of the group's alerts", api.list(&params)).await?.items;
-        for alert in alerts.iter().filter(|alert| alert.spec.detection.group_hash == group) {
+        let readable = alerts.iter().filter_map(|alert| alert.0.as_ref().ok());
+        for alert in readable.filter(|alert| alert.spec.detection.group_hash == group) {
             self.ledger.learn_present(alert);
         }
         Ok(())
     }
 
     /// Learns whose a taken name is. Labels are for selection only, and a short hash can be met on purpose: what is of
-    /// another group, or of nobody's, must not stand in the way.
+    /// another group, or of nobody's, or cannot be read, must not stand in the way.
     async fn learn_taken(
         &self,
-        api: &Api<SecurityAlert>,
+        api: &Api<Stored<SecurityAlert>>,
         group: &str,
         name: &str,
         ordinal: u32,
     ) -> Result<(), WriteError> {
-        match call("the alert that has the name", api.get_opt(name)).await? {
-            Some(alert) if alert.spec.detection.group_hash == group => self.ledger.learn_present(&alert),
+        match call("the alert that has the name", api.get_opt(name)).await?.map(|stored| stored.0) {
+            Some(Ok(alert)) if alert.spec.detection.group_hash == group => self.ledger.learn_present(&alert),
             Some(_) => self.ledger.ordinal_is_taken(group, ordinal),
             None => {}
         }
@@ -302,4 +306,12 @@ fn is_already_exists(error: &kube::Error) -> bool {
 
 fn is_conflict_or_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
+}
+
+/// An answer that cannot be read is as good as none: what was written is looked at again.
+async fn create(
+    api: &Api<Stored<SecurityAlert>>,
+    alert: &Stored<SecurityAlert>,
+) -> kube::Result<SecurityAlert> {
+    api.create(&write_params(), alert).await?.read()
 }

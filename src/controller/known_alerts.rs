@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -15,7 +14,7 @@ use tracing::warn;
 
 use super::follow::watch_failed;
 use crate::alert::Ledger;
-use crate::api::SecurityAlert;
+use crate::api::{SecurityAlert, Stored};
 use crate::telemetry::Health;
 
 /// What [`Health`] waits for until the first list is read.
@@ -31,7 +30,7 @@ pub async fn follow_alerts(
 ) {
     health.not_ready(ALERTS, "not yet read");
     let mut following = Following::new(ledger);
-    let api: Api<DeserializeGuard<SecurityAlert>> = Api::all(client);
+    let api: Api<Stored<SecurityAlert>> = Api::all(client);
     // `watcher` alone retries at once and for ever.
     let stream = watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = std::pin::pin!(stream.take_until(stop.cancelled_owned()));
@@ -69,7 +68,7 @@ impl Following {
     }
 
     /// Says whether all that exist are known now.
-    fn take(&mut self, event: Event<DeserializeGuard<SecurityAlert>>) -> bool {
+    fn take(&mut self, event: Event<Stored<SecurityAlert>>) -> bool {
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(alert) => {
@@ -105,7 +104,7 @@ impl Following {
 }
 
 /// What does not fit its kind was not written by Tripline.
-fn fits(alert: DeserializeGuard<SecurityAlert>) -> Option<SecurityAlert> {
+fn fits(alert: Stored<SecurityAlert>) -> Option<SecurityAlert> {
     let name = alert.name_any();
     match alert.0 {
         Ok(alert) => Some(alert),

@@ -22,7 +22,7 @@ use super::{capped_evidence, excepted, limited, make_room, malformed, status_age
 use crate::alert::{Ledger, WriteError, call, text, write_params};
 use crate::api::{
     AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Evidence, Mode, RuleAgent,
-    condition_type, reason,
+    Stored, condition_type, reason,
 };
 use crate::detect::Exception;
 use crate::telemetry::Metrics;
@@ -87,7 +87,7 @@ impl RuleStatuses {
         observed: &mut Observed,
         last: bool,
     ) {
-        let api: Api<DetectionRule> = Api::all(self.client.clone());
+        let api: Api<Stored<DetectionRule>> = Api::all(self.client.clone());
         let entries = self.rules.entries();
         observed.look(self.logged());
         observed.retain(|uid| entries.iter().any(|entry| entry.object.metadata.uid.as_deref() == Some(uid)));
@@ -117,8 +117,11 @@ impl RuleStatuses {
                     return;
                 }
             }
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => self.rules.note_written(object.metadata.resource_version.as_deref(), written),
+                Ok(Stored(written)) => {
+                    written.into_iter().for_each(|written| self.rules.note_written(base.as_deref(), written));
+                }
                 Err(error) => {
                     status_failure::note(&self.metrics, "rule", &name, &error);
                     if error.concerns_all() {

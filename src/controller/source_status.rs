@@ -18,7 +18,7 @@ use super::{gap_event, make_room, status_agents, status_failure};
 use crate::alert::{call, text, write_params};
 use crate::api::{
     AuditSource, AuditSourceSpec, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent,
-    condition_type, reason,
+    Stored, condition_type, reason,
 };
 use crate::source::Intake;
 use crate::telemetry::Metrics;
@@ -77,7 +77,7 @@ impl SourceStatuses {
     }
 
     async fn write_all(&self, written: &mut HashMap<String, Written>, last: bool) {
-        let api: Api<AuditSource> = Api::all(self.client.clone());
+        let api: Api<Stored<AuditSource>> = Api::all(self.client.clone());
         let entries = self.readers.entries();
         written.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
@@ -108,9 +108,12 @@ impl SourceStatuses {
             written.insert(name.clone(), Written { at: Instant::now(), others });
             let mut object = entry.object;
             object.status = Some(wanted);
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => {
-                    self.readers.note_written(object.metadata.resource_version.as_deref(), written);
+                Ok(Stored(written)) => {
+                    written
+                        .into_iter()
+                        .for_each(|written| self.readers.note_written(base.as_deref(), written));
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "source", &name, &error);
@@ -404,7 +407,10 @@ mod tests {
             ..self::agent(&[], events)
         };
         let said = following(agent(60, 4, "NotFound"), &agent(100, 7, ""));
-        assert_eq!((said.offset, said.settled_offset, said.events, said.reason.as_str()), (100, 60, 7, "NotFound"));
+        assert_eq!(
+            (said.offset, said.settled_offset, said.events, said.reason.as_str()),
+            (100, 60, 7, "NotFound")
+        );
         assert_eq!(following(agent(120, 8, ""), &agent(100, 7, "")).events, 8);
     }
 

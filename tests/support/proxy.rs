@@ -144,7 +144,8 @@ async fn break_off(answer: Response) -> Response {
     let whole = read.ok().and_then(Result::ok).unwrap_or_default();
     let half = whole.slice(..whole.len() / 2);
     let broken = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-    let mut answer = Response::from_parts(parts, Body::from_stream(futures::stream::iter([Ok(half), broken])));
+    let mut answer =
+        Response::from_parts(parts, Body::from_stream(futures::stream::iter([Ok(half), broken])));
     answer.headers_mut().remove("content-length");
     answer
 }

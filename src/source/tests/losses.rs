@@ -200,6 +200,9 @@ fn a_clock_that_is_set_back_while_nobody_reads_is_a_gap() {
             log.write(&format!("{{{number}}}\n"));
         }
         let seen = drain(&mut log.resumed(&position));
-        assert_eq!((seen.texts(), seen.reasons()), (vec![&*format!("{{{}}}", files + 2)], vec![GapReason::Deleted]));
+        assert_eq!(
+            (seen.texts(), seen.reasons()),
+            (vec![&*format!("{{{}}}", files + 2)], vec![GapReason::Deleted])
+        );
     }
 }

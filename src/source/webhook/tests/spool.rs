@@ -213,7 +213,8 @@ fn a_part_that_somebody_has_deleted_keeps_no_room() {
         spool.append(&[lines(&(number * 20..number * 20 + 20).collect::<Vec<_>>())]);
         spool.rotate().unwrap();
     }
-    let mut parts: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut parts: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     parts.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("audit-"));
     parts.sort();
     std::fs::remove_file(&parts[0]).unwrap();
