@@ -83,9 +83,11 @@ impl WriteError {
         matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_conflict()))
     }
 
-    /// Whether the API server asked for fewer requests, be it of this kind or of all.
-    pub fn is_too_many(&self) -> bool {
-        matches!(self, Self::Unreachable { source, .. } if matches!(&**source, kube::Error::Api(s) if s.code == 429))
+    /// Whether the same may be taken later, with nothing changed.
+    pub fn may_pass(&self) -> bool {
+        let is_its_own =
+            |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code >= 500);
+        self.concerns_all() || matches!(self, Self::Refused { source, .. } if is_its_own(source))
     }
 
     /// Whether the API server as a whole is at fault, so that any other write would fail as well.

@@ -14,6 +14,7 @@ mod detection_rule;
 mod name;
 mod schema;
 mod security_alert;
+mod stored;
 
 pub use audit_source::*;
 pub use condition::{Condition, ConditionStatus};
@@ -22,6 +23,7 @@ pub use detection_exception::*;
 pub use detection_rule::*;
 pub use name::is_object_name;
 pub use security_alert::*;
+pub use stored::{Stored, Unreadable};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

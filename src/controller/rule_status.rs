@@ -18,12 +18,12 @@ use super::observable::{EVENTS, Logged, Observed};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
-use super::status_agents::{make_room, reports};
+use super::status_agents::{is_behind, make_room, reports};
 use super::{capped_evidence, excepted, limited, malformed, status_failure};
 use crate::alert::{Ledger, WriteError, call, text, write_params};
 use crate::api::{
     AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Evidence, Mode, RuleAgent,
-    condition_type, reason,
+    Stored, condition_type, reason,
 };
 use crate::detect::Exception;
 use crate::telemetry::Metrics;
@@ -91,7 +91,7 @@ impl RuleStatuses {
         observed: &mut Observed,
         last: bool,
     ) {
-        let api: Api<DetectionRule> = Api::all(self.client.clone());
+        let api: Api<Stored<DetectionRule>> = Api::all(self.client.clone());
         let entries = self.rules.entries();
         let leads = *self.leads.borrow();
         let at_work = if leads { self.at_work(Timestamp::now()) } else { AtWork::new() };
@@ -123,8 +123,11 @@ impl RuleStatuses {
                     return;
                 }
             }
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => self.rules.note_written(object.metadata.resource_version.as_deref(), written),
+                Ok(Stored(written)) => {
+                    written.into_iter().for_each(|written| self.rules.note_written(base.as_deref(), written));
+                }
                 Err(error) => {
                     status_failure::note(&self.metrics, "rule", &name, &error);
                     if error.concerns_all() {
@@ -210,7 +213,7 @@ impl RuleStatuses {
             let counts = report.counts.rules.get(&uid).cloned().unwrap_or_default();
             let said = status.agents.iter().find(|a| a.name == node && a.source == source);
             let said = said.map_or(0, |agent| agent.alerts);
-            let mut agent = RuleAgent {
+            let agent = RuleAgent {
                 name: node.to_owned(),
                 source: source.clone(),
                 stream: report.stream.clone(),
@@ -228,14 +231,7 @@ impl RuleStatuses {
             };
             drop(report);
             match status.agents.iter_mut().find(|a| a.name == node && a.source == source) {
-                Some(old) => {
-                    // A position that moved over events this rule said nothing of is no news.
-                    let quiet = RuleAgent { stream: old.stream.clone(), offset: old.offset, ..agent.clone() };
-                    if quiet == *old {
-                        agent = quiet;
-                    }
-                    *old = agent;
-                }
+                Some(old) => *old = following(agent, old),
                 None => {
                     make_room(&mut status.agents, |agent| agent.last_match_time.clone().map(|time| time.0));
                     status.agents.push(agent);
@@ -252,6 +248,17 @@ impl RuleStatuses {
         status.last_match_time =
             status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
     }
+}
+
+/// A process' entry after what it said before.
+fn following(agent: RuleAgent, old: &RuleAgent) -> RuleAgent {
+    if is_behind((&agent.stream, agent.offset), (&old.stream, old.offset)) {
+        let (observed_generation, ready) = (agent.observed_generation, agent.ready);
+        return RuleAgent { observed_generation, ready, ..old.clone() };
+    }
+    // A position that moved over events this rule said nothing of is no news.
+    let quiet = RuleAgent { stream: old.stream.clone(), offset: old.offset, ..agent.clone() };
+    if quiet == *old { quiet } else { agent }
 }
 
 /// The exceptions that apply to the rule.
@@ -391,5 +398,27 @@ fn failure(outcome: &TestOutcome) -> String {
     match &outcome.got {
         Ok(got) => format!("{name}: expected {:?}, got {got:?}", outcome.expected),
         Err(why) => format!("{name}: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_never_goes_back_where_a_killed_process_counts_again() {
+        let agent = |stream: &str, offset, matches| RuleAgent {
+            stream: stream.to_owned(),
+            offset,
+            matches,
+            ready: true,
+            ..RuleAgent::default()
+        };
+        let said = RuleAgent { ready: false, ..agent("t", 100, 7) };
+        assert_eq!(following(agent("t", 60, 4), &said), agent("t", 100, 7));
+        assert_eq!(following(agent("t", 120, 8), &said), agent("t", 120, 8));
+        assert_eq!(following(agent("t", 120, 7), &agent("t", 100, 7)).offset, 100);
+        // Another stream is another count.
+        assert_eq!(following(agent("u", 10, 1), &said), agent("u", 10, 1));
     }
 }

@@ -16,10 +16,10 @@ use super::progress::{Report, Trouble};
 use super::readers::{Readers, SourceEntry};
 use super::reading::path_of;
 use super::source_conditions::conditions;
-use super::status_agents::{make_room, reports};
+use super::status_agents::{is_behind, make_room, reports};
 use super::{gap_event, status_failure};
 use crate::alert::{call, text, write_params};
-use crate::api::{AuditSource, AuditSourceStatus, Condition, SourceAgent};
+use crate::api::{AuditSource, AuditSourceStatus, Condition, SourceAgent, Stored};
 use crate::source::Intake;
 use crate::telemetry::Metrics;
 
@@ -73,7 +73,7 @@ impl SourceStatuses {
         api_servers: &mut ApiServers,
         last: bool,
     ) {
-        let api: Api<AuditSource> = Api::all(self.client.clone());
+        let api: Api<Stored<AuditSource>> = Api::all(self.client.clone());
         let entries = self.readers.entries();
         let leads = *self.leads.borrow();
         let complete = if leads && !entries.is_empty() {
@@ -118,9 +118,12 @@ impl SourceStatuses {
             }
             let mut object = entry.object;
             object.status = Some(wanted);
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => {
-                    self.readers.note_written(object.metadata.resource_version.as_deref(), written);
+                Ok(Stored(written)) => {
+                    written
+                        .into_iter()
+                        .for_each(|written| self.readers.note_written(base.as_deref(), written));
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "source", &name, &error);
@@ -167,10 +170,7 @@ impl SourceStatuses {
                     agent.message = text::cut(&trouble.message, 2048);
                 }
                 match status.agents.iter_mut().find(|a| a.name == *node) {
-                    Some(old) => {
-                        agent.last_report_time = old.last_report_time.take();
-                        *old = agent;
-                    }
+                    Some(old) => *old = following(agent, old),
                     None => {
                         make_room(&mut status.agents, |agent| {
                             agent.last_event_time.clone().map(|time| time.0)
@@ -244,5 +244,37 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         spool_full_time: intake.full.map(MicroTime),
         reason: trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
         message: trouble.map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
+    }
+}
+
+/// A process' entry after what it said before.
+fn following(agent: SourceAgent, old: &SourceAgent) -> SourceAgent {
+    if is_behind((&agent.stream, agent.offset), (&old.stream, old.offset)) {
+        let SourceAgent { settled_offset, reason, message, .. } = agent;
+        return SourceAgent { settled_offset, reason, message, ..old.clone() };
+    }
+    SourceAgent { last_report_time: old.last_report_time.clone(), ..agent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_never_go_back_where_a_killed_process_counts_again() {
+        let agent = |offset, events, reason: &str| SourceAgent {
+            stream: "t".to_owned(),
+            offset,
+            events,
+            settled_offset: offset,
+            reason: reason.to_owned(),
+            ..SourceAgent::default()
+        };
+        let said = following(agent(60, 4, "NotFound"), &agent(100, 7, ""));
+        assert_eq!(
+            (said.offset, said.settled_offset, said.events, said.reason.as_str()),
+            (100, 60, 7, "NotFound")
+        );
+        assert_eq!(following(agent(120, 8, ""), &agent(100, 7, "")).events, 8);
     }
 }

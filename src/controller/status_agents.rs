@@ -26,6 +26,12 @@ pub(super) fn make_room<T>(agents: &mut Vec<T>, last: impl Fn(&T) -> Option<Time
     }
 }
 
+/// Whether a process that was killed is not yet where its entry in a status says that it was, each a stream and an offset.
+/// What the entry counts it will count again: until then its figures would only go down and up.
+pub(super) fn is_behind(now: (&str, i64), said: (&str, i64)) -> bool {
+    now.0 == said.0 && now.1 < said.1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
