@@ -30,18 +30,6 @@ pub enum PolicyError {
     },
 }
 
-impl PolicyError {
-    /// A fixed word for metrics.
-    pub fn category(&self) -> &'static str {
-        match self {
-            PolicyError::Unreadable(_) => "unreadable",
-            PolicyError::OtherKind => "other_kind",
-            PolicyError::NoRules => "no_rules",
-            PolicyError::Refused { .. } => "refused",
-        }
-    }
-}
-
 /// A policy: the first line that fits a request decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
