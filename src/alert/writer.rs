@@ -164,7 +164,7 @@ impl Writer {
                             self.opened(&created);
                             fresh = Some(created);
                         }
-                        Err(WriteError::Refused { source, .. }) if is_already_exists(&source) => {
+                        Err(error) if error.is_already_exists() => {
                             attempts += 1;
                             self.learn_group(&api, &delivery.group).await?;
                             self.learn_taken(&api, &delivery.group, &alert.name_any(), ordinal).await?;
@@ -218,10 +218,7 @@ impl Writer {
                 for parcel in joining.into_iter().rev() {
                     delivery.parcels.push_front(parcel);
                 }
-                match error {
-                    WriteError::Refused { source, .. } if is_conflict_or_gone(&source) => Ok(false),
-                    error => Err(error),
-                }
+                if error.is_conflict() || error.is_not_found() { Ok(false) } else { Err(error) }
             }
         }
     }
@@ -288,12 +285,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-fn is_already_exists(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_already_exists())
-}
-
-fn is_conflict_or_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
 }

@@ -109,7 +109,7 @@ async fn ask(client: &Client) -> anyhow::Result<()> {
     let request = http::Request::post(uri).body(Vec::new())?;
     match call("an exec", client.request_text(request)).await {
         Ok(_) => Ok(()),
-        Err(error) if matches!(error.category(), "forbidden" | "not_found") => Ok(()),
+        Err(error) if error.is_forbidden() || error.is_not_found() => Ok(()),
         Err(error) => Err(error).context("the canary's request got no answer that is logged"),
     }
 }

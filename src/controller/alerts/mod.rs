@@ -153,7 +153,7 @@ impl AlertKeeper {
                 if let Err(error) = outcome {
                     status_failure::note(&self.metrics, "alert", name, &error);
                     // What one may not, none may; and a server that does not answer one answers none.
-                    if error.concerns_all() || error.category() == "forbidden" {
+                    if error.concerns_all() || error.is_forbidden() {
                         break;
                     }
                 }

@@ -166,7 +166,7 @@ impl WritesSeen {
                 Ok(is_done) => is_done,
                 Err(error) => {
                     status_failure::note(&self.metrics, "alert", &look.alert, &error);
-                    error.category() == "not_found"
+                    error.is_not_found()
                 }
             };
             if !is_done && look.looks < LOOKS.len() {
