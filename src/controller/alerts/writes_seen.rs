@@ -91,15 +91,9 @@ fn triage_write(event: &Event<'_>) -> Option<TriageWrite> {
         user: text::short(&event.user()?.username()?, text::SHORT),
         received: event.request_received_time()?,
         completed: event.stage_time()?,
-        state: state.and_then(|state| state_of(&state)),
+        state: state.and_then(|state| TriageState::ALL.into_iter().find(|known| known.as_str() == state)),
         version: text_at("responseObject", &["metadata", "resourceVersion"]),
     })
-}
-
-fn state_of(text: &str) -> Option<TriageState> {
-    [TriageState::Open, TriageState::Acknowledged, TriageState::Closed]
-        .into_iter()
-        .find(|state| state.as_str() == text)
 }
 
 /// The other end, which fills in names.
