@@ -24,7 +24,7 @@ use crate::policy::{self, Breadth, Kinds, Policy};
 Rules that are disabled need nothing; --all counts them in.
 
 Exit codes: 0 the policy is printed, or blinds no rule; 1 a rule has an error, or is blinded; 2 a file cannot be used.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(long, required = true, num_args = 1.., value_name = "PATH", env = "TRIPLINE_RULES")]
     rules: Vec<PathBuf>,

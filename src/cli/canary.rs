@@ -28,7 +28,7 @@ refused (403, or 404 where it is allowed), and waits until an alert of the rule 
 request; the account needs `get` on detectionrules and `list` on securityalerts.
 
 Exit codes: 0 the alert is there, 2 it is not, and the message says what is missing.")]
-pub struct Args {
+pub(super) struct Args {
     /// Rule that matches the request
     #[arg(long, value_name = "NAME", env = "TRIPLINE_CANARY_RULE")]
     rule: String,

@@ -22,7 +22,7 @@ use crate::controller::capped_evidence;
   kubectl get detectionrules -o yaml | tripline lint -
 
 Exit codes: 0 no error (there may be warnings), 1 an error was found, 2 a path cannot be read or holds no rule.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,

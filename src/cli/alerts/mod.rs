@@ -29,7 +29,7 @@ Exit codes: 0 all is well, 2 something could not be done, and the message says w
     subcommand_required = true,
     arg_required_else_help = true
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
     /// Kubeconfig to use, as kubectl does

@@ -31,7 +31,7 @@ The layer is for the ATT&CK Navigator: open it there by `Open Existing Layer`. A
 for it are on.
 
 Exit codes: 0 all is well, 1 a rule has an error and is left out, 2 a path cannot be read or holds no rule.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
