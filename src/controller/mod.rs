@@ -36,6 +36,7 @@ mod rule_status;
 pub mod rule_tests;
 mod rules;
 mod self_protection;
+mod source_conditions;
 mod source_status;
 mod status_agents;
 mod status_failure;
@@ -67,5 +68,3 @@ pub use self_protection::{BUILT_IN, SelfProtection};
 pub use source_status::SourceStatuses;
 pub use surroundings::{SourceSettings, Surroundings};
 pub use webhook_secret::{AUTHORITY_KEY, keep_webhook_secret};
-
-use status_agents::make_room;
