@@ -2,6 +2,7 @@
 //! clock.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::observable::LONG_LOG;
 use crate::api::{
@@ -17,25 +18,6 @@ const GAP_SECONDS: i64 = 86_400;
 const FULL_SECONDS: i64 = 60;
 /// How long before its end a certificate is to be replaced.
 const EXPIRING_SECONDS: i64 = 30 * 86_400;
-
-/// What looks wrong about `omitStages`, going by the stages the log holds.
-fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static str> {
-    let omits = omitted.contains(&AuditStage::ResponseStarted);
-    let holds = agents.iter().any(|a| a.stages.iter().any(|stage| stage == "ResponseStarted"));
-    let read: i64 = agents.iter().map(|a| a.events).sum();
-    match (omits, holds) {
-        (true, true) => Some(
-            "`spec.omitStages` names ResponseStarted, but the log holds it: without it there, an exec is detected when \
-             it begins and not when it ends",
-        ),
-        // Watches begin all the time on every cluster.
-        (false, false) if read >= LONG_LOG => Some(
-            "the log never holds the stage ResponseStarted: if the audit policy omits it, `spec.omitStages` must name \
-             it, or an exec is not detected",
-        ),
-        _ => None,
-    }
-}
 
 /// The conditions that the source should have.
 pub(super) fn conditions(
@@ -88,10 +70,7 @@ pub(super) fn conditions(
             },
         ),
     };
-    let is_recent = |a: &&SourceAgent| {
-        a.last_gap_time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() <= GAP_SECONDS)
-    };
-    let gap = match agents.iter().find(is_recent) {
+    let gap = match agents.iter().find(|a| is_recent(a.last_gap_time.as_ref(), GAP_SECONDS, now)) {
         Some(agent) => {
             let message = format!("{}: {} gaps, the newest: {}", agent.name, agent.gaps, agent.last_gap);
             Condition::new(condition_type::GAP_DETECTED, true, reason::POSITION_LOST, message)
@@ -110,12 +89,33 @@ pub(super) fn conditions(
     conditions
 }
 
+/// What looks wrong about `omitStages`, going by the stages the log holds.
+fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static str> {
+    let omits = omitted.contains(&AuditStage::ResponseStarted);
+    let holds = agents.iter().any(|a| a.stages.iter().any(|stage| stage == "ResponseStarted"));
+    let read: i64 = agents.iter().map(|a| a.events).sum();
+    match (omits, holds) {
+        (true, true) => Some(
+            "`spec.omitStages` names ResponseStarted, but the log holds it: without it there, an exec is detected when \
+             it begins and not when it ends",
+        ),
+        // Watches begin all the time on every cluster.
+        (false, false) if read >= LONG_LOG => Some(
+            "the log never holds the stage ResponseStarted: if the audit policy omits it, `spec.omitStages` must name \
+             it, or an exec is not detected",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether that was at most so many seconds ago.
+fn is_recent(time: Option<&MicroTime>, seconds: i64, now: Timestamp) -> bool {
+    time.is_some_and(|time| now.as_second() - time.0.as_second() <= seconds)
+}
+
 /// Whether what is sent is refused for want of room.
 fn room(agents: &[SourceAgent], now: Timestamp) -> Condition {
-    let is_recent = |a: &&SourceAgent| {
-        a.spool_full_time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() <= FULL_SECONDS)
-    };
-    match agents.iter().find(is_recent) {
+    match agents.iter().find(|a| is_recent(a.spool_full_time.as_ref(), FULL_SECONDS, now)) {
         Some(agent) => {
             let message = format!(
                 "{}: batches are refused until more of the spool is judged; see what keeps it from being judged (Lag, the \
@@ -159,7 +159,6 @@ fn credential(agents: &[SourceAgent], now: Timestamp) -> Condition {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
     use serde_json::json;
 
     use super::*;

@@ -37,7 +37,7 @@ use super::readers::Readers;
 use super::rules::Rules;
 use super::status_failure;
 use crate::alert::{WriteError, call, write_params};
-use crate::api::{SecurityAlert, TriageState};
+use crate::api::{SecurityAlert, SecurityAlertStatus, TriageState};
 use crate::output::Outputs;
 use crate::telemetry::{DeletionLabels, Metrics, SeverityLabels};
 
@@ -279,7 +279,7 @@ fn amended(
     indexed: &IndexedAlert,
     retention: &Retention,
     now: Timestamp,
-) -> Option<crate::api::SecurityAlertStatus> {
+) -> Option<SecurityAlertStatus> {
     let before = alert.status.as_ref().filter(|status| status.count > 0)?;
     let mut status = before.clone();
     let is_current = alert.metadata.resource_version.as_deref() == Some(&*indexed.version);

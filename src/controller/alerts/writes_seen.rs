@@ -2,6 +2,7 @@
 //! task fills in the name once it is certain. Judging never waits for it: what finds no room is counted and its name left
 //! unknown.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,7 +84,7 @@ fn triage_write(event: &Event<'_>) -> Option<TriageWrite> {
     }
     let text_at = |body: &str, path: &[&str]| -> Option<String> {
         let found = path.iter().try_fold(event.root().get(body)?, |value: Value<'_>, key| value.get(key))?;
-        found.text().map(std::borrow::Cow::into_owned)
+        found.text().map(Cow::into_owned)
     };
     let state = text_at("requestObject", &["spec", "triage", "state"]);
     Some(TriageWrite {
