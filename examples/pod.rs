@@ -13,7 +13,6 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 use support::node::{Node, NodeOptions};
 use support::operator::source_at;
 use support::process::memory;
@@ -56,8 +55,7 @@ fn main() -> Result<()> {
         let share = |process, before| -> Result<f64> { Ok((spent(process)? - before) / took * 100.0) };
         let (own, servers) = (share(process, before.0)?, share(server, before.1)?);
         let read = wait_for("the last event to be counted", Duration::from_mins(2), || {
-            let printed = plane.run("admin", &["get", "auditsource", "load", "--output=json"]).ok()?;
-            let source: Value = serde_json::from_str(&printed).ok()?;
+            let source = plane.get(&["auditsource", "load"]).ok()?;
             (source["status"]["events"].as_u64()? == written).then_some(written)
         })?;
         println!("{read} events in {took:.0} s, every one judged");

@@ -4,8 +4,7 @@
 //!
 //! Start: state folder, health endpoint, cluster checked, webhooks opened, existing alerts read, rules compiled, logs
 //! opened. What is sent is stored from early on; reading begins last, so that no record is judged by less than all the
-//! rules. Stop: receiving, reading, then the writes on their way,
-//! then a last checkpoint that holds what was not written.
+//! rules. Stop: receiving, reading, then the writes on their way, then a last checkpoint that holds what was not written.
 
 mod options;
 mod vital;
@@ -34,9 +33,8 @@ use crate::output::{Origin, Outputs, Senders, Stdout};
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
 
+pub(crate) use self::options::{Deployment, Options};
 use self::vital::Vital;
-
-pub use self::options::{Deployment, Options};
 
 /// How long the last writes may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
@@ -53,7 +51,7 @@ const STATE_RETRY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When something that only a person can mend keeps it from starting.
-pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
     let keeps = options.role.reads() || options.outputs.webhook.is_some();
     let state = if keeps { Some(Arc::new(open_state(&options.state_dir, &stop).await?)) } else { None };
     let client = connect(options.kubeconfig.as_deref()).await?;
@@ -124,6 +122,15 @@ struct Operator {
     vital: Vital,
 }
 
+/// What the tasks share that keep the alerts and write the statuses.
+struct Shared {
+    /// Whether this process concludes for all.
+    leads: watch::Receiver<bool>,
+    rules: Arc<Rules>,
+    readers: Arc<Readers>,
+    evictions: Arc<Evictions>,
+}
+
 impl Operator {
     async fn operate(
         self,
@@ -191,9 +198,9 @@ impl Operator {
             senders.start(&self.stop, |sender| drop(tasks.spawn(self.vital.part("an output", sender))));
             outputs
         });
-        let evictions = Arc::new(Evictions::default());
-        let kept = self.keep_alerts(&tasks, &leads, &rules, &readers, &evictions, outputs);
-        self.write_statuses(&tasks, &leads, rules, &readers, (ledger, evictions, kept));
+        let shared = Shared { leads, rules, readers, evictions: Arc::default() };
+        let kept = self.keep_alerts(&tasks, &shared, outputs);
+        self.write_statuses(&tasks, &shared, ledger, kept);
 
         judges.send_replace(true);
         let stopped_readers = followed.await.context("following the sources failed")?;
@@ -325,17 +332,18 @@ impl Operator {
             .context("the rules that watch over Tripline do not compile")
     }
 
+    /// Writes the statuses: those of rules until `kept`, the others until told to stop.
     fn write_statuses(
         &self,
         tasks: &TaskTracker,
-        leads: &watch::Receiver<bool>,
-        rules: Arc<Rules>,
-        readers: &Arc<Readers>,
-        (ledger, evictions, kept): (Arc<Ledger>, Arc<Evictions>, CancellationToken),
+        shared: &Shared,
+        ledger: Arc<Ledger>,
+        kept: CancellationToken,
     ) {
+        let Shared { leads, rules, readers, evictions } = shared;
         let of_exceptions = ExceptionStatuses {
             client: self.client.clone(),
-            rules: Arc::clone(&rules),
+            rules: Arc::clone(rules),
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
         };
@@ -343,10 +351,10 @@ impl Operator {
         tasks.spawn(self.vital.part("the statuses of exceptions", run));
         let of_rules = RuleStatuses {
             client: self.client.clone(),
-            rules,
+            rules: Arc::clone(rules),
             readers: Arc::clone(readers),
             ledger,
-            evictions,
+            evictions: Arc::clone(evictions),
             evidence: self.options.evidence,
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -371,10 +379,7 @@ impl Operator {
     fn keep_alerts(
         &self,
         tasks: &TaskTracker,
-        leads: &watch::Receiver<bool>,
-        rules: &Arc<Rules>,
-        readers: &Arc<Readers>,
-        evictions: &Arc<Evictions>,
+        shared: &Shared,
         outputs: Option<Outputs>,
     ) -> CancellationToken {
         if !self.options.role.concludes() {
@@ -385,11 +390,11 @@ impl Operator {
             retention: self.options.retention,
             writes_events: self.options.announcement.target != EventTarget::None,
             instance: self.options.host.clone(),
-            leads: leads.clone(),
-            rules: Arc::clone(rules),
-            readers: Arc::clone(readers),
+            leads: shared.leads.clone(),
+            rules: Arc::clone(&shared.rules),
+            readers: Arc::clone(&shared.readers),
             outputs,
-            evictions: Arc::clone(evictions),
+            evictions: Arc::clone(&shared.evictions),
             metrics: Arc::clone(&self.metrics),
         };
         let (kept, stop) = (CancellationToken::new(), self.stop.child_token());

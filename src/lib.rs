@@ -6,7 +6,7 @@
 //! `source` and `alert` stand on those, `output` on `alert`, `controller` on all of them, and `cli` on top (`tests/layout.rs` keeps it so).
 pub mod alert;
 pub mod api;
-pub mod app;
+mod app;
 pub mod cli;
 pub mod controller;
 pub mod detect;

@@ -13,10 +13,6 @@ use support::{ControlPlane, Options, wait_for};
 
 const NODE: &str = "control-plane-1";
 
-fn object(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output", "json"])?)?)
-}
-
 /// A control plane with the kinds, a rule for alice's sessions and the source of its log; gives the account.
 fn prepare(plane: &ControlPlane) -> Result<std::path::PathBuf> {
     let account = install(plane)?;
@@ -33,7 +29,7 @@ fn launch(plane: &ControlPlane, account: &std::path::Path, arguments: &[&str]) -
 
 fn wait_until_read(plane: &ControlPlane) -> Result<()> {
     wait_for("the log to be read by the rule", PATIENCE, || {
-        let rule = object(plane, "detectionrule", "sessions").ok()?;
+        let rule = plane.get(&["detectionrule", "sessions"]).ok()?;
         (rule["status"]["agents"][0]["ready"] == true).then_some(())
     })
 }
@@ -136,12 +132,12 @@ fn an_alert_says_when_it_expires_and_goes_then() -> Result<()> {
         operator.terminate()?;
         // What the rule has opened in all stays counted, of whoever is gone.
         let opened =
-            object(plane, "detectionrule", "sessions")?["status"]["alerts"].as_i64().context("no count")?;
+            plane.get(&["detectionrule", "sessions"])?["status"]["alerts"].as_i64().context("no count")?;
         assert_eq!(opened, 3);
         let operator = launch(plane, &account, &[])?;
         open(plane, "third")?;
         wait_for("the rule to count one more", PATIENCE, || {
-            let rule = object(plane, "detectionrule", "sessions").ok()?;
+            let rule = plane.get(&["detectionrule", "sessions"]).ok()?;
             (rule["status"]["alerts"] == opened + 1).then_some(())
         })?;
         operator.terminate()
@@ -164,7 +160,7 @@ fn an_alert_stays_until_its_matches_are_behind_every_reader() -> Result<()> {
         let early = wait_for_pod(plane, "early", 1)?;
         let offset = |alert: &Value| alert["status"]["sources"][0]["offset"].as_i64().unwrap_or(i64::MAX);
         let settled = || -> Option<i64> {
-            let source = object(plane, "auditsource", "log").ok()?;
+            let source = plane.get(&["auditsource", "log"]).ok()?;
             source["status"]["agents"][0]["settledOffset"].as_i64()
         };
         wait_for("the first alert's match to be behind the reader", PATIENCE, || {
@@ -249,12 +245,11 @@ fn where_there_are_too_many_the_least_severe_that_matched_longest_ago_go() -> Re
         let left: Vec<_> = (0..7).filter(|n| !of_pod(&found, &format!("pod-{n:02}")).is_empty()).collect();
         assert_eq!(left, [1, 2, 3, 4, 5], "others than the oldest were evicted");
         wait_for("the count on the rule", PATIENCE, || {
-            (object(plane, "detectionrule", "sessions").ok()?["status"]["evicted"] == 2).then_some(())
+            (plane.get(&["detectionrule", "sessions"]).ok()?["status"]["evicted"] == 2).then_some(())
         })?;
-        assert_eq!(object(plane, "detectionrule", "severe")?["status"]["evicted"], 0);
+        assert_eq!(plane.get(&["detectionrule", "severe"])?["status"]["evicted"], 0);
         let events = || -> Result<Vec<Value>> {
-            let arguments = ["get", "events.events.k8s.io", "--namespace", "kube-system", "--output", "json"];
-            let list: Value = serde_json::from_str(&plane.run("admin", &arguments)?)?;
+            let list = plane.get(&["events.events.k8s.io", "--namespace", "kube-system"])?;
             let items = list["items"].as_array().cloned().unwrap_or_default();
             Ok(items.into_iter().filter(|event| event["reason"] == "AlertsEvicted").collect())
         };
@@ -302,7 +297,7 @@ fn a_leader_killed_among_deletions_leaves_the_rest_to_the_next() -> Result<()> {
         let highest = all.iter().filter_map(|a| a["status"]["sources"][0]["offset"].as_i64()).max();
         wait_for("the reader to be past them", PATIENCE, || {
             plane.run("bob", &["get", "pods", "--namespace", "shop"]).ok()?;
-            let source = object(plane, "auditsource", "log").ok()?;
+            let source = plane.get(&["auditsource", "log"]).ok()?;
             (source["status"]["agents"][0]["settledOffset"].as_i64() >= highest).then_some(())
         })?;
         let lease = ["--role", "controller", "--lease", "tripline-system/tripline", "--retain-open", "1"];
@@ -326,8 +321,7 @@ fn a_leader_killed_among_deletions_leaves_the_rest_to_the_next() -> Result<()> {
         let found = wait_for_alerts(plane, "a new session", |alerts| counted(alerts, "sessions") == 1)?;
         assert_eq!(found.len(), 1);
         wait_for("the sum on the rule", PATIENCE, || {
-            (object(plane, "detectionrule", "sessions").ok()?["status"]["matches"] == opened + 1)
-                .then_some(())
+            (plane.get(&["detectionrule", "sessions"]).ok()?["status"]["matches"] == opened + 1).then_some(())
         })?;
         reader.terminate()?;
         other.terminate()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use support::operator::{Operator, alerts, install, replayed, rule, source_at};
+use support::written_log::record;
 use support::{ControlPlane, Options, wait_for};
 
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -20,31 +21,23 @@ const LONG_AGENTS: usize = 20;
 const MISSING: &str = "(missing)";
 const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\r\n\t\u{0}";
 
-/// A record of a request by this user for this object.
-fn record(user: &str, namespace: &str, name: &str, more: &Value) -> String {
-    let now = jiff::Timestamp::now();
-    let mut event = json!({
-        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "chosen",
-        "stage": "ResponseComplete", "requestURI": "/api/v1/pods", "verb": "get",
-        "user": {"username": user}, "sourceIPs": ["10.0.0.9"],
+/// A line of a request by this user for this object.
+fn request(user: &str, namespace: &str, name: &str, more: &Value) -> String {
+    let mut changes = json!({
+        "user": {"username": user},
         "objectRef": {"resource": "pods", "namespace": namespace, "name": name, "apiVersion": "v1"},
-        "responseStatus": {"code": 200}, "requestReceivedTimestamp": now, "stageTimestamp": now,
-        "annotations": {"authorization.k8s.io/decision": "allow"},
     });
     for (key, value) in more.as_object().into_iter().flatten() {
-        event[key] = value.clone();
+        changes[key] = value.clone();
     }
-    if event["auditID"].is_null() {
-        event.as_object_mut().map(|event| event.remove("auditID"));
-    }
-    format!("{event}\n")
+    format!("{}\n", record(changes))
 }
 
 /// The log, and how many matches each group has in it: user, namespace, name.
 fn log() -> (String, BTreeMap<[String; 3], i64>) {
     let (mut text, mut counts) = (String::new(), BTreeMap::new());
     let mut add = |user: &str, namespace: &str, name: &str, more: &Value| {
-        text.push_str(&record(user, namespace, name, more));
+        text.push_str(&request(user, namespace, name, more));
         *counts.entry([user.to_owned(), namespace.to_owned(), name.to_owned()]).or_default() += 1;
     };
     for number in 0..MANY {

@@ -62,8 +62,7 @@ fn waited(alert: &Value) -> Result<i64> {
 }
 
 fn limited(plane: &ControlPlane, rule: &str) -> Result<Value> {
-    let object: Value =
-        serde_json::from_str(&plane.run("admin", &["get", "detectionrule", rule, "--output=json"])?)?;
+    let object = plane.get(&["detectionrule", rule])?;
     Ok(json!({"condition": condition(&object, "Limited"), "limited": object["status"]["limited"]}))
 }
 

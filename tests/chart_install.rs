@@ -135,8 +135,7 @@ fn one_command_installs_the_kinds_too_and_they_can_be_handed_over() -> Result<()
         ensure!(refused.to_string().contains("cannot be imported into the current release"), "{refused}");
         helm.run(&[&hand_over[..], &["--take-ownership"]].concat())?;
         for kind in KINDS {
-            let definition = plane.run("admin", &["get", "crd", kind, "--output", "json"])?;
-            let definition: Value = serde_json::from_str(&definition)?;
+            let definition = plane.get(&["crd", kind])?;
             let annotations = &definition["metadata"]["annotations"];
             assert_eq!(annotations["meta.helm.sh/release-name"], "tripline-crds");
             assert_eq!(annotations["helm.sh/resource-policy"], "keep");

@@ -64,8 +64,7 @@ fn accepts(answer: Option<String>) -> Result<()> {
 
 /// The status as Tripline writes it, by replacing it.
 fn count(plane: &ControlPlane, user: &str, alert: &str) -> Result<Option<String>> {
-    let stored = plane.run("admin", &["get", "securityalert", alert, "--output=json"])?;
-    let mut stored: Value = serde_json::from_str(&stored)?;
+    let mut stored = plane.get(&["securityalert", alert])?;
     stored["status"] = json!({"count": 1});
     let output = plane.kubectl_file(user, &["replace", "--subresource=status"], &stored)?;
     Ok((!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned()))
@@ -184,7 +183,7 @@ fn sources(plane: &ControlPlane) -> Result<()> {
     accepts(patch(plane, "admin", &["--as=carol"], object, &json!({"spec": {"startAt": "Start"}}))?)?;
     accepts(patch(plane, "admin", &[], object, &json!({"spec": {"startAt": "End"}}))?)?;
     accepts(create("alice", "alices")?)?;
-    let stored: Value = serde_json::from_str(&plane.run("admin", &["get", object, "--output=json"])?)?;
+    let stored = plane.get(&[object])?;
     let mut counted = stored.clone();
     counted["status"] = json!({"events": 5});
     let output = plane.kubectl_file(READER, &["replace", "--subresource=status"], &counted)?;

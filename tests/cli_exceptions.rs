@@ -2,7 +2,7 @@
 
 mod cli;
 
-use cli::{Folder, rule, tripline};
+use cli::{Folder, event, rule, tripline};
 
 /// An exception with this name, these rules and this query, which stands on line 7.
 fn exception(name: &str, rules: &str, query: &str) -> String {
@@ -129,14 +129,7 @@ fn one_that_covers_all_tests_that_must_match_is_told() {
 #[test]
 fn the_other_commands_apply_them() {
     let files = rule("verb: create") + "---\n" + &exception("bots", NAMED, "user.username: bot");
-    let event = |user: &str| {
-        format!(
-            "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":\"Metadata\",\"auditID\":\"1\",\
-             \"stage\":\"ResponseComplete\",\"requestURI\":\"/x\",\"verb\":\"create\",\"user\":{{\"username\":\"{user}\"}},\
-             \"requestReceivedTimestamp\":\"2026-03-01T00:00:00.000000Z\",\
-             \"stageTimestamp\":\"2026-03-01T00:00:00.000000Z\"}}\n"
-        )
-    };
+    let event = |user: &str| event(serde_json::json!({"user": {"username": user}})) + "\n";
     let log = event("bot") + &event("alice") + &event("bot");
     let folder = Folder::new(&[("rule.yaml", &files), ("audit.log", &log), ("event.json", &event("bot"))]);
     let (rules, log) = (folder.path("rule.yaml"), folder.path("audit.log"));

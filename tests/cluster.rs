@@ -305,8 +305,7 @@ fn own_traffic_is_quiet(plane: &ControlPlane) -> Result<()> {
     ensure!(asked > 100, "only {asked} requests of the reader are in the log");
     let found = alerts(plane)?;
     ensure!(counted(&found, "by-tripline") == 0, "Tripline's own requests were judged");
-    let source = plane.run("admin", &["get", "auditsource", "kube-apiserver", "--output=json"])?;
-    let source: Value = serde_json::from_str(&source)?;
+    let source = plane.get(&["auditsource", "kube-apiserver"])?;
     let agent = &source["status"]["agents"][0];
     ensure!(agent["gaps"] == 0 && agent["malformedLines"] == 0, "{agent:#}");
     Ok(())

@@ -9,8 +9,7 @@ use support::{ControlPlane, Options, wait_for};
 
 /// The Events of alerts in all namespaces, each as `namespace/kind/name of what it stands on`.
 fn events(plane: &ControlPlane) -> Result<Vec<String>> {
-    let list = plane.run("admin", &["get", "events.events.k8s.io", "--all-namespaces", "--output=json"])?;
-    let list: Value = serde_json::from_str(&list)?;
+    let list = plane.get(&["events.events.k8s.io", "--all-namespaces"])?;
     let events = list["items"].as_array().cloned().unwrap_or_default();
     let of_alerts = events.iter().filter(|event| event["reason"] == "SecurityAlert");
     let mut found: Vec<_> = of_alerts

@@ -82,9 +82,7 @@ fn a_rule_that_asks_for_more_than_is_allowed_is_told_so() -> Result<()> {
         let seen = "--for=jsonpath={.status.observedGeneration}=2";
         plane.run("admin", &["wait", seen, "detectionrule/greedy", "--timeout=20s"])?;
         let of = "--field-selector=reason=EvidenceCapped";
-        let events =
-            plane.run("admin", &["get", "events", "--namespace=kube-system", of, "--output=json"])?;
-        let events: Value = serde_json::from_str(&events)?;
+        let events = plane.get(&["events", "--namespace=kube-system", of])?;
         let events = events["items"].as_array().context("no list")?;
         let [event] = &events[..] else { anyhow::bail!("{events:#?}") };
         ensure!(event["involvedObject"]["name"] == "greedy" && event["type"] == "Warning", "{event:#}");

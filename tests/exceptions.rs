@@ -2,8 +2,6 @@
 //! is said of those that do not apply.
 mod support;
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,49 +12,26 @@ use support::operator::{
     wait_for_condition,
 };
 use support::proxy::{Fault, Proxy};
+use support::written_log::{WrittenLog, record};
 use support::{ControlPlane, Options, wait_for};
 
-/// A log that a test writes.
-struct Log(PathBuf);
-
-impl Log {
-    fn install(plane: &ControlPlane) -> Result<Self> {
-        let log = plane.folder().join("audit/made.log");
-        File::create(&log)?;
-        plane.apply("admin", &source_at("made", &log, "Start"))?;
-        Ok(Self(log))
-    }
-
-    /// So many requests of each user.
-    fn pour(&self, users: &[&str], resource: &str, count: usize) -> Result<()> {
-        let mut text = String::new();
-        for number in 0..count {
-            for user in users {
-                text.extend([record(user, resource, number).to_string(), "\n".to_owned()]);
-            }
-        }
-        Ok(OpenOptions::new().append(true).open(&self.0)?.write_all(text.as_bytes())?)
-    }
+/// A log with a source of its own.
+fn install_log(plane: &ControlPlane) -> Result<WrittenLog> {
+    let log = WrittenLog::create(plane)?;
+    plane.apply("admin", &source_at("made", log.path(), "Start"))?;
+    Ok(log)
 }
 
-/// A record as kube-apiserver writes it.
-fn record(user: &str, resource: &str, number: usize) -> Value {
-    let now = jiff::Timestamp::now();
-    json!({
-        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
-        "auditID": format!("7d2c8f3e-5c1b-4f7a-9d60-{number:012}"), "stage": "ResponseComplete",
-        "requestURI": format!("/api/v1/namespaces/shop/{resource}/x"), "verb": "get",
-        "user": {"username": user, "groups": ["system:authenticated"]}, "sourceIPs": ["10.0.0.9"],
-        "userAgent": "curl/8.5.0",
-        "objectRef": {"resource": resource, "namespace": "shop", "name": "x", "apiVersion": "v1"},
-        "responseStatus": {"metadata": {}, "code": 200},
-        "requestReceivedTimestamp": now, "stageTimestamp": now,
-        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
-    })
-}
-
-fn get(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output=json"])?)?)
+/// So many requests of each user for a widget.
+fn pour(log: &WrittenLog, users: &[&str], count: usize) -> Result<()> {
+    let request = |number: usize, user: &str| {
+        record(json!({
+            "auditID": format!("7d2c8f3e-5c1b-4f7a-9d60-{number:012}"),
+            "user": {"username": user, "groups": ["system:authenticated"]},
+            "objectRef": {"resource": "widgets", "namespace": "shop", "name": "x", "apiVersion": "v1"},
+        }))
+    };
+    log.append((0..count).flat_map(|number| users.iter().map(move |user| request(number, user))))
 }
 
 /// The matches that the reader's checkpoint counts.
@@ -82,7 +57,7 @@ fn of_rule(rule: &Value, origin: &str, name: &str) -> Value {
 #[test]
 fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
-        let (account, log) = (install(plane)?, Log::install(plane)?);
+        let (account, log) = (install(plane)?, install_log(plane)?);
         let mut reads = rule("reads", "verb:get and objectRef.resource:widgets");
         reads["metadata"]["labels"] = json!({"team": "web"});
         reads["spec"]["exceptions"] = json!([
@@ -102,7 +77,7 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
         };
         let users = ["mallory", "ci", "bot", "web"];
         // What is there already is judged as soon as reading begins, which is not before all exceptions are known.
-        log.pour(&users, "widgets", 300)?;
+        pour(&log, &users, 300)?;
         let mut operator = launch()?;
         for round in 1..4 {
             // On disk is the half of it; what is poured then is judged once or twice, and counted once.
@@ -114,7 +89,7 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
             .with_context(|| format!("in round {round} it holds {on_disk:?}"))?;
             let judged = || operator.metric("tripline_matches_total{rule=\"reads\"}").unwrap_or_default();
             let before = judged();
-            log.pour(&users, "widgets", 300)?;
+            pour(&log, &users, 300)?;
             wait_for("some of it to be judged", PATIENCE, || (judged() > before).then_some(()))?;
             operator.kill();
             operator = launch()?;
@@ -122,7 +97,7 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
         wait_for_alerts(plane, "every request to be counted", |alerts| counted(alerts, "reads") >= 1200)?;
         let mut said = Value::Null;
         let reads = wait_for("the rule to say what its exceptions let pass", PATIENCE, || {
-            said = get(plane, "detectionrule", "reads").ok()?;
+            said = plane.get(&["detectionrule", "reads"]).ok()?;
             let status = &said["status"];
             (status["suppressed"] == 3600 && status["matches"] == 4800).then(|| said.clone())
         })
@@ -143,7 +118,7 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
         }
         ensure!(reads["status"]["exceptions"].as_array().map(Vec::len) == Some(4), "{reads:#}");
         wait_for("the exceptions to say what they let pass", PATIENCE, || {
-            let said = |name| get(plane, "detectionexception", name).ok();
+            let said = |name| plane.get(&["detectionexception", name]).ok();
             let (bots, web) = (said("bots")?["status"].clone(), said("web")?["status"].clone());
             let is_said = |status: &Value| {
                 status["suppressed"] == 1200
@@ -161,18 +136,18 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
         // Without the exception the rule alerts again, and what it let pass is no longer said.
         plane.run("admin", &["delete", "detectionexception", "bots"])?;
         wait_for("the exception to be gone from the rule", PATIENCE, || {
-            let reads = get(plane, "detectionrule", "reads").ok()?;
+            let reads = plane.get(&["detectionrule", "reads"]).ok()?;
             of_rule(&reads, "DetectionException", "bots").is_null().then_some(())
         })?;
         ensure!(operator.metric(series).is_none());
-        log.pour(&["bot"], "widgets", 3)?;
+        pour(&log, &["bot"], 3)?;
         wait_for_alerts(plane, "the bot's requests", |alerts| counted(alerts, "reads") == 1203)?;
 
         // By its labels the rule leaves the other one.
         plane.run("admin", &["label", "detectionrule", "reads", "team=db", "--overwrite"])?;
         let message = wait_for_condition(plane, ("detectionexception", "web"), ("Ready", "False", "NoRule"))?;
         ensure!(message.contains("no rule has one of these names or labels"), "{message}");
-        log.pour(&["web", "ci"], "widgets", 2)?;
+        pour(&log, &["web", "ci"], 2)?;
         wait_for_alerts(plane, "the requests of web", |alerts| counted(alerts, "reads") == 1205)?;
         operator.terminate()
     })
@@ -181,10 +156,10 @@ fn what_each_exception_lets_pass_is_counted_exactly_through_kills() -> Result<()
 #[test]
 fn nothing_is_judged_before_all_rules_and_exceptions_are_known() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
-        let (account, log) = (install(plane)?, Log::install(plane)?);
+        let (account, log) = (install(plane)?, install_log(plane)?);
         plane.apply("admin", &rule("reads", "verb:get and objectRef.resource:widgets").to_string())?;
         plane.apply("admin", &exception("bots", "reads", "user.username:bot").to_string())?;
-        log.pour(&["bot", "mallory"], "widgets", 5)?;
+        pour(&log, &["bot", "mallory"], 5)?;
 
         let proxy = Proxy::start(&account)?;
         // First neither of the two can be listed, then only the exceptions cannot.
@@ -220,7 +195,7 @@ fn nothing_is_judged_before_all_rules_and_exceptions_are_known() -> Result<()> {
 #[test]
 fn an_exception_that_does_not_apply_says_why_and_hurts_nobody_else() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
-        let (account, log) = (install(plane)?, Log::install(plane)?);
+        let (account, log) = (install(plane)?, install_log(plane)?);
         let query = "verb:get and objectRef.resource:widgets";
         let mut bad = rule("bad", query);
         bad["spec"]["exceptions"] = json!([{"name": "typo", "query": "user.username:"}]);
@@ -249,7 +224,7 @@ fn an_exception_that_does_not_apply_says_why_and_hurts_nobody_else() -> Result<(
         let operator =
             Operator::launch_on(plane, &account, "control-plane-1", &["--critical-exceptions=forbid"])?;
         operator.wait_for_page("/readyz", 200, "ok")?;
-        log.pour(&["ci", "mallory"], "widgets", 5)?;
+        pour(&log, &["ci", "mallory"], 5)?;
         // All matches of the Critical rule alert; of the other one only what no exception in force covers.
         let found = wait_for_alerts(plane, "the alerts", |alerts| {
             counted(alerts, "top") == 10 && counted(alerts, "low") == 5
@@ -294,7 +269,7 @@ fn an_exception_that_does_not_apply_says_why_and_hurts_nobody_else() -> Result<(
         // Mended, it applies; what is refused by the schema is refused.
         plane.apply("admin", &exception("typo", "low", "user.username:mallory").to_string())?;
         wait_for_condition(plane, (kind, "typo"), ("Ready", "True", "Applied"))?;
-        log.pour(&["mallory"], "widgets", 5)?;
+        pour(&log, &["mallory"], 5)?;
         wait_for_alerts(plane, "the Critical rule's", |alerts| counted(alerts, "top") == 15)?;
         ensure!(counted(&alerts(plane)?, "low") == 5);
         for rules in [

@@ -1,45 +1,20 @@
 //! The operator on a real API server: from a request to its alert.
 mod support;
 
-use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use support::operator::{
-    Operator, PATIENCE, alerts, close, counted, install, install_account, install_kinds, printed_kinds, rule,
-    source, wait_for_alerts,
+    Operator, PATIENCE, alerts, close, condition, counted, install, install_account, install_kinds,
+    printed_kinds, rule, source, source_at, wait_for_alerts, wait_for_condition,
 };
+use support::written_log::{WrittenLog, record};
 use support::{ControlPlane, Options, wait_for};
 use tripline::api::SCHEMA_REVISION;
 
 const SEED_RULE: &str = include_str!("../rules/execution/user-exec-into-pod.yaml");
 const WIDE_RULE: &str = include_str!("../rules/execution/exec-into-pod.yaml");
-
-fn object(plane: &ControlPlane, kind: &str, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(&plane.run("admin", &["get", kind, name, "--output", "json"])?)?)
-}
-
-fn condition(object: &Value, type_: &str) -> Option<(String, String, String)> {
-    let found = object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == type_)?;
-    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
-    Some((text("status"), text("reason"), text("message")))
-}
-
-fn wait_for_condition(
-    plane: &ControlPlane,
-    kind: &str,
-    name: &str,
-    type_: &str,
-    wanted: &str,
-) -> Result<String> {
-    let mut last = Value::Null;
-    wait_for(&format!("{type_}={wanted} of {name}"), PATIENCE, || {
-        last = object(plane, kind, name).ok()?;
-        condition(&last, type_).filter(|c| c.0 == wanted).map(|c| format!("{}: {}", c.1, c.2))
-    })
-    .with_context(|| format!("it is {last:#}"))
-}
 
 #[test]
 fn an_exec_becomes_an_alert_an_event_and_a_count() -> Result<()> {
@@ -70,8 +45,7 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     for name in ["user-exec-into-pod", "exec-into-pod", "list-secrets", "anonymous"] {
         plane.run("admin", &["wait", "--for=condition=Accepted", "detectionrule", name, "--timeout=10s"])?;
     }
-    let tested = wait_for_condition(plane, "detectionrule", "user-exec-into-pod", "Tested", "True")?;
-    assert!(tested.starts_with("Passed: "), "{tested}");
+    wait_for_condition(plane, ("detectionrule", "user-exec-into-pod"), ("Tested", "True", "Passed"))?;
     plane.apply("admin", &source(plane, "kube-apiserver", "End"))?;
     plane
         .run("admin", &["wait", "--for=condition=Ready", "auditsource", "kube-apiserver", "--timeout=10s"])?;
@@ -116,12 +90,11 @@ fn main_job(plane: &ControlPlane) -> Result<()> {
     assert_eq!(alert["status"]["samples"][0]["auditID"], event["auditID"]);
 
     // One Event, on the pod.
-    let arguments = ["get", "events.events.k8s.io", "--namespace", "shop", "--output", "json"];
-    let events: Value = serde_json::from_str(&plane.run("admin", &arguments)?)?;
+    let events = plane.get(&["events.events.k8s.io", "--namespace", "shop"])?;
     let about = |e: &&Value| e["related"]["name"] == name;
     let events: Vec<_> = events["items"].as_array().into_iter().flatten().filter(about).collect();
     assert_eq!(events.len(), 1, "{events:#?}");
-    let pod = object_in(plane, "shop", "pod", "web-0")?;
+    let pod = plane.get(&["pod", "web-0", "--namespace", "shop"])?;
     assert_eq!(events[0]["regarding"]["uid"], pod["metadata"]["uid"]);
     assert_eq!(
         events[0]["note"],
@@ -160,15 +133,9 @@ fn ask_anonymously(plane: &ControlPlane, uri: &str) -> Result<()> {
     })
 }
 
-fn object_in(plane: &ControlPlane, namespace: &str, kind: &str, name: &str) -> Result<Value> {
-    Ok(serde_json::from_str(
-        &plane.run("admin", &["get", kind, name, "--namespace", namespace, "--output", "json"])?,
-    )?)
-}
-
 fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> Result<()> {
     let status = wait_for("the rule's counts", PATIENCE, || {
-        let status = object(plane, "detectionrule", "exec-into-pod").ok()?["status"].clone();
+        let status = plane.get(&["detectionrule", "exec-into-pod"]).ok()?["status"].clone();
         (status["matches"] == seen + 1).then_some(status)
     })?;
     assert_eq!((&status["alerts"], &status["suppressed"]), (&json!(1), &json!(0)));
@@ -188,15 +155,14 @@ fn status_and_metrics(plane: &ControlPlane, operator: &Operator, seen: i64) -> R
         "name",
     ];
     assert_eq!(plane.run("admin", &selected)?.lines().count(), 2);
-    let agent = object(plane, "auditsource", "kube-apiserver")?["status"]["agents"][0].clone();
+    let agent = plane.get(&["auditsource", "kube-apiserver"])?["status"]["agents"][0].clone();
     let number = |name: &str| agent[name].as_i64().unwrap_or(-1);
     assert_eq!(number("size"), number("offset") + number("lagBytes"), "{agent}");
     let time = |name: &str| agent[name].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     // A file's time is that of the kernel's last tick.
     let tick = jiff::SignedDuration::from_millis(100);
     assert!(time("lastWriteTime").map(|time| time + tick) >= time("lastEventTime"), "{agent}");
-    let receiving = wait_for_condition(plane, "auditsource", "kube-apiserver", "Receiving", "True")?;
-    assert!(receiving.starts_with("EventsArrive"));
+    wait_for_condition(plane, ("auditsource", "kube-apiserver"), ("Receiving", "True", "EventsArrive"))?;
 
     let (_, metrics) = operator.page("/metrics")?;
     for line in [
@@ -253,15 +219,15 @@ fn rules(plane: &ControlPlane) -> Result<()> {
     plane.apply("admin", &rule("empty", "").to_string())?;
     plane.apply("admin", &rule("long", &format!("x:\"{}\"", "y".repeat(66 * 1024))).to_string())?;
     plane.apply("admin", &rule("deep", &format!("{}x:y{}", "(".repeat(70), ")".repeat(70))).to_string())?;
-    let message = wait_for_condition(plane, "detectionrule", "bad", "Accepted", "False")?;
-    assert!(message.starts_with("InvalidQuery: line 3, column "), "{message}");
+    let refused = ("Accepted", "False", "InvalidQuery");
+    let message = wait_for_condition(plane, ("detectionrule", "bad"), refused)?;
+    assert!(message.starts_with("line 3, column "), "{message}");
     assert!(
         message.contains("subresource") && message.contains('^') && message.contains("not running"),
         "{message}"
     );
     for name in ["empty", "long", "deep"] {
-        let message = wait_for_condition(plane, "detectionrule", name, "Accepted", "False")?;
-        assert!(message.starts_with("InvalidQuery"), "{name}: {message}");
+        wait_for_condition(plane, ("detectionrule", name), refused)?;
     }
     for n in 0..100 {
         let name = format!("detectionrule/good-{n}");
@@ -273,7 +239,7 @@ fn rules(plane: &ControlPlane) -> Result<()> {
     // Edited: the old query no longer counts, the new one does.
     plane.apply("admin", &rule("good-7", "objectRef.name:\"cm-other\"").to_string())?;
     plane.apply("admin", &rule("bad", "objectRef.name:\"cm-7\"").to_string())?;
-    wait_for_condition(plane, "detectionrule", "bad", "Accepted", "True")?;
+    wait_for_condition(plane, ("detectionrule", "bad"), ("Accepted", "True", "Compiled"))?;
     touch(7)?;
     let found = wait_for_alerts(plane, "the mended rule's alert", |alerts| counted(alerts, "bad") == 1)?;
     assert_eq!(counted(&found, "good-7"), 1);
@@ -288,9 +254,9 @@ fn rules(plane: &ControlPlane) -> Result<()> {
     plane.run("admin", &["delete", "detectionrule", "good-9"])?;
     wait_for("the changes to be seen", PATIENCE, || {
         let seen = |name: &str, reason: &str| {
-            let object = object(plane, "detectionrule", name).ok()?;
+            let object = plane.get(&["detectionrule", name]).ok()?;
             let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            condition(&object, "Ready").filter(|c| current && c.1 == reason)
+            (current && condition(&object, "Ready")["reason"] == reason).then_some(())
         };
         seen("bad", "Disabled").and(seen("good-8", "Compiled"))
     })?;
@@ -300,7 +266,7 @@ fn rules(plane: &ControlPlane) -> Result<()> {
     let found = wait_for_alerts(plane, "the last alert", |alerts| counted(alerts, "good-10") == 1)?;
     assert_eq!((counted(&found, "bad"), counted(&found, "good-8"), counted(&found, "good-9")), (1, 0, 0));
     wait_for("the dry run's count", PATIENCE, || {
-        (object(plane, "detectionrule", "good-8").ok()?["status"]["matches"] == 1).then_some(())
+        (plane.get(&["detectionrule", "good-8"]).ok()?["status"]["matches"] == 1).then_some(())
     })?;
 
     sources_in_trouble(plane, &operator)?;
@@ -323,28 +289,25 @@ fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
         "spec": {"file": {"path": "audit.log"}, "nodeSelector": {"zone": "elsewhere"}},
     });
     plane.apply("admin", &elsewhere.to_string())?;
-    let message = wait_for_condition(plane, "auditsource", "elsewhere", "Reading", "False")?;
-    assert!(message.starts_with("NotSelected: ") && message.contains("nodeSelector"), "{message}");
-    let message = wait_for_condition(plane, "auditsource", "later", "Reading", "False")?;
-    assert!(message.starts_with("NotFound: ") && message.contains("--audit-log-path"), "{message}");
-    let message = wait_for_condition(plane, "auditsource", "outside", "Reading", "False")?;
-    assert!(message.starts_with("OutsideLogRoot: ") && message.contains("--log-root"), "{message}");
-    let message = wait_for_condition(plane, "auditsource", "log", "Reading", "True")?;
-    assert!(message.starts_with("Tailing"), "{message}");
+    for (name, reason, part) in [
+        ("elsewhere", "NotSelected", "nodeSelector"),
+        ("later", "NotFound", "--audit-log-path"),
+        ("outside", "OutsideLogRoot", "--log-root"),
+    ] {
+        let message = wait_for_condition(plane, ("auditsource", name), ("Reading", "False", reason))?;
+        assert!(message.contains(part), "{message}");
+    }
+    wait_for_condition(plane, ("auditsource", "log"), ("Reading", "True", "Tailing"))?;
 
     // A path that appears later is read from its start.
-    let event = json!({
-        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "a", "stage": "ResponseComplete",
-        "verb": "get", "user": {"username": "mallory"}, "objectRef": {"resource": "configmaps", "name": "cm-11"},
-        "stageTimestamp": "2026-01-02T03:04:05.000000Z",
-    });
+    let event = record(json!({"objectRef": {"resource": "configmaps", "name": "cm-11"}}));
     // What is no audit event is counted, and its neighbours are judged.
     let mut lines = format!("no json\n{{\"kind\":\"Pod\"}}\n{event}\n{{\"kind\":\"Event\"\n\n").into_bytes();
     lines.extend(b"\xff\xfe\n");
     lines.extend(format!("{event}\n").into_bytes());
     std::fs::write(&later, lines)?;
     wait_for_alerts(plane, "the alert of a log that came later", |alerts| counted(alerts, "good-11") == 2)?;
-    wait_for_condition(plane, "auditsource", "later", "Reading", "True")?;
+    wait_for_condition(plane, ("auditsource", "later"), ("Reading", "True", "Tailing"))?;
     for line in [
         "tripline_plain_text_lines_total{source=\"later\"} 2",
         "tripline_malformed_lines_total{source=\"later\",reason=\"not_json\"} 1",
@@ -357,7 +320,8 @@ fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
 
     // What was read is taken away: that is said on the source, in its row, and by one Event.
     std::fs::write(&later, "no json\n")?;
-    let message = wait_for_condition(plane, "auditsource", "later", "GapDetected", "True")?;
+    let message =
+        wait_for_condition(plane, ("auditsource", "later"), ("GapDetected", "True", "PositionLost"))?;
     assert!(message.contains("was truncated or overwritten"), "{message}");
     operator.wait_for_page("/metrics", 200, "tripline_source_gaps_total{source=\"later\"} 1")?;
     let row = plane.run("admin", &["get", "auditsource", "later"])?;
@@ -365,8 +329,7 @@ fn sources_in_trouble(plane: &ControlPlane, operator: &Operator) -> Result<()> {
     assert_eq!(cells[0].join(" "), "NAME READING RECEIVING LAG EVENTS LAST EVENT GAP AGE");
     assert_eq!((&cells[1][..2], cells[1][3], cells[1][4]), (&["later", "True"][..], "0", "2"), "{row}");
     assert_eq!(cells[1][cells[1].len() - 2], "True", "{row}");
-    let arguments = ["get", "events.events.k8s.io", "--namespace=kube-system", "--output=json"];
-    let events: Value = serde_json::from_str(&plane.run("admin", &arguments)?)?;
+    let events = plane.get(&["events.events.k8s.io", "--namespace=kube-system"])?;
     let gaps: Vec<_> = events["items"]
         .as_array()
         .into_iter()
@@ -405,22 +368,13 @@ fn a_closed_alert_is_followed_by_another(plane: &ControlPlane) -> Result<()> {
 
 /// What was found while nothing could be written is in the checkpoint, and outlives a kill.
 fn killed_while_the_api_server_is_away(plane: &mut ControlPlane, account: &Path) -> Result<()> {
-    let log = plane.folder().join("audit/by-hand.log");
+    let log = WrittenLog::create(plane)?;
     let append = |name: &str| -> Result<()> {
-        let event = json!({
-            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "stage": "ResponseComplete",
-            "verb": "get", "user": {"username": "alice"}, "objectRef": {"resource": "configmaps", "name": name},
-            "stageTimestamp": "2026-01-02T03:04:05.000000Z",
-        });
-        let mut log = std::fs::OpenOptions::new().append(true).create(true).open(&log)?;
-        Ok(writeln!(log, "{event}")?)
+        let object = json!({"resource": "configmaps", "name": name});
+        log.append([record(json!({"user": {"username": "alice"}, "objectRef": object}))])
     };
     append("first")?;
-    let by_hand = json!({
-        "apiVersion": "tripline.dev/v1alpha1", "kind": "AuditSource", "metadata": {"name": "by-hand"},
-        "spec": {"file": {"path": log}, "startAt": "Start"},
-    });
-    plane.apply("admin", &by_hand.to_string())?;
+    plane.apply("admin", &source_at("by-hand", log.path(), "Start"))?;
     let operator = Operator::start(plane, account)?;
     let count = |alerts: &[Value], name: &str| {
         let of = alerts.iter().filter(|alert| alert["spec"]["detection"]["event"]["object"]["name"] == name);
@@ -493,7 +447,7 @@ fn downtime(plane: &mut ControlPlane) -> Result<()> {
     let before = counted(&alerts(plane)?, "configmaps");
     std::fs::remove_dir_all(plane.folder().join("state-of-control-plane-1"))?;
     let operator = Operator::start(plane, &account)?;
-    let message = wait_for_condition(plane, "auditsource", "log", "GapDetected", "True")?;
+    let message = wait_for_condition(plane, ("auditsource", "log"), ("GapDetected", "True", "PositionLost"))?;
     assert!(message.contains("the checkpoint is gone"), "{message}");
     operator.terminate()?;
     assert_eq!(counted(&alerts(plane)?, "configmaps"), before);

@@ -230,8 +230,7 @@ fn is_missed(
 /// An alert as readers left it a while ago.
 fn leave_alert(plane: &ControlPlane, name: &str) -> Result<()> {
     plane.create("admin", &alert(name))?;
-    let stored = plane.run("admin", &["get", "securityalert", name, "--output=json"])?;
-    let mut stored: Value = serde_json::from_str(&stored)?;
+    let mut stored = plane.get(&["securityalert", name])?;
     let time = format!("{:.6}", Timestamp::now() - SignedDuration::from_secs(60));
     stored["status"] = json!({"count": 1, "firstSeenTime": time, "lastSeenTime": time});
     let output = plane.kubectl_file("admin", &["replace", "--subresource=status"], &stored)?;
@@ -363,9 +362,7 @@ fn a_webhooks_secret_is_filled_with_its_permissions_and_without_either_is_not() 
         let all = grants(&role);
         assert_eq!(all, ["get", "update"].map(|verb| Grant::new("", "secrets", verb)).into());
         let keys = || -> Result<Option<usize>> {
-            let secret = plane.run("admin", &[&["get", "--output=json"][..], &secret].concat())?;
-            let secret: Value = serde_json::from_str(&secret)?;
-            Ok(secret["data"].as_object().map(serde_json::Map::len))
+            Ok(plane.get(&secret)?["data"].as_object().map(serde_json::Map::len))
         };
 
         let (lease, its) = (format!("{NAMESPACE}/tripline"), format!("{NAMESPACE}/tripline-webhook"));

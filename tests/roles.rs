@@ -15,11 +15,6 @@ use support::{ControlPlane, Options, wait_for};
 
 const LEASE: &str = "tripline-system/tripline";
 
-fn object(plane: &ControlPlane, arguments: &[&str]) -> Result<Value> {
-    let arguments: Vec<_> = ["get", "--output", "json"].iter().chain(arguments).copied().collect();
-    Ok(serde_json::from_str(&plane.run("admin", &arguments)?)?)
-}
-
 fn ready(rule: &Value) -> Option<(String, String)> {
     let found = rule["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready")?;
     Some((found["reason"].as_str()?.to_owned(), found["message"].as_str()?.to_owned()))
@@ -48,12 +43,12 @@ fn readers_report_and_one_controller_concludes() -> Result<()> {
         let reader = Operator::launch_on(plane, &account, "control-plane-1", &["--role", "reader"])?;
         reader.wait_for_page("/readyz", 200, "ok")?;
         wait_for("the reader's report", PATIENCE, || {
-            let rule = object(plane, &["detectionrule", "namespaces"]).ok()?;
+            let rule = plane.get(&["detectionrule", "namespaces"]).ok()?;
             (rule["status"]["agents"][0]["ready"] == true).then_some(())
         })?;
         plane.run("admin", &["get", "namespaces"])?;
         wait_for_alerts(plane, "the reader's alert", |alerts| counted(alerts, "namespaces") == 1)?;
-        assert_eq!(ready(&object(plane, &["detectionrule", "namespaces"])?), None);
+        assert_eq!(ready(&plane.get(&["detectionrule", "namespaces"])?), None);
 
         // Of two controllers one leads; the rule becomes what all reports together make of it.
         let controller = |name: &str| {
@@ -65,7 +60,7 @@ fn readers_report_and_one_controller_concludes() -> Result<()> {
             plane.run("admin", &["wait", "--for=condition=Ready", kind[0], kind[1], "--timeout=30s"])?;
         }
         wait_for("the sum of the reports", PATIENCE, || {
-            let rule = object(plane, &["detectionrule", "namespaces"]).ok()?;
+            let rule = plane.get(&["detectionrule", "namespaces"]).ok()?;
             (rule["status"]["matches"] == 1 && rule["status"]["agents"].as_array()?.len() == 1).then_some(())
         })?;
         for candidate in &candidates {
@@ -80,7 +75,7 @@ fn readers_report_and_one_controller_concludes() -> Result<()> {
         candidates.remove(0).kill();
         let after_kill = wait_for_leader(&candidates, Duration::from_secs(40))?;
         println!("another led {taken:?} after an orderly end, {after_kill:?} after a kill");
-        let lease = object(plane, &["lease", "tripline", "--namespace", "tripline-system"])?;
+        let lease = plane.get(&["lease", "tripline", "--namespace", "tripline-system"])?;
         assert_eq!(lease["spec"]["leaseTransitions"], 2, "{lease:#}");
 
         // The new leader goes on: without a reader nobody evaluates the rule, as soon as that is certain.
@@ -97,7 +92,7 @@ fn readers_report_and_one_controller_concludes() -> Result<()> {
         plane.run("admin", &["delete", "auditsource", "kube-apiserver"])?;
         plane.apply("admin", &rule("unread", "verb:list and objectRef.resource:namespaces").to_string())?;
         let why = wait_for("the conclusion that nobody reads", PATIENCE, || {
-            ready(&object(plane, &["detectionrule", "unread"]).ok()?)
+            ready(&plane.get(&["detectionrule", "unread"]).ok()?)
         })?;
         assert_eq!(why.0, "NotEvaluated");
         assert!(why.1.contains("kubectl get auditsources"), "{}", why.1);
@@ -148,7 +143,7 @@ fn two_readers_meet_in_one_alert_with_the_sum() -> Result<()> {
             let agents = rule["status"]["agents"].as_array()?;
             (agents.len() == 2 && agents.iter().all(|agent| agent["ready"] == true)).then_some(())
         };
-        wait_for("both readers", PATIENCE, || reading(&object(plane, &["detectionrule", "sessions"]).ok()?))?;
+        wait_for("both readers", PATIENCE, || reading(&plane.get(&["detectionrule", "sessions"]).ok()?))?;
 
         // The same pods by both at once, and by one of them more often.
         let start = |user: &str, each: u64| {
@@ -173,7 +168,7 @@ fn two_readers_meet_in_one_alert_with_the_sum() -> Result<()> {
         }
         // And on the rule, by whichever of the two leads.
         wait_for("the sum on the rule", PATIENCE, || {
-            let rule = object(plane, &["detectionrule", "sessions"]).ok()?;
+            let rule = plane.get(&["detectionrule", "sessions"]).ok()?;
             (rule["status"]["matches"] == opened).then_some(())
         })?;
         readers.into_iter().try_for_each(Operator::terminate)

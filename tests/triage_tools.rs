@@ -32,8 +32,7 @@ fn long_alert(number: u8, severity: &str, user: &str, state: &str) -> Value {
 
 /// The status as it is after many matches.
 fn count(plane: &ControlPlane, name: &str) -> Result<()> {
-    let stored = plane.run("admin", &["get", "securityalert", name, "--output=json"])?;
-    let mut stored: Value = serde_json::from_str(&stored)?;
+    let mut stored = plane.get(&["securityalert", name])?;
     let time = format!("{:.6}", Timestamp::now());
     stored["status"] = json!({
         "count": 99_999, "firstSeenTime": time, "lastSeenTime": time,

@@ -5,7 +5,6 @@ mod support;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 use support::clock::Clock;
 use support::node::{Node, NodeOptions, services_are_possible};
 use support::operator::{alerts, counted, rule, wait_for_alerts};
@@ -77,8 +76,7 @@ fn behind_a_service_everything_sent_is_judged_once_while_the_pod_is_replaced() -
 /// Name and address of the reader's pod, once it is ready and the Service leads to it alone.
 fn reader(plane: &ControlPlane) -> Result<(String, String)> {
     let name = Release::wait_for_pods(plane, "reader", 1)?.pop().context("no reader")?;
-    let pod = plane.run("admin", &["get", "pod", &name, "--namespace", NAMESPACE, "--output=json"])?;
-    let pod: Value = serde_json::from_str(&pod)?;
+    let pod = plane.get(&["pod", &name, "--namespace", NAMESPACE])?;
     ensure!(pod["spec"]["hostNetwork"].is_null(), "the reader uses the host's network");
     let address = pod["status"]["podIP"].as_str().context("the pod has no address")?.to_owned();
     let selector = "--selector=app.kubernetes.io/component=webhook";

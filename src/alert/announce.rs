@@ -126,9 +126,7 @@ pub async fn write_once(client: &Client, namespace: &str, event: &Event) -> Resu
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     match call("the Event", api.create(&write_params(), event)).await {
         Ok(_) => Ok(true),
-        Err(WriteError::Refused { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_already_exists()) => {
-            Ok(false)
-        }
+        Err(error) if error.is_already_exists() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kube::core::Status;
+
 /// A write to the API server that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -67,27 +69,55 @@ impl WriteError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::TimedOut { .. } => "timeout",
-            Self::Refused { source, .. } => match &**source {
-                kube::Error::Api(status) if status.code == 403 => "forbidden",
-                kube::Error::Api(status) if status.code == 404 => "not_found",
-                _ => "refused",
-            },
+            Self::Refused { .. } if self.is_forbidden() => "forbidden",
+            Self::Refused { .. } if self.is_not_found() => "not_found",
+            Self::Refused { .. } => "refused",
             Self::Rejected { .. } => "rejected",
             Self::Unreachable { .. } => "unreachable",
             Self::Contended { .. } => "conflict",
         }
     }
 
+    /// What the API server answered, if it did.
+    fn answer(&self) -> Option<&Status> {
+        match self {
+            Self::Refused { source, .. }
+            | Self::Rejected { source, .. }
+            | Self::Unreachable { source, .. } => match &**source {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            Self::TimedOut { .. } | Self::Contended { .. } => None,
+        }
+    }
+
+    fn is_answered(&self, code: u16) -> bool {
+        self.answer().is_some_and(|status| status.code == code)
+    }
+
+    /// Whether this process may not do it.
+    pub fn is_forbidden(&self) -> bool {
+        self.is_answered(403)
+    }
+
+    /// Whether there is no such object.
+    pub fn is_not_found(&self) -> bool {
+        self.is_answered(404)
+    }
+
+    /// Whether there is an object of that name already.
+    pub fn is_already_exists(&self) -> bool {
+        self.answer().is_some_and(Status::is_already_exists)
+    }
+
     /// Whether somebody else changed the object meanwhile.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Refused { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_conflict()))
+        self.answer().is_some_and(Status::is_conflict)
     }
 
     /// Whether the same may be taken later, with nothing changed.
     pub fn may_pass(&self) -> bool {
-        let is_its_own =
-            |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code >= 500);
-        self.concerns_all() || matches!(self, Self::Refused { source, .. } if is_its_own(source))
+        self.concerns_all() || self.answer().is_some_and(|status| status.code >= 500)
     }
 
     /// Whether the API server as a whole is at fault, so that any other write would fail as well.

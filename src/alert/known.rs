@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::name::is_overflow;
 use super::parcel::{Parcel, Segment, within};
-use crate::api::{RecordPlace, SecurityAlert, Severity, TriageState};
+use crate::api::{RecordPlace, SecurityAlert, SecurityAlertStatus, Severity, TriageState};
 
 /// An alert that exists, as last seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl KnownAlert {
         let event = &detection.event;
         let opened = event.stage_time.as_ref().or(event.request_received_time.as_ref()).map(|t| t.0);
         let status = alert.status.as_ref().filter(|s| s.count > 0);
-        let seen = |time: fn(&crate::api::SecurityAlertStatus) -> Option<Timestamp>| {
+        let seen = |time: fn(&SecurityAlertStatus) -> Option<Timestamp>| {
             status.and_then(time).or(opened).unwrap_or(Timestamp::UNIX_EPOCH)
         };
         Self {

@@ -9,8 +9,6 @@ use std::collections::HashMap;
 
 use crate::api::Severity;
 
-const SEVERITIES: usize = 4;
-
 /// How many alerts may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -35,13 +33,13 @@ impl Default for Bounds {
 #[derive(Debug)]
 pub(super) struct Population {
     bounds: Bounds,
-    by_severity: [usize; SEVERITIES],
+    by_severity: [usize; Severity::ALL.len()],
     by_rule: HashMap<String, usize>,
 }
 
 impl Population {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, by_severity: [0; SEVERITIES], by_rule: HashMap::new() }
+        Self { bounds, by_severity: [0; Severity::ALL.len()], by_rule: HashMap::new() }
     }
 
     pub(super) fn add(&mut self, rule: &str, severity: Severity) {
@@ -140,7 +138,7 @@ mod tests {
         assert!(population.by_rule.is_empty());
         // More than there were.
         population.remove("a", Severity::High);
-        assert_eq!(population.by_severity, [0; SEVERITIES]);
+        assert_eq!(population.by_severity, [0; Severity::ALL.len()]);
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Writer {
                             self.opened(&created);
                             fresh = Some(created);
                         }
-                        Err(WriteError::Refused { source, .. }) if is_already_exists(&source) => {
+                        Err(error) if error.is_already_exists() => {
                             attempts += 1;
                             self.learn_group(&api, &delivery.group).await?;
                             self.learn_taken(&api, &delivery.group, &name, ordinal).await?;
@@ -221,10 +221,7 @@ impl Writer {
                 for parcel in joining.into_iter().rev() {
                     delivery.parcels.push_front(parcel);
                 }
-                match error {
-                    WriteError::Refused { source, .. } if is_conflict_or_gone(&source) => Ok(false),
-                    error => Err(error),
-                }
+                if error.is_conflict() || error.is_not_found() { Ok(false) } else { Err(error) }
             }
         }
     }
@@ -298,14 +295,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-fn is_already_exists(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_already_exists())
-}
-
-fn is_conflict_or_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found())
 }
 
 /// An answer that cannot be read is as good as none: what was written is looked at again.

@@ -139,6 +139,9 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// Every value, from the least.
+    pub const ALL: [Self; 3] = [Self::Metadata, Self::Request, Self::RequestResponse];
+
     /// The word for it in the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -180,6 +183,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, from the lowest.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The name as it stands in objects.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -84,6 +84,9 @@ pub enum TriageState {
 }
 
 impl TriageState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Acknowledged, Self::Closed];
+
     /// The name as it stands in objects.
     pub fn as_str(self) -> &'static str {
         match self {

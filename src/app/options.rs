@@ -10,7 +10,7 @@ use crate::output::OutputSettings;
 
 /// What `tripline run` is told.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// What this process does.
     pub role: Role,
     /// The lease of the one that concludes for all; without it, this process does.
@@ -57,7 +57,7 @@ pub struct Options {
 
 /// How Tripline is deployed.
 #[derive(Clone, Debug)]
-pub struct Deployment {
+pub(crate) struct Deployment {
     /// Where its workloads are.
     pub namespace: String,
     /// What the names of its pods and of its cluster-wide objects begin with.

@@ -24,7 +24,7 @@ use crate::policy::{self, Breadth, Kinds, Policy};
 Rules that are disabled need nothing; --all counts them in.
 
 Exit codes: 0 the policy is printed, or blinds no rule; 1 a rule has an error, or is blinded; 2 a file cannot be used.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(long, required = true, num_args = 1.., value_name = "PATH", env = "TRIPLINE_RULES")]
     rules: Vec<PathBuf>,
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let omitted = super::explain::stages(&args.omit_stage)?;
     let is_fine = match (&args.check, &args.base) {
         (Some(path), _) => {
-            let blinded = check((&rules, &omitted), (&read(path)?, path), args.output, out)?;
+            let blinded = check(&rules, &omitted, &read(path)?, path, args.output, out)?;
             out.flush()?;
             eprintln!("{summary}: {} blinded", load::counted(blinded, "rule"));
             blinded == 0
@@ -103,8 +103,10 @@ fn read(path: &Path) -> anyhow::Result<Policy> {
 
 /// How many rules are blinded.
 fn check(
-    (rules, omitted): (&[&Rule], &[Stage]),
-    (policy, path): (&Policy, &Path),
+    rules: &[&Rule],
+    omitted: &[Stage],
+    policy: &Policy,
+    path: &Path,
     output: Output,
     out: &mut dyn Write,
 ) -> anyhow::Result<usize> {

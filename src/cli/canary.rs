@@ -28,7 +28,7 @@ refused (403, or 404 where it is allowed), and waits until an alert of the rule 
 request; the account needs `get` on detectionrules and `list` on securityalerts.
 
 Exit codes: 0 the alert is there, 2 it is not, and the message says what is missing.")]
-pub struct Args {
+pub(super) struct Args {
     /// Rule that matches the request
     #[arg(long, value_name = "NAME", env = "TRIPLINE_CANARY_RULE")]
     rule: String,
@@ -110,7 +110,7 @@ async fn ask(client: &Client) -> anyhow::Result<()> {
     let request = http::Request::post(uri).body(Vec::new())?;
     match call("an exec", client.request_text(request)).await {
         Ok(_) => Ok(()),
-        Err(error) if matches!(error.category(), "forbidden" | "not_found") => Ok(()),
+        Err(error) if error.is_forbidden() || error.is_not_found() => Ok(()),
         Err(error) => Err(error).context("the canary's request got no answer that is logged"),
     }
 }

@@ -12,7 +12,7 @@ use super::{Cli, Outcome};
   source <(tripline completion bash)
   tripline completion zsh > \"${fpath[1]}/_tripline\"
   tripline completion fish > ~/.config/fish/completions/tripline.fish")]
-pub struct Args {
+pub(super) struct Args {
     /// The shell to print for.
     shell: clap_complete::Shell,
 }

@@ -12,7 +12,7 @@ use crate::api;
 #[command(after_help = "Examples:
   tripline crds | kubectl apply -f -
   tripline crds | kubectl diff -f -       is the cluster's version the one of this program?")]
-pub struct Args {}
+pub(super) struct Args {}
 
 /// What stands above every generated manifest.
 const HEADER: &str = "# Printed by `tripline crds`; change the types in src/api/ instead.\n";

@@ -23,7 +23,7 @@ An event is one JSON object, as a line of the audit log has it, or the same as Y
 explained one after the other.
 
 Exit codes: 0 explained, whatever the verdict, 1 the rule has an error, 2 the input cannot be read.")]
-pub struct Args {
+pub(super) struct Args {
     /// The file with the rule
     #[arg(long, value_name = "FILE", env = "TRIPLINE_RULE")]
     rule: PathBuf,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::coverage::FRAMEWORK;
 use super::document::{Content, Node};
 use super::finding::{Finding, Severity};
 use super::load::{self, Loading};
@@ -21,7 +22,7 @@ use crate::controller::capped_evidence;
   kubectl get detectionrules -o yaml | tripline lint -
 
 Exit codes: 0 no error (there may be warnings), 1 an error was found, 2 a path cannot be read or holds no rule.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -160,26 +161,25 @@ fn fields(node: &Node, path: &str, known: &[&str], found: &mut Vec<Finding>) {
 
 fn threat(spec: &Node, found: &mut Vec<Finding>) {
     for threat in spec.get("threat").map(Node::items).unwrap_or_default() {
-        if threat.get("framework").and_then(Node::as_str) != Some("MITRE ATT&CK") {
+        if threat.get("framework").and_then(Node::as_str) != Some(FRAMEWORK) {
             continue;
         }
-        let tactics = threat.get("tactic").into_iter().map(|tactic| (tactic, 'A'));
+        let tactic = threat.get("tactic").and_then(|tactic| {
+            wrong_id(tactic, is_tactic, "no id of an ATT&CK tactic", "write an id such as `TA0002`")
+        });
+        found.extend(tactic);
         let techniques = threat.get("techniques").map(Node::items).unwrap_or_default();
-        for (entry, letter) in tactics.chain(techniques.iter().map(|technique| (technique, ' '))) {
-            let Some((id, text)) = entry.get("id").and_then(|id| Some((id, id.as_str()?))) else {
-                continue;
-            };
-            let fine = if letter == 'A' { is_tactic(text) } else { is_technique(text) };
-            if !fine {
-                let (what, example) =
-                    if letter == 'A' { ("tactic", "TA0002") } else { ("technique", "T1609` or `T1552.001") };
-                found.push(
-                    Finding::warning(format!("`{text}` is no id of an ATT&CK {what}"), id.span.clone())
-                        .with_help(format!("write an id such as `{example}`")),
-                );
-            }
-        }
+        found.extend(techniques.iter().filter_map(|technique| {
+            let help = "write an id such as `T1609` or `T1552.001`";
+            wrong_id(technique, is_technique, "no id of an ATT&CK technique", help)
+        }));
     }
+}
+
+fn wrong_id(entry: &Node, is_right: fn(&str) -> bool, what: &str, help: &str) -> Option<Finding> {
+    let id = entry.get("id")?;
+    let text = id.as_str().filter(|text| !is_right(text))?;
+    Some(Finding::warning(format!("`{text}` is {what}"), id.span.clone()).with_help(help))
 }
 
 fn exceptions(spec: &Node, now: Timestamp, found: &mut Vec<Finding>) {

@@ -62,12 +62,12 @@ pub(crate) struct Installation {
 
 /// Reads how much of a request an alert may show, as the API spells it.
 pub(crate) fn evidence_parser() -> impl TypedValueParser<Value = Evidence> {
-    const ALL: [Evidence; 3] = [Evidence::Metadata, Evidence::Request, Evidence::RequestResponse];
-    PossibleValuesParser::new(ALL.map(Evidence::as_str))
-        .map(|text| ALL.into_iter().find(|evidence| evidence.as_str() == text).unwrap_or_default())
+    PossibleValuesParser::new(Evidence::ALL.map(Evidence::as_str))
+        .map(|text| Evidence::ALL.into_iter().find(|evidence| evidence.as_str() == text).unwrap_or_default())
 }
 
-/// Reads and compiles every rule that `paths` name, as this installation would. Fails where a path cannot be read or there is no rule at all.
+/// Reads and compiles every rule that `paths` name, as this installation would. Fails where a path cannot be read or
+/// there is no rule at all.
 pub(crate) fn load(paths: &[PathBuf], installation: Installation) -> anyhow::Result<Loading> {
     let files = rule_files::read(paths)?;
     let checker = Checker::new();

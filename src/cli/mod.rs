@@ -4,28 +4,28 @@
 //! rules or tests have errors, 2 when the command or its input cannot be used.
 
 mod alert_list;
-pub mod alerts;
-pub mod audit_policy;
-pub mod canary;
-pub mod completion;
-pub mod coverage;
+mod alerts;
+mod audit_policy;
+mod canary;
+mod completion;
+mod coverage;
 pub mod crds;
 mod document;
-pub mod explain;
+mod explain;
 mod finding;
-pub mod lint;
+mod lint;
 mod load;
 mod log_file;
 mod metadata;
 mod output_args;
-pub mod replay;
+mod replay;
 mod rule_files;
-pub mod run;
+mod run;
 mod scalar;
 mod schema;
 mod terminal;
-pub mod test;
-pub mod webhook_config;
+mod test;
+mod webhook_config;
 
 use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
@@ -63,7 +63,7 @@ Every flag can be set by an environment variable, which its help names.",
     subcommand_required = true,
     arg_required_else_help = true
 )]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -99,7 +99,7 @@ enum Command {
 
 /// What a command came to, apart from failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+enum Outcome {
     /// Exit code 0.
     Fine,
     /// Exit code 1: a rule has an error, or a test failed.
@@ -114,7 +114,7 @@ impl From<bool> for Outcome {
 
 /// How findings and results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+enum Output {
     /// For people.
     Text,
     /// One JSON object a line.

@@ -40,7 +40,7 @@ a query is printed, before all of that. Lines that are no audit event are counte
 
 Exit codes: 0 all was read, 1 a rule has an error (the others were applied), 2 a path cannot be read or holds no
 rule. Where a log cannot be read to its end, what was found up to there is printed.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules, and exceptions that apply to them; may be given several times
     #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
     rules: Vec<PathBuf>,

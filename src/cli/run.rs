@@ -31,7 +31,7 @@ It reads the logs that the cluster's AuditSources name and judges them by its De
 standard error. SIGTERM or SIGINT stops it: what was found and could not be written is kept in the state folder.
 
 Exit codes: 0 stopped when told to, 2 it could not start or failed.")]
-pub struct Args {
+pub(super) struct Args {
     /// What this process does
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_ROLE")]
     role: Role,

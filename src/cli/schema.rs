@@ -13,7 +13,11 @@ use serde_json::{Map, Value};
 
 use super::document::{Content, Entry, Node};
 use super::finding::Finding;
+use super::terminal::clipped;
 use crate::api::{self, DetectionException, DetectionRule};
+
+/// The most characters of a value that a message shows.
+const SHOWN: usize = 40;
 
 /// The schemas of the kinds that files hold.
 pub(crate) struct Checker {
@@ -230,8 +234,9 @@ impl Walk {
             };
             if seen.contains(&identity) {
                 let of = keys.first().and_then(|key| node.get(key)).unwrap_or(node);
-                let what =
-                    of.as_str().map_or_else(|| "an entry".to_owned(), |text| format!("`{}`", shorten(text)));
+                let what = of
+                    .as_str()
+                    .map_or_else(|| "an entry".to_owned(), |text| format!("`{}`", clipped(text, SHOWN)));
                 self.error(of, format!("{what} stands twice in `{path}`"));
             } else {
                 seen.push(identity);
@@ -244,7 +249,7 @@ impl Walk {
         if let Some(values) = &schema.enum_ {
             let known: Vec<_> = values.iter().filter_map(|value| value.0.as_str()).collect();
             if !known.contains(&text) {
-                let message = format!("`{path}` cannot be `{}`", shorten(text));
+                let message = format!("`{path}` cannot be `{}`", clipped(text, SHOWN));
                 self.error(node, message).help = Some(match nearest(text, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("write one of {}", known.join(", ")),
@@ -297,10 +302,6 @@ fn is_time(text: &str) -> bool {
         expected => byte.eq_ignore_ascii_case(&expected),
     });
     text.len() > "0000-00-00T00:00:00".len() && shape && text.parse::<jiff::Timestamp>().is_ok()
-}
-
-fn shorten(text: &str) -> String {
-    if text.chars().count() > 40 { text.chars().take(39).chain(['…']).collect() } else { text.to_owned() }
 }
 
 /// The known name that was most likely meant.

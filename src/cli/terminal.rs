@@ -21,6 +21,14 @@ pub(crate) fn is_unsafe(text: &str) -> bool {
     text.chars().any(|character| character != '\n' && alters_display(character))
 }
 
+/// At most so many characters, with an ellipsis where something is left out.
+pub(crate) fn clipped(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// A line of JSON in which such characters are written as JSON's own escapes, so that it says the same.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String> {
     Ok(escape_json(&serde_json::to_string(value)?).into_owned())
@@ -94,5 +102,10 @@ mod tests {
         assert_eq!(serde_saphyr::from_str::<String>(&written).unwrap(), text);
         assert_eq!(escape_json("[\n1,\n\"\u{202e}\"\n]"), "[\n1,\n\"\\u202e\"\n]");
         assert!(matches!(line("plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_is_clipped_says_so() {
+        assert_eq!((clipped("äbc", 3), clipped("äbcd", 3)), ("äbc".to_owned(), "äb…".to_owned()));
     }
 }

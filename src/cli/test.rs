@@ -24,7 +24,7 @@ A case states what the query says of an event: Match, NoMatch, or Unknown where 
 was not logged. A case that fails is followed by the query as a tree with each part's value.
 
 Exit codes: 0 all passed, 1 a case failed or a rule has an error, 2 a path cannot be read or holds no rule.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,

@@ -29,7 +29,7 @@ senders prove themselves by a certificate, each call makes another one, which no
 It needs `get` on the AuditSource and on the Secret, which a cluster administrator has.
 
 Exit codes: 0 it is printed, 2 it is not, and the message says what is missing.")]
-pub struct Args {
+pub(super) struct Args {
     /// AuditSource that the log is sent to; without it, the only one that is a webhook
     #[arg(long, value_name = "NAME", env = "TRIPLINE_WEBHOOK_SOURCE")]
     source: Option<String>,

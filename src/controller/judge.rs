@@ -16,7 +16,7 @@ use super::noted::Noted;
 use super::progress::{ExceptionCounts, RuleCounts, SourceCounts, exception_key};
 use super::requests_seen::RequestsSeen;
 use super::surroundings::{SourceSettings, Surroundings};
-use crate::alert::{Entry, Match};
+use crate::alert::{Entry, Match, RuleFacts};
 use crate::api::{Mode, RecordPlace};
 use crate::detect::{Context, Judgement, Matcher, Outcome, Reading, RuleSet};
 use crate::event::{DecodeError, Event, Slot, Stage, Tape, glued_record, is_plain_text, without_bodies};
@@ -342,7 +342,7 @@ impl Judge<'_> {
         self.count_rule(facts, &counts);
     }
 
-    fn count_rule(&mut self, facts: &Arc<crate::alert::RuleFacts>, counts: &RuleCounts) {
+    fn count_rule(&mut self, facts: &RuleFacts, counts: &RuleCounts) {
         let labels = RuleLabels { rule: facts.name.clone() };
         let metrics = self.metrics();
         metrics.matches.get_or_create(&labels).inc_by(counts.matches.unsigned_abs());

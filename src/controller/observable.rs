@@ -14,8 +14,8 @@ use crate::policy::{self, GroupResources, Kind, Lack, Line};
 const MESSAGE_MAX: usize = 2_048;
 /// The most lines of a policy that are put forward.
 const MOST: usize = 5;
-/// After how many events [`Logged::is_long`].
-pub(super) const EVENTS: i64 = 1_000;
+/// How many events a log must hold before the lack of a stage in it means something.
+pub(super) const LONG_LOG: i64 = 1_000;
 
 /// How requests are logged in one source.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,7 +24,7 @@ pub(super) struct Logged {
     pub(super) requests: Vec<LoggedRequests>,
     /// The stages that any request was seen at.
     pub(super) stages: Vec<String>,
-    /// Whether so many events were read that a stage of which there is none is one that is left out.
+    /// Whether it holds [`LONG_LOG`] events: then a stage of which there is none is one that is left out.
     pub(super) is_long: bool,
     /// Whether the source says that its policy leaves out ResponseStarted.
     pub(super) omits_started: bool,

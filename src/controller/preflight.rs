@@ -68,7 +68,7 @@ async fn check(client: &Client) -> Result<String, NotReady> {
     match check_definitions(client).await {
         // Reading the definitions is a permission of its own. Without it the lists of the kinds are the test, and their
         // age is not known.
-        Err(NotReady::Api(error)) if error.category() == "forbidden" => check_lists(client).await?,
+        Err(NotReady::Api(error)) if error.is_forbidden() => check_lists(client).await?,
         checked => checked?,
     }
     let user = answer.status.and_then(|status| status.user_info);
@@ -84,9 +84,9 @@ async fn check_definitions(client: &Client) -> Result<(), NotReady> {
             return Err(NotReady::Missing { name });
         };
         let revision = found.annotations().get(SCHEMA_REVISION_ANNOTATION).and_then(|text| text.parse().ok());
-        match revision.unwrap_or(0) {
-            found if found < SCHEMA_REVISION => return Err(NotReady::Older { name, found }),
-            _ => {}
+        let found = revision.unwrap_or(0);
+        if found < SCHEMA_REVISION {
+            return Err(NotReady::Older { name, found });
         }
     }
     Ok(())
@@ -102,7 +102,7 @@ async fn check_lists(client: &Client) -> Result<(), NotReady> {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         match call("the list of a kind", api.list_metadata(&ListParams::default().limit(1))).await {
             Ok(_) => {}
-            Err(error) if error.category() == "not_found" => {
+            Err(error) if error.is_not_found() => {
                 return Err(NotReady::Missing { name: wanted.name_any() });
             }
             Err(error) => return Err(error.into()),

@@ -17,8 +17,7 @@ use super::compile::compile;
 use super::progress::{Report, SharedReport};
 use super::*;
 use crate::alert::{Bounds, Ledger, Parcel, RuleFacts};
-use crate::api::Evidence;
-use crate::api::{DetectionRule, Mode};
+use crate::api::{DetectionRule, Evidence, Mode};
 use crate::source::{FileSource, LogRoot, MAX_LINE, StartAt, StateFolder, Wakeup};
 use crate::telemetry::Metrics;
 
@@ -32,9 +31,12 @@ struct Came {
 }
 
 impl Came {
-    /// The users of the matches.
+    /// The users of the matches, sorted.
     fn users(&self) -> Vec<String> {
-        self.parcels.iter().map(|parcel| parcel.opening.group[0].value.clone().unwrap_or_default()).collect()
+        let group = |parcel: &Parcel| parcel.opening.group[0].value.clone().unwrap_or_default();
+        let mut users: Vec<_> = self.parcels.iter().map(group).collect();
+        users.sort();
+        users
     }
 
     fn has(&self, metric: &str) -> bool {
@@ -207,9 +209,7 @@ fn who_is_ignored_is_counted_and_not_judged() {
     ];
     let came = follow("", &(lines.join("\n") + "\n"), StartAt::Start);
     assert_eq!((came.report.counts.events, came.report.counts.ignored), (8, 5));
-    let mut users = came.users();
-    users.sort();
-    assert_eq!(users, ["quiets", OWN]);
+    assert_eq!(came.users(), ["quiets", OWN]);
 }
 
 #[test]
@@ -233,9 +233,7 @@ fn what_is_older_than_wanted_is_neither_counted_nor_judged() {
     ];
     let came = follow("", &(lines.join("\n") + "\n"), StartAt::LastSeconds(1800));
     assert_eq!(came.report.counts.events, 5);
-    let mut users = came.users();
-    users.sort();
-    assert_eq!(users, ["bob", "carol"]);
+    assert_eq!(came.users(), ["bob", "carol"]);
     let last = came.report.counts.last_event_time;
     assert_eq!(last, Some("2026-01-01T00:50:00Z".parse::<Timestamp>().unwrap()));
 }
@@ -258,9 +256,7 @@ fn reading_waits_for_a_state_folder_that_cannot_be_written() {
     fs::rename(&away, &state).unwrap();
     following.wait_for(|report| report.counts.events == 3 && report.trouble.is_none());
     let came = following.end();
-    let mut users = came.users();
-    users.sort();
-    assert_eq!(users, ["alice", "bob", "carol"]);
+    assert_eq!(came.users(), ["alice", "bob", "carol"]);
 }
 
 #[test]
@@ -288,9 +284,7 @@ fn a_record_too_long_to_be_read_is_judged_by_its_ends() {
         "{}",
         came.metrics
     );
-    let mut users = came.users();
-    users.sort();
-    assert_eq!(users, ["alice", "bob", "eve"]);
+    assert_eq!(came.users(), ["alice", "bob", "eve"]);
 }
 
 #[test]
@@ -323,9 +317,7 @@ fn text_beside_the_records_is_counted_as_such_and_takes_none_with_it() {
         "panic: no runtime wrote this".to_owned(),
     ];
     let came = follow("", &(lines.join("\n") + "\n" + &container.join("\n") + "\n"), StartAt::Start);
-    let mut users = came.users();
-    users.sort();
-    assert_eq!(users, ["alice", "bob", "carol", "dave"]);
+    assert_eq!(came.users(), ["alice", "bob", "carol", "dave"]);
     let counts = &came.report.counts;
     assert_eq!(
         (counts.events, counts.malformed_lines, counts.plain_text_lines),
@@ -357,9 +349,7 @@ fn a_record_whose_parts_are_too_long_is_judged_by_its_ends() {
     assert!(came.has("tripline_oversized_records_total{source=\"log\"} 1"), "{}", came.metrics);
     let texts = format!("tripline_plain_text_lines_total{{source=\"log\"}} {}", last + 1);
     assert!(came.has(&texts), "{}", came.metrics);
-    let mut users = came.users();
-    users.sort();
-    assert_eq!(users, ["bob", "eve"]);
+    assert_eq!(came.users(), ["bob", "eve"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::Evictions;
-use super::observable::{EVENTS, Logged, Observed};
+use super::observable::{LONG_LOG, Logged, Observed};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
@@ -193,7 +193,7 @@ impl RuleStatuses {
         for object in self.readers.entries().into_iter().map(|entry| entry.object) {
             let omits_started = object.spec.omit_stages.contains(&AuditStage::ResponseStarted);
             for agent in object.status.into_iter().flat_map(|status| status.agents) {
-                let (requests, stages, is_long) = (agent.requests, agent.stages, agent.events >= EVENTS);
+                let (requests, stages, is_long) = (agent.requests, agent.stages, agent.events >= LONG_LOG);
                 logged.push(Logged { requests, stages, is_long, omits_started });
             }
         }

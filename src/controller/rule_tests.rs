@@ -33,16 +33,6 @@ pub enum NotJudged {
     OutOfTime,
 }
 
-impl NotJudged {
-    /// A word for metrics and conditions.
-    pub fn category(&self) -> &'static str {
-        match self {
-            Self::InvalidEvent(_) => "invalid_event",
-            Self::OutOfTime => "out_of_time",
-        }
-    }
-}
-
 /// Runs a rule's own tests, one after the other while `in_time` says so. It is asked before each.
 ///
 /// A test states the query's verdict, before the decisive stage and exceptions.

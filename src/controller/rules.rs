@@ -104,11 +104,15 @@ impl Rules {
 
     /// The rule objects that do not fit the kind, by name, with what is wrong.
     pub fn malformed(&self) -> BTreeMap<String, String> {
-        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_malformed().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<RuleEntry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_malformed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.malformed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes the object as the API server had it once its status was written, based on what had the version `base`.
@@ -124,7 +128,7 @@ impl Rules {
 
     fn apply(self: &Arc<Self>, mut rule: DetectionRule) -> bool {
         let name = rule.name_any();
-        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        self.lock_malformed().remove(&name);
         let mut entries = self.lock();
         if let Some(entry) = entries.get_mut(&name)
             && entry.object.metadata.uid == rule.metadata.uid
@@ -156,7 +160,7 @@ impl Rules {
         self: &Arc<Self>,
         name: String,
         generation: (Option<String>, Option<i64>),
-        rule: Arc<crate::detect::Rule>,
+        rule: Arc<Rule>,
         tests: Vec<RuleTest>,
     ) {
         let rules = Arc::clone(self);
@@ -227,7 +231,7 @@ impl Followed<DetectionRule> for Arc<Rules> {
 
     fn take_malformed(&self, name: String, why: String) {
         self.lock().remove(&name);
-        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).insert(name, why);
+        self.lock_malformed().insert(name, why);
     }
 
     fn keep(&self, keep: &dyn Fn(&str) -> bool, metrics: &Metrics) {
@@ -238,7 +242,7 @@ impl Followed<DetectionRule> for Arc<Rules> {
             }
             is_kept
         });
-        self.malformed.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| keep(name));
+        self.lock_malformed().retain(|name, _| keep(name));
     }
 
     fn settle(&self, metrics: &Metrics) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kube::api::ObjectMeta;
 
-use super::compile::compile;
+use super::compile::{compile, describe};
 use super::loaded_rules::LoadedRule;
 use crate::alert::RuleFacts;
 use crate::api::{DetectionRule, Mode};
@@ -134,7 +134,7 @@ fn rule(name: &str, title: &str, query: &str, severity: &str, score: i32, by: &[
 }
 
 fn load(rule: &DetectionRule) -> Result<LoadedRule, String> {
-    let compiled = compile(rule).map_err(|findings| super::compile::describe(&findings))?;
+    let compiled = compile(rule).map_err(|findings| describe(&findings))?;
     let facts = Arc::new(RuleFacts::from(rule));
     Ok(LoadedRule { rule: Arc::new(compiled.rule), facts, mode: Mode::Alert })
 }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::status_agents::reports;
+use super::observable::LONG_LOG;
+use super::status_agents::{is_recent, reports};
 use crate::api::{
     AuditSourceSpec, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
     reason,
@@ -10,8 +11,6 @@ use crate::api::{
 
 /// How long after its newest event a source counts as receiving.
 pub(super) const RECEIVING_SECONDS: i64 = 300;
-/// How many events a log must hold before the lack of a stage in it means something.
-const STAGE_EVENTS: i64 = 1_000;
 /// How long a gap is said in the condition; in the figures it stays.
 const GAP_SECONDS: i64 = 86_400;
 /// How long after the last refusal a spool counts as full.
@@ -30,7 +29,7 @@ fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static
              it begins and not when it ends",
         ),
         // Watches begin all the time on every cluster.
-        (false, false) if read >= STAGE_EVENTS => Some(
+        (false, false) if read >= LONG_LOG => Some(
             "the log never holds the stage ResponseStarted: if the audit policy omits it, `spec.omitStages` must name \
              it, or an exec is not detected",
         ),
@@ -91,10 +90,7 @@ pub(super) fn conditions(
             },
         ),
     };
-    let is_recent = |a: &&SourceAgent| {
-        a.last_gap_time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() <= GAP_SECONDS)
-    };
-    let gap = match agents.iter().find(is_recent) {
+    let gap = match agents.iter().find(|a| is_recent(a.last_gap_time.as_ref(), GAP_SECONDS, now)) {
         Some(agent) => {
             let message = format!("{}: {} gaps, the newest: {}", agent.name, agent.gaps, agent.last_gap);
             Condition::new(condition_type::GAP_DETECTED, true, reason::POSITION_LOST, message)
@@ -125,10 +121,7 @@ fn not_reporting(agents: &[SourceAgent]) -> String {
 
 /// Whether what is sent is refused for want of room.
 fn room(agents: &[SourceAgent], now: Timestamp) -> Condition {
-    let is_recent = |a: &&SourceAgent| {
-        a.spool_full_time.as_ref().is_some_and(|time| now.as_second() - time.0.as_second() <= FULL_SECONDS)
-    };
-    match agents.iter().find(is_recent) {
+    match agents.iter().find(|a| is_recent(a.spool_full_time.as_ref(), FULL_SECONDS, now)) {
         Some(agent) => {
             let message = format!(
                 "{}: batches are refused until more of the spool is judged; see what keeps it from being judged (Lag, the \

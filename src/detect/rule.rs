@@ -9,7 +9,7 @@ use super::implied::implies;
 use super::lint::{self, secrets::Concerned};
 use super::plan::Plan;
 use crate::event::{Event, Field, Look, Slot, Slots};
-use crate::query::{Diagnostic, Expr, Severity, parse, shown};
+use crate::query::{Diagnostic, Expr, Severity, parse};
 
 /// A rule as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -277,17 +277,6 @@ fn compile_group_field(name: &str, concerned: &Concerned, remarks: &mut Vec<Diag
         Err(error) => {
             remarks.push(Diagnostic::error(span, error.to_string()).help(error.help()));
             None
-        }
-    }
-}
-
-impl Part {
-    /// How a message names it.
-    pub fn title(&self) -> String {
-        match self {
-            Part::Query => "query".to_owned(),
-            Part::Exception(name) => format!("exception {}", shown(name, 63)),
-            Part::GroupBy(index) => format!("grouping.by[{index}]"),
         }
     }
 }

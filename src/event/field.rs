@@ -27,11 +27,6 @@ pub enum FieldError {
 }
 
 impl FieldError {
-    /// A fixed word for metrics.
-    pub fn category(&self) -> &'static str {
-        "ingested"
-    }
-
     /// What to write instead.
     pub fn help(&self) -> &'static str {
         "use `@timestamp`, the time of the event"

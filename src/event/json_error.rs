@@ -26,13 +26,6 @@ pub enum JsonError {
     TooLong,
 }
 
-impl JsonError {
-    /// A fixed word for metrics.
-    pub fn category(&self) -> &'static str {
-        "not_json"
-    }
-}
-
 pub(super) fn syntax(offset: usize, expected: &'static str) -> JsonError {
     JsonError::Syntax { offset, expected }
 }

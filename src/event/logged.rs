@@ -56,12 +56,6 @@ impl Parts {
         self.0 & other.0 != 0
     }
 
-    /// Those of its parts that are in the other set too.
-    #[must_use]
-    pub fn within(self, other: Parts) -> Parts {
-        Parts(self.0 & other.0)
-    }
-
     fn without(self, other: Parts) -> Parts {
         Parts(self.0 & !other.0)
     }

@@ -192,11 +192,6 @@ impl Slots {
         })
     }
 
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     /// The slots that an own path reads.
     pub(super) fn of_path(path: &str) -> Slots {
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));

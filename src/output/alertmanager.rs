@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
@@ -11,14 +11,13 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Uri};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::change::{AlertFacts, Origin};
+use super::change::Origin;
 use super::error::SendError;
+use super::firing::{Firing, Posted, REMEMBER};
 use super::http::{Http, backoff};
-use crate::api::TriageState;
 use crate::telemetry::{Chain, Metrics, OutputFailureLabels, OutputLabels};
 
 /// The word for it in metrics.
@@ -29,8 +28,6 @@ const ALERT_NAME: &str = "TriplineSecurityAlert";
 const RESEND: Duration = Duration::from_mins(1);
 /// How long after a post an alert lasts by itself: another process may have to take over meanwhile.
 const LASTS: Duration = Duration::from_mins(5);
-/// How long the end of an alert is posted.
-const REMEMBER: Duration = Duration::from_mins(15);
 /// The most alerts in one post.
 const BATCH: usize = 256;
 
@@ -39,62 +36,6 @@ const TOKEN: &str = "token";
 const USERNAME: &str = "username";
 const PASSWORD: &str = "password";
 
-#[derive(Clone, Debug)]
-struct Posted {
-    facts: Arc<AlertFacts>,
-    /// When it ended.
-    ended: Option<(Timestamp, Instant)>,
-    /// Grows with each start and end, which are posted at once.
-    turn: u64,
-}
-
-/// The alerts that every Alertmanager should know of.
-#[derive(Debug, Default)]
-pub struct Firing {
-    alerts: Mutex<HashMap<String, Posted>>,
-    changed: watch::Sender<()>,
-}
-
-impl Firing {
-    fn alerts(&self) -> MutexGuard<'_, HashMap<String, Posted>> {
-        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An alert is as it is here.
-    pub fn see(&self, facts: AlertFacts, now: Instant, time: Timestamp) {
-        if facts.state == TriageState::Closed {
-            return self.end(&facts.uid, now, time);
-        }
-        let facts = Arc::new(facts);
-        let mut alerts = self.alerts();
-        let fresh = || Posted { facts: Arc::clone(&facts), ended: None, turn: 0 };
-        let posted = alerts.entry(facts.uid.clone()).or_insert_with(fresh);
-        posted.facts = Arc::clone(&facts);
-        let starts = posted.turn == 0 || posted.ended.take().is_some();
-        posted.turn += u64::from(starts);
-        drop(alerts);
-        if starts {
-            self.changed.send_replace(());
-        }
-    }
-
-    /// An alert is closed or gone.
-    pub fn end(&self, uid: &str, now: Instant, time: Timestamp) {
-        let mut alerts = self.alerts();
-        alerts.retain(|_, posted| posted.ended.is_none_or(|(_, at)| now.duration_since(at) < REMEMBER));
-        let Some(posted) = alerts.get_mut(uid).filter(|posted| posted.ended.is_none()) else { return };
-        posted.ended = Some((time, now));
-        posted.turn += 1;
-        drop(alerts);
-        self.changed.send_replace(());
-    }
-
-    /// Speaks of no alert any more: another process does.
-    pub fn forget(&self) {
-        self.alerts().clear();
-    }
-}
-
 /// What one Alertmanager was told of an alert.
 struct Told {
     turn: u64,
@@ -102,7 +43,7 @@ struct Told {
 }
 
 /// Posts alerts to one Alertmanager.
-pub struct AlertmanagerSender {
+pub(super) struct AlertmanagerSender {
     firing: Arc<Firing>,
     metrics: Arc<Metrics>,
     uri: Uri,
@@ -113,7 +54,7 @@ pub struct AlertmanagerSender {
 
 impl AlertmanagerSender {
     /// A sender to the API at this address, with the credentials of this folder.
-    pub fn new(
+    pub(super) fn new(
         firing: Arc<Firing>,
         uri: Uri,
         credentials: Option<PathBuf>,
@@ -125,7 +66,7 @@ impl AlertmanagerSender {
     }
 
     /// Posts until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut changed = self.firing.changed.subscribe();
         let mut failures = 0;
         loop {
@@ -309,6 +250,7 @@ fn alert<'a>(posted: &'a Posted, origin: &'a Origin, now: Timestamp) -> Alert<'a
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::change::AlertFacts;
     use super::super::change::tests::alert as object;
     use super::*;
 

@@ -15,7 +15,7 @@ const TRIAGE_TEXT: usize = 256;
 
 /// What became of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum ChangeKind {
+pub(super) enum ChangeKind {
     /// It is there.
     Opened,
     /// More matches joined it.
@@ -56,52 +56,52 @@ impl ChangeKind {
 /// An alert in short.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AlertFacts {
+pub(super) struct AlertFacts {
     /// The object's name.
-    pub name: String,
+    pub(super) name: String,
     /// The object's uid.
-    pub uid: String,
+    pub(super) uid: String,
     /// The object's generation, which grows with each change of its triage.
-    pub generation: i64,
+    pub(super) generation: i64,
     /// The rule's name.
-    pub rule: String,
+    pub(super) rule: String,
     /// The rule's `displayName`.
-    pub title: String,
+    pub(super) title: String,
     /// The rule's severity.
-    pub severity: Severity,
+    pub(super) severity: Severity,
     /// The rule's risk score.
-    pub risk_score: i32,
+    pub(super) risk_score: i32,
     /// What was touched, in one line.
-    pub target: String,
+    pub(super) target: String,
     /// Who did it first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub(super) user: Option<String>,
     /// From where, as the API server saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_ip: Option<String>,
+    pub(super) source_ip: Option<String>,
     /// How far triage has come.
-    pub state: TriageState,
+    pub(super) state: TriageState,
     /// Who takes care of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub assignee: String,
+    pub(super) assignee: String,
     /// Why it is in this state.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    pub(super) reason: String,
     /// How many requests.
-    pub count: i64,
+    pub(super) count: i64,
     /// When the alert was opened.
-    pub opened_time: Timestamp,
+    pub(super) opened_time: Timestamp,
     /// The oldest match's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_seen_time: Option<Timestamp>,
+    pub(super) first_seen_time: Option<Timestamp>,
     /// The newest match's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_seen_time: Option<Timestamp>,
+    pub(super) last_seen_time: Option<Timestamp>,
 }
 
 impl AlertFacts {
     /// The facts of an alert as the API server has it; none of one without a uid, which it never sends.
-    pub fn of(alert: &SecurityAlert) -> Option<Self> {
+    pub(super) fn of(alert: &SecurityAlert) -> Option<Self> {
         let (detection, triage) = (&alert.spec.detection, &alert.spec.triage);
         let (event, status) = (&detection.event, alert.status.as_ref());
         let time = |time: Option<&MicroTime>| time.map(|time| time.0);
@@ -136,22 +136,22 @@ impl AlertFacts {
 /// One change of one alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Change {
+pub(super) struct Change {
     /// What became of it.
-    pub kind: ChangeKind,
+    pub(super) kind: ChangeKind,
     /// When that was seen.
-    pub time: Timestamp,
+    pub(super) time: Timestamp,
     /// The alert after it.
-    pub alert: AlertFacts,
+    pub(super) alert: AlertFacts,
     /// The evidence, where the alert opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detection: Option<Box<Detection>>,
+    pub(super) detection: Option<Box<Detection>>,
 }
 
 impl Change {
     /// What names this change, however often and by whichever process it is told: a receiver drops what it had.
     /// Without a full stop, which separates it from what is signed with it.
-    pub fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         let AlertFacts { uid, count, generation, .. } = &self.alert;
         match self.kind {
             ChangeKind::Opened | ChangeKind::Deleted => format!("{uid}-{}", self.kind.as_str()),
@@ -185,12 +185,12 @@ impl Origin {
     }
 
     /// The cluster's name.
-    pub fn cluster(&self) -> Option<&str> {
+    pub(super) fn cluster(&self) -> Option<&str> {
         self.cluster.as_deref()
     }
 
     /// A change as it is sent: the same bytes each time.
-    pub fn change(&self, change: &Change) -> Vec<u8> {
+    pub(super) fn change(&self, change: &Change) -> Vec<u8> {
         self.envelope(
             change.id(),
             &format!("alert.{}", change.kind.as_str()),
@@ -202,7 +202,7 @@ impl Origin {
     }
 
     /// A detection as it is sent.
-    pub fn detection(&self, detection: &Detection) -> Vec<u8> {
+    pub(super) fn detection(&self, detection: &Detection) -> Vec<u8> {
         let place = &detection.event.place;
         let time = detection.event.stage_time.as_ref().or(detection.event.request_received_time.as_ref());
         let time = time.map_or_else(Timestamp::now, |time| time.0);

@@ -22,7 +22,7 @@ pub struct QueueError {
 /// Why a request had no success.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SendError {
+pub(super) enum SendError {
     /// A file of the credentials cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
@@ -88,7 +88,7 @@ impl SendError {
     pub(super) const CATEGORIES: [&'static str; 4] = ["answered", "credentials", "timeout", "unreachable"];
 
     /// A fixed word for metrics.
-    pub fn category(&self) -> &'static str {
+    pub(super) fn category(&self) -> &'static str {
         match self {
             Self::Read { .. } | Self::Pem { .. } | Self::Authority { .. } | Self::Credential { .. } => {
                 "credentials"

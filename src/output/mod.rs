@@ -1,10 +1,11 @@
 //! Where alerts go besides the API: standard output, Alertmanager, a webhook.
 //!
-//! The [`Tracker`] says what changed; [`Outputs`] hands it on. Nobody who reads the log waits for any of them.
+//! The `Tracker` says what changed; [`Outputs`] hands it on. Nobody who reads the log waits for any of them.
 
 mod alertmanager;
 mod change;
 mod error;
+mod firing;
 mod http;
 mod journal;
 mod outputs;
@@ -17,11 +18,7 @@ mod stdout;
 mod track;
 mod webhook;
 
-pub use alertmanager::{AlertmanagerSender, Firing};
-pub use change::{AlertFacts, Change, ChangeKind, Origin};
-pub use error::{QueueError, SendError};
+pub use change::Origin;
+pub use error::QueueError;
 pub use outputs::{Alertmanagers, OutputSettings, Outputs, Senders, WebhookTarget};
-pub use queue::{Limits, Queue};
 pub use stdout::Stdout;
-pub use track::{Step, Tracker};
-pub use webhook::{ToWebhook, WebhookSender};

@@ -10,9 +10,10 @@ use http::Uri;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::alertmanager::{AlertmanagerSender, Firing};
+use super::alertmanager::AlertmanagerSender;
 use super::change::{AlertFacts, ChangeKind, Origin};
 use super::error::QueueError;
+use super::firing::Firing;
 use super::queue::{Limits, Queue};
 use super::stdout::Stdout;
 use super::track::{Step, Tracker};

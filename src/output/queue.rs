@@ -20,13 +20,13 @@ use crate::api::Severity;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(super) struct Limits {
     /// How many changes.
-    pub changes: usize,
+    pub(super) changes: usize,
     /// How many bytes of them.
-    pub bytes: usize,
+    pub(super) bytes: usize,
     /// The size at which the file is first written anew.
-    pub rewrite: u64,
+    pub(super) rewrite: u64,
 }
 
 impl Default for Limits {
@@ -86,7 +86,7 @@ struct State {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     changed: Notify,
     limits: Limits,
@@ -97,7 +97,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the folder cannot be used.
-    pub fn open(folder: &Path, limits: Limits) -> Result<Self, QueueError> {
+    pub(super) fn open(folder: &Path, limits: Limits) -> Result<Self, QueueError> {
         let mut state = State::default();
         let (journal, cut) = Journal::open(folder, |line| match serde_json::from_slice(&line) {
             Ok(record) => state.apply(record, line),
@@ -146,23 +146,18 @@ impl Queue {
     }
 
     /// What was told of each alert, and whether all of them were known once.
-    pub fn told(&self) -> (Vec<AlertFacts>, bool) {
+    pub(super) fn told(&self) -> (Vec<AlertFacts>, bool) {
         let state = self.state();
         (state.told.values().cloned().collect(), state.listed)
     }
 
     /// How many changes wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.state().waiting.len()
     }
 
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Resolves when a change was added.
-    pub async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
@@ -171,7 +166,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn push(&self, steps: &[Step]) -> (u64, Result<(), QueueError>) {
+    pub(super) fn push(&self, steps: &[Step]) -> (u64, Result<(), QueueError>) {
         let mut state = self.state();
         let mut lines = Vec::with_capacity(steps.len());
         let mut dropped = 0;
@@ -191,7 +186,7 @@ impl Queue {
     }
 
     /// The first change that waits and whose alert is not held back, with its number. It is on its way from now on.
-    pub fn take(&self, is_held: impl Fn(&str) -> bool) -> Option<(u64, Change)> {
+    pub(super) fn take(&self, is_held: impl Fn(&str) -> bool) -> Option<(u64, Change)> {
         let mut state = self.state();
         let found = state.waiting.iter().find(|(_, waiting)| !is_held(&waiting.uid));
         let (number, record) =
@@ -205,7 +200,7 @@ impl Queue {
     }
 
     /// The change that was on its way goes on waiting.
-    pub fn put_back(&self) {
+    pub(super) fn put_back(&self) {
         self.state().in_flight = None;
     }
 
@@ -213,7 +208,7 @@ impl Queue {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn done(&self, number: u64) -> Result<(), QueueError> {
+    pub(super) fn done(&self, number: u64) -> Result<(), QueueError> {
         let mut state = self.state();
         let mut lines = Vec::new();
         state.in_flight = None;

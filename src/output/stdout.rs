@@ -66,7 +66,7 @@ impl Stdout {
     }
 
     /// Tells of a change. After a start there may be many at once: there is a moment's patience where lines are taken.
-    pub async fn change(&self, change: Change) {
+    pub(super) async fn change(&self, change: Change) {
         let began = Instant::now();
         let mut message = Message::Change(Box::new(change));
         while let Some(back) = self.send(message) {

@@ -10,7 +10,7 @@ use crate::api::{SecurityAlert, TriageState};
 
 /// What follows from what was seen of an alert.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(super) enum Step {
     /// A change, to be told.
     Tell(Change),
     /// An alert that was closed before anybody looked: nothing to tell, but to know.
@@ -29,7 +29,7 @@ struct Tracked {
 
 /// What was told of each alert. One with no memory tells every alert that is not closed as opened, once.
 #[derive(Debug)]
-pub struct Tracker {
+pub(super) struct Tracker {
     tracked: HashMap<String, Tracked>,
     /// Whether all alerts were known once.
     listed: bool,
@@ -41,7 +41,7 @@ pub struct Tracker {
 impl Tracker {
     /// Remembers what was told, and whether all alerts were known once. More matches of one alert are told after
     /// `count_interval` at the earliest.
-    pub fn new(told: Vec<AlertFacts>, listed: bool, count_interval: Duration) -> Self {
+    pub(super) fn new(told: Vec<AlertFacts>, listed: bool, count_interval: Duration) -> Self {
         let tracked = |facts: AlertFacts| {
             (facts.uid.clone(), Tracked { told: facts.clone(), now: facts, told_at: None })
         };
@@ -50,19 +50,19 @@ impl Tracker {
     }
 
     /// A list of all alerts begins.
-    pub fn begin_list(&mut self) {
+    pub(super) fn begin_list(&mut self) {
         self.listing = Some(HashSet::new());
     }
 
     /// An alert is there that cannot be read: it is not gone.
-    pub fn note_present(&mut self, uid: String) {
+    pub(super) fn note_present(&mut self, uid: String) {
         if let Some(listing) = &mut self.listing {
             listing.insert(uid);
         }
     }
 
     /// The list is whole: what it lacks is gone.
-    pub fn end_list(&mut self, time: Timestamp) -> Vec<Step> {
+    pub(super) fn end_list(&mut self, time: Timestamp) -> Vec<Step> {
         let Some(present) = self.listing.take() else { return Vec::new() };
         let gone: Vec<_> = self.tracked.keys().filter(|uid| !present.contains(*uid)).cloned().collect();
         let mut steps: Vec<_> = gone.iter().filter_map(|uid| self.forget(uid, time)).collect();
@@ -74,7 +74,7 @@ impl Tracker {
     }
 
     /// An alert is as it is here.
-    pub fn see(&mut self, alert: &SecurityAlert, now: Instant, time: Timestamp) -> Vec<Step> {
+    pub(super) fn see(&mut self, alert: &SecurityAlert, now: Instant, time: Timestamp) -> Vec<Step> {
         let Some(facts) = AlertFacts::of(alert) else { return Vec::new() };
         if let Some(listing) = &mut self.listing {
             listing.insert(facts.uid.clone());
@@ -120,19 +120,19 @@ impl Tracker {
     }
 
     /// An alert is gone.
-    pub fn forget(&mut self, uid: &str, time: Timestamp) -> Option<Step> {
+    pub(super) fn forget(&mut self, uid: &str, time: Timestamp) -> Option<Step> {
         let tracked = self.tracked.remove(uid)?;
         Some(Step::Tell(Change { kind: ChangeKind::Deleted, time, alert: tracked.now, detection: None }))
     }
 
     /// The counts that may be told by now.
-    pub fn due(&mut self, now: Instant, time: Timestamp) -> Vec<Step> {
+    pub(super) fn due(&mut self, now: Instant, time: Timestamp) -> Vec<Step> {
         let interval = self.count_interval;
         self.tracked.values_mut().filter_map(|tracked| tracked.tell_count(now, time, interval)).collect()
     }
 
     /// When the next count may be told, if one waits.
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         let waiting = self.tracked.values().filter(|tracked| tracked.is_behind());
         waiting.filter_map(|tracked| Some(tracked.told_at? + self.count_interval)).min()
     }

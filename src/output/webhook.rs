@@ -28,16 +28,16 @@ const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// Takes changes in for the webhook. They are on disk when it returns.
 #[derive(Clone)]
-pub struct ToWebhook {
+pub(super) struct ToWebhook {
     /// Where they wait.
-    pub queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     /// What it counts.
-    pub metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl ToWebhook {
     /// Takes in what there is to tell.
-    pub async fn tell(&self, steps: Vec<Step>) {
+    pub(super) async fn tell(&self, steps: Vec<Step>) {
         let (queue, metrics) = (Arc::clone(&self.queue), Arc::clone(&self.metrics));
         let pushed = tokio::task::spawn_blocking(move || queue.push(&steps)).await;
         let Ok((dropped, outcome)) = pushed else { return };
@@ -66,7 +66,7 @@ fn note_pending(metrics: &Metrics, queue: &Queue) {
 }
 
 /// Sends what waits in a queue.
-pub struct WebhookSender {
+pub(super) struct WebhookSender {
     queue: Arc<Queue>,
     metrics: Arc<Metrics>,
     uri: Uri,
@@ -80,7 +80,13 @@ pub struct WebhookSender {
 
 impl WebhookSender {
     /// A sender to this address, with the credentials of this folder. What is refused is kept in `refused`.
-    pub fn new(to: &ToWebhook, uri: Uri, credentials: PathBuf, origin: Origin, refused: PathBuf) -> Self {
+    pub(super) fn new(
+        to: &ToWebhook,
+        uri: Uri,
+        credentials: PathBuf,
+        origin: Origin,
+        refused: PathBuf,
+    ) -> Self {
         let failures = [&SendError::CATEGORIES[..], &["disk"]].concat();
         to.metrics.start_output(OUTPUT, &failures, &["full", "refused"]);
         note_pending(&to.metrics, &to.queue);
@@ -97,7 +103,7 @@ impl WebhookSender {
     }
 
     /// Sends until `stop`. Whoever leads: what was taken in is sent to the end.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             let now = Instant::now();
             let is_held = |uid: &str| self.held.get(uid).is_some_and(|(_, until)| *until > now);

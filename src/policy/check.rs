@@ -108,9 +108,7 @@ pub fn words(rule: &Rule, lacks: &[Lack], policy: Option<&Policy>) -> Vec<String
         };
         let said = match stage {
             Some(stage) => stage_is_missing(&requests, stage),
-            None => {
-                level_is_low(&requests, &rule.fields_above(has.max(Level::Metadata)), needs, has.as_str())
-            }
+            None => level_is_low(&requests, &rule.fields_above(has.max(Level::Metadata)), needs, has),
         };
         said + &place
     };
@@ -118,9 +116,9 @@ pub fn words(rule: &Rule, lacks: &[Lack], policy: Option<&Policy>) -> Vec<String
 }
 
 /// That these requests are logged at a lower level than what reads these fields of their bodies needs.
-pub fn level_is_low(requests: &str, fields: &[String], needs: Level, has: &str) -> String {
-    let needs = needs.as_str();
-    if needs == Level::Metadata.as_str() || fields.is_empty() {
+fn level_is_low(requests: &str, fields: &[String], needs: Level, has: Level) -> String {
+    let (is_low, needs, has) = (needs == Level::Metadata, needs.as_str(), has.as_str());
+    if is_low || fields.is_empty() {
         return format!("{requests}: the rule needs level {needs}, and the log has {has}");
     }
     let verb = if fields.len() == 1 { "needs" } else { "need" };
@@ -129,7 +127,7 @@ pub fn level_is_low(requests: &str, fields: &[String], needs: Level, has: &str) 
 }
 
 /// That these requests are not logged at the stage that decides them.
-pub fn stage_is_missing(requests: &str, stage: Stage) -> String {
+fn stage_is_missing(requests: &str, stage: Stage) -> String {
     format!("{requests}: decided at stage {}, which is not logged", stage.as_str())
 }
 

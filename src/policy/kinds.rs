@@ -3,6 +3,7 @@ use super::decide::{Request, Target};
 use super::document::Policy;
 use super::served::{SERVED, is_served};
 use crate::detect::{Asked, Known, Property, Rule, VERBS};
+use crate::event::withholds;
 
 const VERBS_BELOW: [&str; 5] = ["get", "create", "update", "patch", "delete"];
 const VERBS_OF_PATHS: [&str; 4] = ["get", "post", "put", "delete"];
@@ -72,7 +73,7 @@ impl Kind {
         match self {
             Kind::Resource(_, resource, subresource) | Kind::Named(resource, subresource) => {
                 let subresource = (!subresource.is_empty()).then_some(subresource.as_str());
-                resource == "configmaps" || crate::event::withholds(resource, subresource)
+                resource == "configmaps" || withholds(resource, subresource)
             }
             _ => false,
         }

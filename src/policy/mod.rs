@@ -10,8 +10,9 @@ mod kinds;
 mod lines;
 mod merge;
 mod served;
+mod yaml;
 
-pub use check::{Lack, check, level_is_low, stage_is_missing, words};
+pub use check::{Lack, check, words};
 pub use decide::{Decision, Request, Target};
 pub use document::{GroupResources, Line, Policy, PolicyError};
 pub use generate::{Breadth, generate};

@@ -49,14 +49,6 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    /// A fixed word for metrics.
-    pub fn category(&self) -> &'static str {
-        match self.severity {
-            Severity::Warning => "warning",
-            Severity::Error => "invalid_query",
-        }
-    }
-
     /// Line and column where it begins, counted from 1, columns in characters.
     pub fn line_column(&self, query: &str) -> (usize, usize) {
         let before = before(query, self.span.start);

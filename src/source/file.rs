@@ -113,11 +113,6 @@ impl FileSource {
         Self { limits: Limits { chunk, max_line, lingering: std::time::Duration::ZERO }, ..self }
     }
 
-    /// The log's path, as given.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// Events before this time are not wanted: the source was started at [`StartAt::LastSeconds`].
     pub fn not_before(&self) -> Option<Timestamp> {
         self.not_before

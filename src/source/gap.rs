@@ -31,18 +31,6 @@ pub enum GapReason {
     Damaged,
 }
 
-impl GapReason {
-    /// The reason as a word, for a label or a condition.
-    pub fn category(self) -> &'static str {
-        match self {
-            Self::Truncated => "truncated",
-            Self::FileGone => "file_gone",
-            Self::Deleted => "deleted",
-            Self::Damaged => "damaged",
-        }
-    }
-}
-
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.reason {

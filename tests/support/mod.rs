@@ -250,6 +250,12 @@ impl ControlPlane {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// What `kubectl get` with these arguments gives the administrator: an object, or a list of them.
+    pub(crate) fn get(&self, arguments: &[&str]) -> Result<Value> {
+        let arguments = [&["get", "--output=json"], arguments].concat();
+        Ok(serde_json::from_str(&self.run("admin", &arguments)?)?)
+    }
+
     /// Applies manifests as one of the users; gives what the API server warned of.
     pub(crate) fn apply(&self, user: &str, manifests: &str) -> Result<String> {
         let mut child = self

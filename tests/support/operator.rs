@@ -218,9 +218,7 @@ impl Operator {
 
 /// The alerts, oldest first.
 pub(crate) fn alerts(plane: &ControlPlane) -> Result<Vec<Value>> {
-    let printed =
-        plane.run("admin", &["get", "securityalerts", "--output", "json", "--sort-by=.metadata.name"])?;
-    let list: Value = serde_json::from_str(&printed)?;
+    let list = plane.get(&["securityalerts", "--sort-by=.metadata.name"])?;
     Ok(list["items"].as_array().cloned().unwrap_or_default())
 }
 
@@ -268,8 +266,7 @@ pub(crate) fn wait_for_condition(
 ) -> Result<String> {
     let mut last = Value::Null;
     let waited = wait_for(&format!("{kind} {name} to be {type_}={status} by {reason}"), PATIENCE, || {
-        let object = plane.run("admin", &["get", kind, name, "--output=json"]).ok()?;
-        last = condition(&serde_json::from_str(&object).ok()?, type_);
+        last = condition(&plane.get(&[kind, name]).ok()?, type_);
         let is_it = last["status"] == status && last["reason"] == reason;
         is_it.then(|| last["message"].as_str().unwrap_or_default().to_owned())
     });

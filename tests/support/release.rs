@@ -4,7 +4,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
 use super::ControlPlane;
 use super::helm::{Helm, TRIPLINE};
@@ -76,9 +75,7 @@ impl Release {
     /// Its running pods of a component, such as `reader`.
     pub(crate) fn pods(plane: &ControlPlane, component: &str) -> Result<Vec<String>> {
         let selector = format!("--selector=app.kubernetes.io/component={component}");
-        let printed =
-            plane.run("admin", &["get", "pods", "--namespace", NAMESPACE, &selector, "--output=json"])?;
-        let list: Value = serde_json::from_str(&printed)?;
+        let list = plane.get(&["pods", "--namespace", NAMESPACE, &selector])?;
         let running = list["items"].as_array().into_iter().flatten().filter(|pod| {
             let ready = pod["status"]["conditions"].as_array().is_some_and(|conditions| {
                 conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")

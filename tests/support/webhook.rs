@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use data_encoding::BASE64;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::operator::{self, NAMESPACE, Operator, PATIENCE, install_kinds, list, permissions, tripline};
 use super::process::free_port;
@@ -77,8 +77,7 @@ impl Webhook {
     /// Writes the keys that the chart mounts.
     fn mount(&self, plane: &ControlPlane) -> Result<()> {
         let secret = wait_for("the Secret to be filled", PATIENCE, || {
-            let get = ["get", "secret", "tripline-webhook", "--namespace", NAMESPACE, "--output=json"];
-            let secret: Value = serde_json::from_str(&plane.run("admin", &get).ok()?).ok()?;
+            let secret = plane.get(&["secret", "tripline-webhook", "--namespace", NAMESPACE]).ok()?;
             secret["data"]["token"].is_string().then_some(secret)
         })?;
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&self.credentials)?;

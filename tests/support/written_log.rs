@@ -1,10 +1,10 @@
-//! A log that a test writes itself, for more requests than a client can make.
+//! A log that a test writes itself: more requests than a client can make, or others.
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ControlPlane;
 
@@ -24,26 +24,41 @@ impl WrittenLog {
         &self.path
     }
 
+    /// Appends records.
+    pub(crate) fn append(&self, records: impl IntoIterator<Item = Value>) -> Result<()> {
+        let lines: String = records.into_iter().map(|record| format!("{record}\n")).collect();
+        Ok(OpenOptions::new().append(true).open(&self.path)?.write_all(lines.as_bytes())?)
+    }
+
     /// Appends requests to get objects of this resource, one for each name, made now.
     pub(crate) fn get(&self, resource: &str, names: impl Iterator<Item = String>) -> Result<()> {
-        let records: String = names.map(|name| record(resource, &name)).collect();
-        Ok(OpenOptions::new().append(true).open(&self.path)?.write_all(records.as_bytes())?)
+        self.append(names.map(|name| {
+            record(json!({
+                "requestURI": format!("/api/v1/namespaces/shop/{resource}/{name}"),
+                "objectRef": {"resource": resource, "namespace": "shop", "name": name, "apiVersion": "v1"},
+            }))
+        }))
     }
 }
 
-/// A record as kube-apiserver writes it.
-fn record(resource: &str, name: &str) -> String {
+/// A record as kube-apiserver writes it, of mallory's request for a pod, made now, with `changes` to its top level. It
+/// lacks what they make null.
+pub(crate) fn record(changes: Value) -> Value {
     let now = jiff::Timestamp::now();
-    let event = json!({
+    let mut record = json!({
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
         "auditID": "7d2c8f3e-5c1b-4f7a-9d60-1f1a4c8f7a10", "stage": "ResponseComplete",
-        "requestURI": format!("/api/v1/namespaces/shop/{resource}/{name}"), "verb": "get",
+        "requestURI": "/api/v1/namespaces/shop/pods/web-0", "verb": "get",
         "user": {"username": "mallory", "groups": ["system:authenticated"]}, "sourceIPs": ["10.0.0.9"],
         "userAgent": "curl/8.5.0",
-        "objectRef": {"resource": resource, "namespace": "shop", "name": name, "apiVersion": "v1"},
+        "objectRef": {"resource": "pods", "namespace": "shop", "name": "web-0", "apiVersion": "v1"},
         "responseStatus": {"metadata": {}, "code": 200},
         "requestReceivedTimestamp": now, "stageTimestamp": now,
         "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
     });
-    format!("{event}\n")
+    if let (Some(members), Value::Object(changes)) = (record.as_object_mut(), changes) {
+        members.extend(changes);
+        members.retain(|_, value| !value.is_null());
+    }
+    record
 }

@@ -8,9 +8,9 @@ use kube::{Client, ResourceExt as _};
 use tabwriter::TabWriter;
 
 use super::selection::Selection;
-use super::{ago, clipped, last_seen};
+use super::{ago, last_seen};
 use crate::api::{SecurityAlert, TriageState};
-use crate::cli::terminal;
+use crate::cli::terminal::{self, clipped};
 
 /// Options of `tripline alerts list`.
 #[derive(Debug, clap::Args)]

@@ -29,7 +29,7 @@ Exit codes: 0 all is well, 2 something could not be done, and the message says w
     subcommand_required = true,
     arg_required_else_help = true
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
     /// Kubeconfig to use, as kubectl does
@@ -103,14 +103,6 @@ fn ago(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// At most so many characters, with an ellipsis where something is left out.
-fn clipped(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +130,5 @@ mod tests {
         ] {
             assert_eq!(ago(now - SignedDuration::from_secs(seconds), now), said);
         }
-        assert_eq!((clipped("äbc", 3), clipped("äbcd", 3)), ("äbc".to_owned(), "äb…".to_owned()));
     }
 }

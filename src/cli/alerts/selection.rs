@@ -31,14 +31,14 @@ pub(super) struct Selection {
 }
 
 fn state(text: &str) -> Result<TriageState, &'static str> {
-    [TriageState::Open, TriageState::Acknowledged, TriageState::Closed]
+    TriageState::ALL
         .into_iter()
         .find(|state| state.as_str().eq_ignore_ascii_case(text))
         .ok_or("a state is Open, Acknowledged or Closed")
 }
 
 fn severity(text: &str) -> Result<Severity, &'static str> {
-    [Severity::Low, Severity::Medium, Severity::High, Severity::Critical]
+    Severity::ALL
         .into_iter()
         .find(|severity| severity.as_str().eq_ignore_ascii_case(text))
         .ok_or("a severity is Low, Medium, High or Critical")

@@ -6,10 +6,13 @@ use std::io::Write;
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::{ago, checked, clipped};
+use super::{ago, checked};
 use crate::alert::call;
-use crate::api::{EventEvidence, SecurityAlert, SecurityAlertStatus, Stored, TriageState, UserEvidence};
-use crate::cli::{program, terminal};
+use crate::api::{
+    EventEvidence, SecurityAlert, SecurityAlertStatus, Stored, ThreatReference, TriageState, UserEvidence,
+};
+use crate::cli::program;
+use crate::cli::terminal::{self, clipped};
 
 /// Options of `tripline alerts show`.
 #[derive(Debug, clap::Args)]
@@ -82,7 +85,7 @@ fn page(alert: &SecurityAlert, now: Timestamp, program: &str) -> String {
     page.section("Newest matches", samples(&status));
     page.section("Changes of its state", transitions(&status));
     let threats = detection.threat.iter().flat_map(|threat| {
-        let entry = |indent: &str, entry: &crate::api::ThreatReference| {
+        let entry = |indent: &str, entry: &ThreatReference| {
             format!("{indent}{} {}  {}", entry.id, entry.name, entry.reference.as_deref().unwrap_or_default())
         };
         let tactic = format!("{}: {}", threat.framework, entry("", &threat.tactic));

@@ -47,8 +47,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Detections> {
 }
 
 /// The rows that a rule names.
-pub(super) fn covered(rule: Rule<'_>) -> impl Iterator<Item = &str> {
-    let annotations = rule.0.object.metadata.annotations.as_ref();
+pub(super) fn covered<'a>(rule: &Rule<'a>) -> impl Iterator<Item = &'a str> {
+    let annotations = rule.object.metadata.annotations.as_ref();
     let named = annotations.and_then(|annotations| annotations.get(COVERS));
     named.into_iter().flat_map(|rows| rows.split(',')).map(str::trim).filter(|row| !row.is_empty())
 }

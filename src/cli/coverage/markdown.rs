@@ -38,7 +38,7 @@ pub(super) fn page(coverage: &Coverage<'_>, rules: &[Rule<'_>], detections: Opti
             let mut title = linked(technique.reference);
             for rule in &technique.rules {
                 let (severity, level) = (rule.severity().as_str(), rule.level());
-                write(&mut page, format_args!("| {title} | {} | {severity} | {level} |\n", marked(*rule)));
+                write(&mut page, format_args!("| {title} | {} | {severity} | {level} |\n", marked(rule)));
                 title.clear();
             }
         }
@@ -53,8 +53,8 @@ pub(super) fn page(coverage: &Coverage<'_>, rules: &[Rule<'_>], detections: Opti
 fn rows(page: &mut String, rules: &[Rule<'_>], detections: &Detections) {
     let mut by_row: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for rule in rules {
-        for row in covered(*rule) {
-            by_row.entry(row).or_default().push(marked(*rule));
+        for row in covered(rule) {
+            by_row.entry(row).or_default().push(marked(rule));
         }
     }
     let all = detections.rows.len();
@@ -86,12 +86,12 @@ fn techniques(coverage: &Coverage<'_>) -> String {
 }
 
 /// What stands behind the name of a rule that is off.
-pub(super) fn mark(rule: Rule<'_>) -> &'static str {
+pub(super) fn mark(rule: &Rule<'_>) -> &'static str {
     if rule.is_on() { "" } else { "¹" }
 }
 
 /// A rule's name, and whether it is off.
-fn marked(rule: Rule<'_>) -> String {
+fn marked(rule: &Rule<'_>) -> String {
     format!("`{}`{}", cell(rule.name()), mark(rule))
 }
 

@@ -16,7 +16,7 @@ use tabwriter::TabWriter;
 use self::detections::Detections;
 use super::load::{self, Loaded};
 use super::{Outcome, terminal};
-use crate::api::{Mode, Severity, ThreatReference};
+use crate::api::{DetectionRule, Mode, Severity, ThreatReference};
 use crate::detect::Level;
 
 /// Options of `tripline coverage`.
@@ -31,7 +31,7 @@ The layer is for the ATT&CK Navigator: open it there by `Open Existing Layer`. A
 for it are on.
 
 Exit codes: 0 all is well, 1 a rule has an error and is left out, 2 a path cannot be read or holds no rule.")]
-pub struct Args {
+pub(super) struct Args {
     /// Files and folders with rules; `-` reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -60,7 +60,7 @@ enum Output {
 }
 
 /// The framework whose tactics and techniques are told apart.
-const FRAMEWORK: &str = "MITRE ATT&CK";
+pub(super) const FRAMEWORK: &str = "MITRE ATT&CK";
 
 /// The tactics of ATT&CK for Enterprise in the order of its matrix.
 const TACTICS: [&str; 14] = [
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     loaded.report_errors()?;
     loaded.need_rules()?;
     let detections = args.detections.as_deref().map(detections::read).transpose()?;
-    let mut rules: Vec<Rule<'_>> = loaded.rules.iter().map(Rule).collect();
+    let mut rules: Vec<Rule<'_>> = loaded.rules.iter().map(Rule::of).collect();
     rules.sort_by_key(|rule| rule.name());
     let coverage = Coverage::of(&rules);
     match args.output {
@@ -90,41 +90,45 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 }
 
 /// A rule, for what is said of it here.
-#[derive(Clone, Copy)]
-struct Rule<'a>(&'a Loaded);
+struct Rule<'a> {
+    object: &'a DetectionRule,
+    /// The levels of the audit policy at which its requests can be decided, and the verbs of each.
+    levels: BTreeMap<Level, Vec<&'static str>>,
+}
 
 impl<'a> Rule<'a> {
-    fn name(self) -> &'a str {
-        self.0.object.metadata.name.as_deref().unwrap_or_default()
+    fn of(loaded: &'a Loaded) -> Self {
+        Self { object: &loaded.object, levels: loaded.compiled.rule.levels() }
     }
 
-    fn mode(self) -> &'static str {
-        match self.0.object.spec.mode {
+    fn name(&self) -> &'a str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn mode(&self) -> &'static str {
+        match self.object.spec.mode {
             Mode::Alert => "Alert",
             Mode::DryRun => "DryRun",
             Mode::Disabled => "Disabled",
         }
     }
 
-    fn is_on(self) -> bool {
-        self.0.object.spec.mode != Mode::Disabled
+    fn is_on(&self) -> bool {
+        self.object.spec.mode != Mode::Disabled
     }
 
-    fn severity(self) -> Severity {
-        self.0.object.spec.severity
+    fn severity(&self) -> Severity {
+        self.object.spec.severity
     }
 
-    /// The levels of the audit policy at which its requests can be decided, and the verbs of each.
-    fn levels(self) -> BTreeMap<Level, Vec<&'static str>> {
-        self.0.compiled.rule.levels()
-    }
-
-    /// The same for people: `Request, RequestResponse for patch`.
-    fn level(self) -> String {
-        let levels = self.levels();
-        let least = levels.first_key_value().map_or(Level::None, |(level, _)| *level);
-        let higher =
-            levels.iter().skip(1).map(|(level, verbs)| format!("{} for {}", level.as_str(), verbs.join("/")));
+    /// Its levels for people: `Request, RequestResponse for patch`.
+    fn level(&self) -> String {
+        let least = self.levels.first_key_value().map_or(Level::None, |(level, _)| *level);
+        let higher = self
+            .levels
+            .iter()
+            .skip(1)
+            .map(|(level, verbs)| format!("{} for {}", level.as_str(), verbs.join("/")));
         std::iter::once(least.as_str().to_owned()).chain(higher).collect::<Vec<_>>().join(", ")
     }
 }
@@ -132,7 +136,7 @@ impl<'a> Rule<'a> {
 /// A technique, or what is found under a tactic alone.
 struct Technique<'a> {
     reference: Option<&'a ThreatReference>,
-    rules: Vec<Rule<'a>>,
+    rules: Vec<&'a Rule<'a>>,
 }
 
 /// A tactic with its techniques by their ids; without a reference, the rules that name no tactic.
@@ -143,7 +147,7 @@ struct Tactic<'a> {
 
 impl<'a> Tactic<'a> {
     /// Its rules by name, each once.
-    fn rules(&self) -> Vec<Rule<'a>> {
+    fn rules(&self) -> Vec<&'a Rule<'a>> {
         let mut rules: Vec<_> =
             self.techniques.values().flat_map(|technique| technique.rules.iter().copied()).collect();
         rules.sort_by_key(|rule| rule.name());
@@ -156,7 +160,7 @@ impl<'a> Tactic<'a> {
 struct Coverage<'a>(BTreeMap<(usize, &'a str), Tactic<'a>>);
 
 impl<'a> Coverage<'a> {
-    fn of(rules: &[Rule<'a>]) -> Self {
+    fn of(rules: &'a [Rule<'a>]) -> Self {
         let mut tactics = BTreeMap::new();
         let mut add = |tactic: Option<&'a ThreatReference>, technique: Option<&'a ThreatReference>, rule| {
             let id = tactic.map_or("", |tactic| tactic.id.as_str());
@@ -170,16 +174,16 @@ impl<'a> Coverage<'a> {
             tactic.techniques.entry(id).or_insert_with(new).rules.push(rule);
         };
         for rule in rules {
-            let threats = rule.0.object.spec.threat.iter().filter(|threat| threat.framework == FRAMEWORK);
+            let threats = rule.object.spec.threat.iter().filter(|threat| threat.framework == FRAMEWORK);
             let mut is_placed = false;
             for threat in threats {
                 is_placed = true;
                 let techniques = threat.techniques.iter().map(Some);
                 let alone = threat.techniques.is_empty().then_some(None);
-                techniques.chain(alone).for_each(|technique| add(Some(&threat.tactic), technique, *rule));
+                techniques.chain(alone).for_each(|technique| add(Some(&threat.tactic), technique, rule));
             }
             if !is_placed {
-                add(None, None, *rule);
+                add(None, None, rule);
             }
         }
         Self(tactics)
@@ -207,7 +211,7 @@ impl<'a> Coverage<'a> {
                     mode: rule.mode(),
                     severity: rule.severity().as_str(),
                     level: rule.level(),
-                    levels: rule.levels().into_iter().map(|(level, verbs)| (level.as_str(), verbs)).collect(),
+                    levels: rule.levels.iter().map(|(level, verbs)| (level.as_str(), &verbs[..])).collect(),
                 })
                 .collect::<Vec<_>>()
         };
@@ -257,5 +261,5 @@ struct Line<'a> {
     mode: &'static str,
     severity: &'static str,
     level: String,
-    levels: BTreeMap<&'static str, Vec<&'static str>>,
+    levels: BTreeMap<&'static str, &'a [&'static str]>,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Coverage, Technique};
+use super::{Coverage, Rule, Technique};
 use crate::cli::terminal;
 
 /// The version of ATT&CK whose ids the library's rules use, see docs/severity.md.
@@ -41,7 +41,7 @@ pub(super) fn layer(coverage: &Coverage<'_>) -> anyhow::Result<String> {
 }
 
 fn comment(technique: &Technique<'_>) -> String {
-    let named = |rule: &super::Rule<'_>| {
+    let named = |rule: &&Rule<'_>| {
         let off = if rule.is_on() { "" } else { ", disabled" };
         format!("{} ({}, {}{off})", rule.name(), rule.severity().as_str(), rule.level())
     };

@@ -20,7 +20,7 @@ pub(super) fn save_all(folder: &Path, coverage: &Coverage<'_>, rules: &[Rule<'_>
     for rule in rules {
         // The name becomes a file's: it must not lead out of the folder.
         ensure!(is_object_name(rule.name()), "a rule's name cannot name a file");
-        save(&format!("{}.md", rule.name()), &page(*rule))?;
+        save(&format!("{}.md", rule.name()), &page(rule))?;
     }
     save("README.md", &index(coverage))
 }
@@ -32,15 +32,15 @@ fn index(coverage: &Coverage<'_>) -> String {
         write(&mut page, format_args!("\n## {title}\n\n| rule | finds | severity |\n|---|---|---|\n"));
         for rule in tactic.rules() {
             let (name, off) = (rule.name(), mark(rule));
-            let (title, severity) = (cell(&rule.0.object.spec.display_name), rule.severity().as_str());
+            let (title, severity) = (cell(&rule.object.spec.display_name), rule.severity().as_str());
             write(&mut page, format_args!("| [{name}]({name}.md){off} | {title} | {severity} |\n"));
         }
     }
     page
 }
 
-fn page(rule: Rule<'_>) -> String {
-    let spec = &rule.0.object.spec;
+fn page(rule: &Rule<'_>) -> String {
+    let spec = &rule.object.spec;
     let mut page = format!("{HEADER}# {}\n\n", cell(&spec.display_name));
     write(
         &mut page,

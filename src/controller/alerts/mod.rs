@@ -37,7 +37,7 @@ use super::readers::Readers;
 use super::rules::Rules;
 use super::status_failure;
 use crate::alert::{WriteError, call, write_params};
-use crate::api::{SecurityAlert, Stored, TriageState};
+use crate::api::{SecurityAlert, SecurityAlertStatus, Stored, TriageState};
 use crate::output::Outputs;
 use crate::telemetry::{DeletionLabels, Metrics, SeverityLabels};
 
@@ -153,7 +153,7 @@ impl AlertKeeper {
                 if let Err(error) = outcome {
                     status_failure::note(&self.metrics, "alert", name, &error);
                     // What one may not, none may; and a server that does not answer one answers none.
-                    if error.concerns_all() || error.category() == "forbidden" {
+                    if error.concerns_all() || error.is_forbidden() {
                         break;
                     }
                 }
@@ -281,7 +281,7 @@ fn amended(
     indexed: &IndexedAlert,
     retention: &Retention,
     now: Timestamp,
-) -> Option<crate::api::SecurityAlertStatus> {
+) -> Option<SecurityAlertStatus> {
     let before = alert.status.as_ref().filter(|status| status.count > 0)?;
     let mut status = before.clone();
     let is_current = alert.metadata.resource_version.as_deref() == Some(&*indexed.version);

@@ -2,6 +2,7 @@
 //! task fills in the name once it is certain. Judging never waits for it: what finds no room is counted and its name left
 //! unknown.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,7 +84,7 @@ fn triage_write(event: &Event<'_>) -> Option<TriageWrite> {
     }
     let text_at = |body: &str, path: &[&str]| -> Option<String> {
         let found = path.iter().try_fold(event.root().get(body)?, |value: Value<'_>, key| value.get(key))?;
-        found.text().map(std::borrow::Cow::into_owned)
+        found.text().map(Cow::into_owned)
     };
     let state = text_at("requestObject", &["spec", "triage", "state"]);
     Some(TriageWrite {
@@ -91,15 +92,9 @@ fn triage_write(event: &Event<'_>) -> Option<TriageWrite> {
         user: text::short(&event.user()?.username()?, text::SHORT),
         received: event.request_received_time()?,
         completed: event.stage_time()?,
-        state: state.and_then(|state| state_of(&state)),
+        state: state.and_then(|state| TriageState::ALL.into_iter().find(|known| known.as_str() == state)),
         version: text_at("responseObject", &["metadata", "resourceVersion"]),
     })
-}
-
-fn state_of(text: &str) -> Option<TriageState> {
-    [TriageState::Open, TriageState::Acknowledged, TriageState::Closed]
-        .into_iter()
-        .find(|state| state.as_str() == text)
 }
 
 /// The other end, which fills in names.
@@ -166,7 +161,7 @@ impl WritesSeen {
                 Ok(is_done) => is_done,
                 Err(error) => {
                     status_failure::note(&self.metrics, "alert", &look.alert, &error);
-                    error.category() == "not_found"
+                    error.is_not_found()
                 }
             };
             if !is_done && look.looks < LOOKS.len() {

@@ -175,9 +175,7 @@ impl Node {
 
     /// The id on this machine of the first process of a pod's container, which must run.
     pub(crate) fn process(&self, namespace: &str, pod: &str, container: &str) -> Result<u32> {
-        let printed =
-            self.plane.run("admin", &["get", "pod", pod, "--namespace", namespace, "--output", "json"])?;
-        let object: Value = serde_json::from_str(&printed)?;
+        let object = self.plane.get(&["pod", pod, "--namespace", namespace])?;
         let statuses = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
         let id = statuses
             .iter()
@@ -276,7 +274,7 @@ fn start_node(
 
 /// Whether the node says so and the scheduler may use it, which it may not before the controllers have seen that.
 fn is_ready(plane: &ControlPlane) -> Result<bool> {
-    let node: Value = serde_json::from_str(&plane.run("admin", &["get", "node", NODE, "--output", "json"])?)?;
+    let node = plane.get(&["node", NODE])?;
     let list = |pointer: &str| node.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
     let ready = list("/status/conditions")
         .iter()
