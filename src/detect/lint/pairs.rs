@@ -2,7 +2,7 @@
 use crate::query::{Diagnostic, Expr, Literal, Values, shown};
 
 /// The subresources of Kubernetes' own kinds. What is not listed may have any.
-const SUBRESOURCES: [(&str, &[&str]); 36] = [
+const SUBRESOURCES: [(&str, &[&str]); 41] = [
     (
         "pods",
         &[
@@ -53,7 +53,26 @@ const SUBRESOURCES: [(&str, &[&str]); 36] = [
     ("storageclasses", &[]),
     ("priorityclasses", &[]),
     ("poddisruptionbudgets", &["status"]),
+    ("events", &[]),
+    ("ingresses", &["status"]),
+    ("networkpolicies", &[]),
+    ("horizontalpodautoscalers", &["status"]),
+    ("validatingadmissionpolicies", &["status"]),
 ];
+
+/// The resource that was meant by a kind's name or another case, where it is none itself.
+pub(super) fn known_plural(text: &str) -> Option<&'static str> {
+    let lower = text.to_lowercase();
+    let singular = lower.strip_suffix('y').map(|stem| format!("{stem}ies"));
+    let known = |name: &str| SUBRESOURCES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);
+    if known(text).is_some() {
+        return None;
+    }
+    [Some(format!("{lower}s")), Some(format!("{lower}es")), singular, Some(lower)]
+        .into_iter()
+        .flatten()
+        .find_map(|name| known(&name))
+}
 
 pub(super) const RESOURCE: [&str; 3] =
     ["objectRef.resource", "kubernetes.audit.objectRef.resource", "orchestrator.resource.type"];
