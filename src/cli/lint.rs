@@ -115,7 +115,7 @@ fn tests(spec: &Node, found: &mut Vec<Finding>) {
 }
 
 /// The fields of `audit.k8s.io/v1` and `v1beta1` events.
-const EVENT: [&str; 22] = [
+pub(super) const EVENT: [&str; 22] = [
     "apiVersion",
     "kind",
     "level",
