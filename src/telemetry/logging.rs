@@ -18,7 +18,9 @@ pub enum LogFormat {
 /// # Errors
 /// When `level` is no filter.
 pub fn init_logging(format: LogFormat, level: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(level)?;
+    // Each call that fails is told with what it was for; the client's own line of it tells nothing more.
+    let quiet = if level.contains("kube") { "" } else { ",kube_client::client::builder=off" };
+    let filter = EnvFilter::try_new(format!("{level}{quiet}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
