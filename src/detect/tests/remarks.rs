@@ -222,6 +222,13 @@ fn impossible_pairs() {
     assert!(
         remarks("objectRef.resource:(pods or nodes) and objectRef.subresource:(token or proxy)").is_empty()
     );
+    let both = "`verb` has one value, which is not both `get` and `list`: this never matches; for either of them write `verb:(get or list)`";
+    says("verb:get and user.username:x and verb:list", both);
+    says("verb:(get and list)", both);
+    assert!(
+        remarks("verb:(get or list) and verb:(list or watch) and user.groups:a and user.groups:b").is_empty()
+    );
+    assert!(remarks("verb:get or verb:list").is_empty());
     assert!(remarks("objectRef.resource:(pods or widgets) and objectRef.subresource:token").is_empty());
 }
 
