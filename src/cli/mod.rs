@@ -226,6 +226,16 @@ mod tests {
         check(&Cli::command());
     }
 
+    #[test]
+    fn every_flag_of_the_operator_is_in_its_page() {
+        let page = include_str!("../../docs/operating.md");
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        for flag in run.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(flag == "help" || page.contains(&format!("`--{flag}`")), "--{flag}");
+        }
+    }
+
     fn check_flags(command: &clap::Command) {
         for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
             let id = argument.get_id().as_str();
