@@ -247,6 +247,7 @@ fn the_remedy_fits_the_mistake() {
         ("displayName: A rule", "displayName: on", "put it in quotes"),
         ("riskScore: 21", "riskScore: \"21\"", "write the number without quotes"),
         ("riskScore: 21", "riskScore: high", "write digits alone"),
+        ("event: {verb: get}", "event: {verb: get, user: alice}", "write `user: {username: …}`"),
     ] {
         let (_, found) = findings(&rule("verb: create").replace(from, to));
         assert!(found.iter().any(|finding| finding["help"] == help), "{to}: {found:#?}");
