@@ -17,10 +17,11 @@ say "Building (the first time: Kubernetes and the image, some fifteen minutes)"
 programs=$(tests/controlplane/build.sh etcd kube-apiserver kubectl kube-controller-manager kube-scheduler kubelet helm)
 export PATH="$programs:$PATH"
 cargo build --locked --bin tripline --example control-plane
+built=${CARGO_TARGET_DIR:-target}/debug
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   tests/controlplane/node-packages.sh || true
 fi
-if target/debug/examples/control-plane --can-run-node; then
+if "$built"/examples/control-plane --can-run-node; then
   node=yes
   image/archive.sh
 else
@@ -50,7 +51,7 @@ wait_until() {
 
 say "Starting $([ "$node" ] && echo "a Kubernetes of one node" || echo "etcd and kube-apiserver")"
 mkfifo "$folder/stdin"
-target/debug/examples/control-plane ${node:+--node} "$folder/cluster" <"$folder/stdin" >"$folder/cluster.log" 2>&1 &
+"$built"/examples/control-plane ${node:+--node} "$folder/cluster" <"$folder/stdin" >"$folder/cluster.log" 2>&1 &
 cluster=$!
 exec 3>"$folder/stdin"
 wait_until grep -q '^ready' "$folder/cluster.log"
@@ -74,12 +75,13 @@ else
   helm install tripline charts/tripline --namespace tripline-system --take-ownership --set mode=all "${values[@]}" \
     >"$folder/helm.log" 2>&1 || { cat "$folder/helm.log" >&2; exit 1; }
   say "Starting the operator as the chart's account"
-  target/debug/tripline run --kubeconfig "$(told tripline)" --node control-plane-1 \
+  "$built"/tripline run --kubeconfig "$(told tripline)" --node control-plane-1 \
     --state-dir "$folder/state" --log-root "$(dirname "$log")" --listen 127.0.0.1:0 --log-format text \
     2>"$folder/operator.log" &
   operator=$!
 fi
-show kubectl wait --for=condition=Ready auditsources,detectionrules --all --timeout=60s
+kubectl wait --for=condition=Ready auditsources,detectionrules --all --timeout=60s >/dev/null
+show kubectl get auditsources
 [ -z "$node" ] || show helm test tripline --namespace tripline-system --logs 2>/dev/null
 
 say "Making a pod, and opening a session in it as alice"

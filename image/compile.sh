@@ -40,9 +40,10 @@ export "CFLAGS_$variable=-ffile-prefix-map=$PWD=/src -ffile-prefix-map=$cargo_ho
 export "CARGO_TARGET_${variable^^}_LINKER=rust-lld"
 export "CARGO_TARGET_${variable^^}_RUSTFLAGS=--remap-path-prefix=$PWD=/src --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust"
 cargo build --release --locked --target "$target" --bin tripline >&2
-if readelf --program-headers "target/$target/release/tripline" | grep -q INTERP; then
-  echo "target/$target/release/tripline is not static" >&2
+program=${CARGO_TARGET_DIR:-target}/$target/release/tripline
+if readelf --program-headers "$program" | grep -q INTERP; then
+  echo "$program is not static" >&2
   exit 1
 fi
 mkdir -p "$(dirname "$file")"
-install -m 0755 "target/$target/release/tripline" "$file"
+install -m 0755 "$program" "$file"

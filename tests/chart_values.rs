@@ -240,11 +240,13 @@ fn values_that_contradict_each_other_are_refused() -> Result<()> {
             "metrics.prometheusRule.enabled=true,metrics.prometheusRule.disabled={TriplineDawn}",
             "there is no alert \"TriplineDawn\"; there are: TriplineDown",
         ),
+        ("logLevel=loud", "/logLevel"),
     ] {
         refused(&helm, &["--set", set], message)?;
     }
     for set in [
         "kubernetesApi.host=10.0.0.1",
+        "logLevel=warn\\,tripline=debug\\,kube=info",
         "mode=all,hostNetwork=true,kubernetesApi.host=127.0.0.1",
         "mode=all,lease.enabled=false",
         "controller.replicas=1,lease.enabled=false",

@@ -82,6 +82,7 @@ fn a_quiet_policy_says_which_rules_pay_for_it() {
         assert!(run.out.contains(rule), "{line}");
     }
     assert!(!said.contains("secret-") && !said.contains("exec-"), "{said}");
+    assert_eq!(check(&run.out, &[RULES, "--quiet"]), (0, String::new()));
 }
 
 #[test]
@@ -91,6 +92,7 @@ fn the_policy_of_the_documentation_lacks_the_heartbeat_only() {
     for line in said.lines() {
         assert!(line.contains("the rule needs level Metadata, and the log has None"), "{line}");
     }
+    assert_eq!(check(policy, &[RULES, "--quiet"]), (0, String::new()));
 }
 
 /// In the manner of what cluster scripts write: noise left out by user, bodies for a few groups, no line at the end.
@@ -230,6 +232,19 @@ fn a_file_that_is_no_policy_is_refused() {
     let run = tripline(&["audit-policy", "--rules", &rule, "--check", &folder.path("policy.yaml")]);
     assert_eq!(run.code, 2);
     assert!(run.err.contains("policy.yaml: line 5: there is no level \"Everything\""), "{}", run.err);
+    let run = tripline(&["audit-policy", "--rules", &rule, "--check", &rule]);
+    assert!(run.err.contains("rule.yaml: expected `apiVersion: audit.k8s.io/v1`"), "{}", run.err);
+    let folder = Folder::new(&[(
+        "policy.yaml",
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- {level: None, resource: []}\n",
+    )]);
+    let run = tripline(&["audit-policy", "--rules", &rule, "--check", &folder.path("policy.yaml")]);
+    assert!(
+        run.err.contains("not an audit policy: line 4 column ")
+            && run.err.trim_end().ends_with("omitManagedFields"),
+        "{}",
+        run.err
+    );
     let run = tripline(&["audit-policy", "--rules", &rule, "--base", &folder.path("none.yaml")]);
     assert_eq!(run.code, 2);
     assert!(run.err.contains("failed to read"), "{}", run.err);

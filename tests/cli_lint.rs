@@ -230,6 +230,31 @@ fn a_misspelt_kind_is_not_passed_over() {
 }
 
 #[test]
+fn nor_is_a_misspelt_group() {
+    let (message, line, _) = error(&rule("verb: create").replace("tripline.dev", "triplne.dev"));
+    assert_eq!((message.as_str(), line), ("unknown apiVersion of a DetectionRule", 1));
+    // Another program may have a kind of this name.
+    let other = rule("verb: create").replace("tripline.dev", "detections.example.com");
+    let (code, found) = findings(&format!("{other}---\n{}", rule("verb: create")));
+    assert_eq!((code, found.len()), (0, 0), "{found:#?}");
+}
+
+#[test]
+fn the_remedy_fits_the_mistake() {
+    for (from, to, help) in [
+        ("severity: Low", "severity: 3", "write one of Low, Medium, High, Critical"),
+        ("riskScore: 21", "riskScore: 21\n  mode: off", "write one of Alert, DryRun, Disabled"),
+        ("displayName: A rule", "displayName: on", "put it in quotes"),
+        ("riskScore: 21", "riskScore: \"21\"", "write the number without quotes"),
+        ("riskScore: 21", "riskScore: high", "write digits alone"),
+        ("event: {verb: get}", "event: {verb: get, user: alice}", "write `user: {username: …}`"),
+    ] {
+        let (_, found) = findings(&rule("verb: create").replace(from, to));
+        assert!(found.iter().any(|finding| finding["help"] == help), "{to}: {found:#?}");
+    }
+}
+
+#[test]
 fn folders_are_read_with_what_is_below_them() {
     let second = rule("verb: delete").replace("a-rule", "second");
     let json = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [{

@@ -129,8 +129,9 @@ fn explain_chooses_among_several_rules() {
     let run =
         tripline_with(&["explain", "--rule", &rules, "--name", "second", "-"], &[], "{\"verb\":\"get\"}");
     assert_eq!(run.code, 0, "{run:?}");
-    let run = tripline_with(&["explain", "--rule", &rules, "--name", "third", "-"], &[], "{}");
+    let run = tripline_with(&["explain", "--rule", &rules, "--name", "secnod", "-"], &[], "{}");
     assert_eq!(run.code, 2);
+    assert!(run.err.contains("has no rule secnod: did you mean second?"), "{}", run.err);
 }
 
 #[test]
@@ -138,6 +139,9 @@ fn explain_says_what_is_wrong_with_its_input() {
     let folder = Folder::new(&[("rule.yaml", &rule("verb: create")), ("bad.yaml", &rule("'verb: )'"))]);
     let (good, bad) = (folder.path("rule.yaml"), folder.path("bad.yaml"));
     assert_eq!(tripline_with(&["explain", "--rule", &bad, "-"], &[], "{}").code, 1);
+    let run = tripline(&["explain", "--rule", &good, &good]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""), "a rule is no event");
+    assert!(run.err.contains("holds no audit event: it has no field of one"), "{}", run.err);
     for input in ["", "[]", "{\"verb\":", "5"] {
         let run = tripline_with(&["explain", "--rule", &good, "-"], &[], input);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{input}");

@@ -29,12 +29,13 @@ pub(super) struct Args {
     #[arg(long, required = true, num_args = 1.., value_name = "PATH", env = "TRIPLINE_RULES")]
     rules: Vec<PathBuf>,
     /// Say which rules this policy blinds, instead of printing one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "quiet"], env = "TRIPLINE_AUDIT_POLICY_CHECK")]
+    #[arg(long, value_name = "FILE", conflicts_with = "base", env = "TRIPLINE_AUDIT_POLICY_CHECK")]
     check: Option<PathBuf>,
     /// Put what the rules need into this policy; it goes on to log all that it logs
     #[arg(long, value_name = "FILE", conflicts_with = "quiet", env = "TRIPLINE_AUDIT_POLICY_BASE")]
     base: Option<PathBuf>,
-    /// Leave out the cluster's heartbeat and its own parts' reads even where rules on all kinds of requests see them
+    /// Leave out the cluster's heartbeat and its own parts' reads even where rules on all kinds of requests see them;
+    /// with --check, do not miss them
     #[arg(long, env = "TRIPLINE_AUDIT_POLICY_QUIET")]
     quiet: bool,
     /// A stage that the AuditSource omits, repeatable: what is decided then is decided at another
@@ -65,9 +66,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let left_out = if left_out > 0 { format!(", {left_out} disabled") } else { String::new() };
     let summary = format!("{}{left_out}", loaded.summary());
     let omitted = super::explain::stages(&args.omit_stage)?;
+    let breadth = if args.quiet { Breadth::Quiet } else { Breadth::Complete };
     let is_fine = match (&args.check, &args.base) {
         (Some(path), _) => {
-            let blinded = check(&rules, &omitted, &read(path)?, path, args.output, out)?;
+            let blinded = check((&rules, &omitted, breadth), (&read(path)?, path), args.output, out)?;
             out.flush()?;
             eprintln!("{summary}: {} blinded", load::counted(blinded, "rule"));
             blinded == 0
@@ -79,15 +81,14 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             out.write_all(merged.to_yaml(&terminal::line(&comment)).as_bytes())?;
             out.flush()?;
             eprintln!("{summary}");
-            remaining(&rules, &merged, &omitted)
+            remaining(&rules, &merged, &omitted, breadth)
         }
         (None, None) => {
-            let breadth = if args.quiet { Breadth::Quiet } else { Breadth::Complete };
             let made = policy::generate(&rules, breadth);
             out.write_all(made.to_yaml(COMMENT).as_bytes())?;
             out.flush()?;
             eprintln!("{summary}");
-            args.quiet || remaining(&rules, &made, &omitted)
+            remaining(&rules, &made, &omitted, breadth)
         }
     };
     Ok(Outcome::from(is_fine && !loaded.has_errors()))
@@ -103,17 +104,15 @@ fn read(path: &Path) -> anyhow::Result<Policy> {
 
 /// How many rules are blinded.
 fn check(
-    rules: &[&Rule],
-    omitted: &[Stage],
-    policy: &Policy,
-    path: &Path,
+    (rules, omitted, breadth): (&[&Rule], &[Stage], Breadth),
+    (policy, path): (&Policy, &Path),
     output: Output,
     out: &mut dyn Write,
 ) -> anyhow::Result<usize> {
     let kinds = Kinds::of(rules, &[policy]);
     let mut blinded = 0;
     for rule in rules {
-        let lacks = policy::check(rule, policy, &kinds, omitted);
+        let lacks = policy::check(rule, policy, &kinds, omitted, breadth);
         if lacks.is_empty() {
             continue;
         }
@@ -136,11 +135,11 @@ fn check(
 }
 
 /// Says what the policy cannot give; whether that is nothing.
-fn remaining(rules: &[&Rule], policy: &Policy, omitted: &[Stage]) -> bool {
+fn remaining(rules: &[&Rule], policy: &Policy, omitted: &[Stage], breadth: Breadth) -> bool {
     let kinds = Kinds::of(rules, &[policy]);
     let mut is_fine = true;
     for rule in rules {
-        for reason in policy::words(rule, &policy::check(rule, policy, &kinds, omitted), None) {
+        for reason in policy::words(rule, &policy::check(rule, policy, &kinds, omitted, breadth), None) {
             is_fine = false;
             let rule = terminal::line(rule.name());
             eprintln!("{rule} still lacks what no line can give safely: {}", terminal::line(&reason));

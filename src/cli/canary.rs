@@ -20,11 +20,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Options of `tripline canary`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  helm test tripline --namespace tripline-system      runs it in the cluster, as an account of its own
+  helm test tripline --namespace tripline-system     runs it in the cluster
   tripline canary --rule tripline-canary
 
-It waits until the rule is evaluated, asks for an exec into a pod `tripline-canary` in its own namespace, which is
-refused (403, or 404 where it is allowed), and waits until an alert of the rule counts it. The rule must match that
+It waits until the rule is evaluated, asks for an exec into a pod `tripline-canary` in its own namespace, which is \
+refused (403, or 404 where it is allowed), and waits until an alert of the rule counts it. The rule must match that \
 request; the account needs `get` on detectionrules and `list` on securityalerts.
 
 Exit codes: 0 the alert is there, 2 it is not, and the message says what is missing.")]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 
 use super::load::{self, Loaded};
+use super::schema::nearest;
 use super::{Outcome, document, rule_files, terminal};
 use crate::detect::{self, Context, Judgement, Origin, RuleSet, Verdict};
 use crate::event::{Event, Stage, Tape};
@@ -17,23 +18,23 @@ use crate::query::shown;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tripline explain --rule rules/execution/exec-into-pod.yaml event.json
-  grep 1f1a0b3c /var/log/kubernetes/audit.log | tripline explain --rule rules/execution/exec-into-pod.yaml -
+  grep 1f1a0b3c audit.log | tripline explain --rule rules/ --name exec-into-pod -
 
-An event is one JSON object, as a line of the audit log has it, or the same as YAML. Several events are
-explained one after the other.
+An event is one JSON object, as a line of the audit log has it, or the same as YAML. Several events are explained one \
+after the other.
 
 Exit codes: 0 explained, whatever the verdict, 1 the rule has an error, 2 the input cannot be read.")]
 pub(super) struct Args {
-    /// The file with the rule
-    #[arg(long, value_name = "FILE", env = "TRIPLINE_RULE")]
+    /// The file with the rule, or a folder and --name
+    #[arg(long, value_name = "PATH", env = "TRIPLINE_RULE")]
     rule: PathBuf,
     #[command(flatten)]
     installation: load::Installation,
-    /// Which rule, where the file holds several
-    #[arg(long, env = "TRIPLINE_NAME")]
+    /// Which rule, where there are several
+    #[arg(long, value_name = "RULE", env = "TRIPLINE_NAME")]
     name: Option<String>,
     /// The cluster's name, for `orchestrator.cluster.name`
-    #[arg(long, env = "TRIPLINE_CLUSTER")]
+    #[arg(long, value_name = "NAME", env = "TRIPLINE_CLUSTER")]
     cluster: Option<String>,
     /// A stage that the audit policy leaves out, repeatable: a request is then decided at another
     #[arg(long, value_name = "STAGE", value_delimiter = ',', env = "TRIPLINE_OMIT_STAGES")]
@@ -59,17 +60,34 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let events = std::str::from_utf8(&bytes)
         .context("not UTF-8")
         .and_then(events)
-        .with_context(|| format!("cannot read {}", args.event.display()))?;
+        .with_context(|| format!("cannot read {}", source(&args.event)))?;
     let mut tape = Tape::default();
     for (number, text) in events.iter().enumerate() {
         let event = Event::from_object(text, &mut tape)
-            .with_context(|| format!("{} holds no audit event", args.event.display()))?;
+            .map_err(anyhow::Error::from)
+            .and_then(|event| if is_other_kind(&event) { bail!(OTHER_KIND) } else { Ok(event) })
+            .with_context(|| format!("{} holds no audit event", source(&args.event)))?;
         if number > 0 {
             writeln!(out)?;
         }
         write!(out, "{}", terminal::lines(&explainer.explain(&event, &context)))?;
     }
     Ok(Outcome::Fine)
+}
+
+const OTHER_KIND: &str = "it has no field of one; an event is a line of the audit log";
+
+/// Whether what it has is all of some other kind.
+fn is_other_kind(event: &Event<'_>) -> bool {
+    let every_object_has = ["apiVersion", "kind", "metadata"];
+    let is_of_event = |name: &str| super::lint::EVENT.contains(&name) && !every_object_has.contains(&name);
+    let mut members = event.root().members().peekable();
+    members.peek().is_some() && !members.any(|(key, _)| is_of_event(&key.text()))
+}
+
+/// What an event is read from, in words.
+fn source(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// A rule, alone.
@@ -152,17 +170,27 @@ fn subject(event: &Event<'_>) -> String {
     if text.is_empty() { "says nothing of user, verb, object or stage".to_owned() } else { shown(&text, 300) }
 }
 
+/// How many rules are listed to choose among.
+const MOST_NAMES: usize = 10;
+
 fn pick(mut rules: Vec<Loaded>, name: Option<&str>, file: &Path) -> anyhow::Result<Loaded> {
     let name_of = |loaded: &Loaded| loaded.object.metadata.name.clone().unwrap_or_default();
-    let names = rules.iter().map(name_of).collect::<Vec<_>>().join(", ");
+    let all: Vec<_> = rules.iter().map(name_of).collect();
+    let more =
+        if all.len() > MOST_NAMES { format!(" and {} more", all.len() - MOST_NAMES) } else { String::new() };
+    let names = all.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ") + &more;
     let found = match name {
-        Some(name) => rules.iter().position(|loaded| name_of(loaded) == name),
-        None if rules.len() > 1 => {
+        Some(name) => all.iter().position(|known| known == name).with_context(|| {
+            let near = nearest(name, all.iter().map(String::as_str));
+            let help = near.map_or_else(|| format!("it has {names}"), |near| format!("did you mean {near}?"));
+            format!("{} has no rule {name}: {help}", file.display())
+        })?,
+        None if all.len() > 1 => {
             bail!("{} holds several rules: choose one with --name: {names}", file.display())
         }
-        None => (!rules.is_empty()).then_some(0),
+        None => 0,
     };
-    let found = found.with_context(|| format!("{} has no such rule, but {names}", file.display()))?;
+    ensure!(found < rules.len(), "{} holds no rule", file.display());
     Ok(rules.swap_remove(found))
 }
 

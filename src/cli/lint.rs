@@ -103,10 +103,14 @@ fn tests(spec: &Node, found: &mut Vec<Finding>) {
     }
     for event in tests.iter().filter_map(|test| test.get("event")) {
         fields(event, "event", &EVENT, found);
-        let below = |key, known: &[&str], found: &mut Vec<Finding>| {
-            if let Some(node) = event.get(key) {
-                fields(node, key, known, found);
+        let below = |key, known: &[&str], found: &mut Vec<Finding>| match event.get(key) {
+            Some(node) if matches!(node.content, Content::Mapping(_)) => fields(node, key, known, found),
+            Some(node) if !matches!(node.content, Content::Null) => {
+                let message = format!("`{key}` of an audit event is an object, this is {}", node.kind());
+                let help = format!("write `{key}: {{{}: …}}`", known.first().copied().unwrap_or_default());
+                found.push(Finding::warning(message, node.span.clone()).with_help(help));
             }
+            _ => {}
         };
         for user in ["user", "impersonatedUser"] {
             below(user, &USER, found);
@@ -116,7 +120,7 @@ fn tests(spec: &Node, found: &mut Vec<Finding>) {
 }
 
 /// The fields of `audit.k8s.io/v1` and `v1beta1` events.
-const EVENT: [&str; 22] = [
+pub(super) const EVENT: [&str; 22] = [
     "apiVersion",
     "kind",
     "level",

@@ -56,7 +56,13 @@ pub(crate) struct Loading {
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Installation {
     /// Whether DetectionExceptions apply to rules of severity Critical; a rule's own exceptions always do
-    #[arg(long, value_enum, default_value_t, env = "TRIPLINE_CRITICAL_EXCEPTIONS")]
+    #[arg(
+        long,
+        value_name = "allow|forbid",
+        value_enum,
+        default_value_t,
+        env = "TRIPLINE_CRITICAL_EXCEPTIONS"
+    )]
     pub(crate) critical_exceptions: CriticalExceptions,
 }
 
@@ -124,8 +130,10 @@ pub(crate) fn load(paths: &[PathBuf], installation: Installation) -> anyhow::Res
     let listed = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     anyhow::ensure!(
         loaded.count + loaded.exceptions > 0 || !loaded.findings.is_empty(),
-        "no DetectionRule in {}: rules are read from .yaml, .yml and .json files",
-        listed()
+        "no DetectionRule in {}: one has `apiVersion: {}/v1alpha1` and `kind: DetectionRule`, and of a folder the .yaml, \
+         .yml and .json files are read",
+        listed(),
+        crate::api::GROUP
     );
     Ok(loaded)
 }

@@ -32,6 +32,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::telemetry::Chain;
+
 /// Detection rules over the Kubernetes audit log.
 #[derive(Debug, Parser)]
 #[command(
@@ -50,7 +52,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
   tripline audit-policy --rules rules/               what must the API server log for them?
   tripline coverage rules/                           which techniques do the rules detect?
   tripline crds | kubectl apply -f -                 install the kinds
-  tripline run --node \"$NODE_NAME\"                  run the operator
+  tripline run --node \"$NODE_NAME\"                   run the operator
   tripline alerts list --state Open                  what has been found, and is to be looked at?
 
 Exit codes:
@@ -150,8 +152,7 @@ pub fn main() -> ExitCode {
         // The reader went away, as `head` does: there is nobody left to tell.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let message = format!("{error:#}");
-            eprintln!("error: {}", terminal::line(&message));
+            eprintln!("error: {}", terminal::line(&Chain(error.as_ref()).to_string()));
             ExitCode::from(2)
         }
     }
@@ -202,6 +203,36 @@ mod tests {
     fn every_flag_has_an_environment_variable() {
         for command in Cli::command().get_subcommands() {
             check_flags(command);
+        }
+    }
+
+    #[test]
+    fn the_paragraphs_of_the_help_are_as_wide_as_the_terminal() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with("  ");
+            for pair in lines.windows(2) {
+                // A line that is broken here is broken again where the terminal is narrower.
+                assert!(!(is_text(pair[0]) && is_text(pair[1])), "{}: {pair:?}", command.get_name());
+            }
+            assert!(
+                lines.iter().all(|line| is_text(line) || line.len() <= 100),
+                "{}: a long example in {help}",
+                command.get_name()
+            );
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn every_flag_of_the_operator_is_in_its_page() {
+        let page = include_str!("../../docs/operating.md");
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        for flag in run.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(flag == "help" || page.contains(&format!("`--{flag}`")), "--{flag}");
         }
     }
 

@@ -33,13 +33,13 @@ use crate::detect::{Context, Reading};
   tripline replay --rules rules/ audit-2026-11-24T05-52-29.123.log.gz audit.log --output yaml
   zcat *.gz | tripline replay --rules rule.yaml --matches -
 
-Logs are read in the order given, as one. Without --matches the result is what `run` would have written: one alert
-a group, each request counted once at its decisive stage, exceptions applied. With --matches every event that meets
-a query is printed, before all of that. Lines that are no audit event are counted and the first few shown; without
+Logs are read in the order given, as one. Without --matches the result is what `run` would have written: one alert a \
+group, each request counted once at its decisive stage, exceptions applied. With --matches every event that meets a \
+query is printed, before all of that. Lines that are no audit event are counted and the first few shown; without \
 --strict a line that no rule matches is not read to its end, and counts as an event whatever its end looks like.
 
-Exit codes: 0 all was read, 1 a rule has an error (the others were applied), 2 a path cannot be read or holds no
-rule. Where a log cannot be read to its end, what was found up to there is printed.")]
+Exit codes: 0 all was read, 1 a rule has an error (the others were applied), 2 a path cannot be read or holds no rule. \
+Where a log cannot be read to its end, what was found up to there is printed.")]
 pub(super) struct Args {
     /// Files and folders with rules, and exceptions that apply to them; may be given several times
     #[arg(long, required = true, value_name = "PATH", env = "TRIPLINE_RULES", value_delimiter = ',')]
@@ -65,8 +65,12 @@ pub(super) struct Args {
     #[arg(long, env = "TRIPLINE_STRICT")]
     strict: bool,
     /// How many threads judge the logs [default: one a processor]
-    #[arg(long, value_name = "N", env = "TRIPLINE_JOBS")]
+    #[arg(long, value_name = "N", value_parser = threads, env = "TRIPLINE_JOBS")]
     jobs: Option<NonZeroUsize>,
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "it must be a whole number, 1 or more")
 }
 
 pub(super) fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<Outcome> {

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use super::document::{self, Node};
 use super::finding::Finding;
+use super::schema::nearest;
 use crate::api;
 
 /// The largest file that is read. A rule is at most 200 KiB, and a folder of rules may be one file.
@@ -130,8 +131,20 @@ impl RuleFile {
                     self.collect(item.clone());
                 }
             }
-            (Some(version), Some("DetectionRule" | "DetectionException"))
-                if version.split('/').next() != Some(api::GROUP) => {}
+            (Some(version), Some(kind @ ("DetectionRule" | "DetectionException")))
+                if version.split('/').next() != Some(api::GROUP) =>
+            {
+                // Another program's kind may have this name; a misspelt group would be left out without a word.
+                let group = version.split('/').next().unwrap_or_default();
+                if nearest(group, [api::GROUP].into_iter()).is_some() {
+                    let span =
+                        document.get("apiVersion").map_or(document.span.clone(), |node| node.span.clone());
+                    self.findings.push(
+                        Finding::error(format!("unknown apiVersion of a {kind}"), span)
+                            .with_help(format!("write `{}/v1alpha1`", api::GROUP)),
+                    );
+                }
+            }
             (_, Some("DetectionRule")) => self.rules.push(document),
             (_, Some("DetectionException")) => self.exceptions.push(document),
             // A misspelt kind of this group would otherwise be left out without a word.

@@ -25,9 +25,9 @@ const MOST_SECONDS: u64 = 315_360_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tripline run --node \"$NODE_NAME\" --state-dir /var/lib/tripline
-  tripline run --kubeconfig ~/.kube/config --log-root /tmp/audit --state-dir /tmp/state --log-format text
+  tripline run --kubeconfig ~/.kube/config --log-root /tmp/audit --state-dir /tmp/state
 
-It reads the logs that the cluster's AuditSources name and judges them by its DetectionRules; its own log goes to
+It reads the logs that the cluster's AuditSources name and judges them by its DetectionRules; its own log goes to \
 standard error. SIGTERM or SIGINT stops it: what was found and could not be written is kept in the state folder.
 
 Exit codes: 0 stopped when told to, 2 it could not start or failed.")]
@@ -147,8 +147,18 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t, env = "TRIPLINE_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug, or a filter such as tripline=debug,kube=info
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "TRIPLINE_LOG_LEVEL")]
+    #[arg(long, value_name = "FILTER", default_value = "info", value_parser = filter, env = "TRIPLINE_LOG_LEVEL")]
     log_level: String,
+}
+
+/// A bare word is a target to the library, which with all its levels would be the only one that is logged.
+fn filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |part: &str| LEVELS.iter().any(|level| part.trim().eq_ignore_ascii_case(level));
+    match text.split(',').find(|part| !part.contains('=') && !is_level(part)) {
+        Some(part) => Err(format!("no level {part:?}: write one of {}, or TARGET=LEVEL", LEVELS.join(", "))),
+        None => Ok(text.to_owned()),
+    }
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {

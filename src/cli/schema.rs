@@ -167,9 +167,13 @@ impl Walk {
                 let message = format!("`{path}` must be {}, this is {found}", wanted(schema));
                 let scalar = !matches!(node.content, Content::Sequence(_) | Content::Mapping(_));
                 let help = match (kind, &node.content) {
+                    ("string", _) if schema.enum_.is_some() => Some(one_of(schema)),
                     ("string", _) if scalar => Some("put it in quotes".to_owned()),
                     ("array", _) if scalar => Some("write a list: `[…]`, or one `- …` a line".to_owned()),
-                    ("integer", Content::Text(..)) => Some("write the number without quotes".to_owned()),
+                    ("integer", Content::Text(text, _)) if text.parse::<i64>().is_ok() => {
+                        Some("write the number without quotes".to_owned())
+                    }
+                    ("integer", Content::Text(..)) => Some("write digits alone".to_owned()),
                     _ => None,
                 };
                 self.error(node, message).help = help;
@@ -252,7 +256,7 @@ impl Walk {
                 let message = format!("`{path}` cannot be `{}`", clipped(text, SHOWN));
                 self.error(node, message).help = Some(match nearest(text, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("write one of {}", known.join(", ")),
+                    None => one_of(schema),
                 });
             }
             return;
@@ -283,6 +287,12 @@ impl Walk {
             self.error(node, format!("`{path}` must be {bounds}, this is {number}"));
         }
     }
+}
+
+/// What to write where few values are known.
+fn one_of(schema: &JSONSchemaProps) -> String {
+    let values = schema.enum_.iter().flatten().filter_map(|value| value.0.as_str());
+    format!("write one of {}", values.collect::<Vec<_>>().join(", "))
 }
 
 fn wanted(schema: &JSONSchemaProps) -> &'static str {

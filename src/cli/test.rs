@@ -20,7 +20,7 @@ use crate::event::{Event, Tape};
   tripline test rules/
   tripline test --output json rules/ | jq 'select(.ok | not)'
 
-A case states what the query says of an event: Match, NoMatch, or Unknown where a body that it needs
+A case states what the query says of an event: Match, NoMatch, or Unknown where a body that it needs \
 was not logged. A case that fails is followed by the query as a tree with each part's value.
 
 Exit codes: 0 all passed, 1 a case failed or a rule has an error, 2 a path cannot be read or holds no rule.")]

@@ -22,8 +22,8 @@ use crate::source::{AUTHORITY, Authority, Pair, SERVER_NAME, TOKEN, certificate_
   tripline webhook-config >tripline-webhook.kubeconfig
   tripline webhook-config --source kube-apiserver --server https://10.96.0.50:9443 --days 90
 
-It prints the file for --audit-webhook-config-file to standard output, and to standard error what to set and where.
-The file holds a credential by which whoever has it can send records: keep it as kube-apiserver's own keys. Where
+It prints the file for --audit-webhook-config-file to standard output, and to standard error what to set and where. \
+The file holds a credential by which whoever has it can send records: keep it as kube-apiserver's own keys. Where \
 senders prove themselves by a certificate, each call makes another one, which nothing else has; it is stored nowhere.
 
 It needs `get` on the AuditSource and on the Secret, which a cluster administrator has.

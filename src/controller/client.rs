@@ -25,9 +25,7 @@ pub enum ConnectError {
         source: KubeconfigError,
     },
     /// Neither a pod's account nor a kubeconfig.
-    #[error(
-        "no cluster to talk to: not in a pod ({in_cluster}), and no usable kubeconfig; give --kubeconfig"
-    )]
+    #[error("no cluster to talk to: {}, and no usable kubeconfig; give --kubeconfig", no_pod(in_cluster))]
     Nowhere {
         /// Why this is no pod.
         in_cluster: InClusterError,
@@ -37,6 +35,14 @@ pub enum ConnectError {
     /// What was found cannot be made a client of, such as a certificate that is none.
     #[error("a client cannot be made of what was found")]
     Client(#[source] kube::Error),
+}
+
+/// Why there is no account of a pod, briefly where this is none.
+fn no_pod(error: &InClusterError) -> String {
+    match error {
+        InClusterError::ReadEnvironmentVariable(_) => "this is no pod".to_owned(),
+        other => format!("the pod's account cannot be used ({other})"),
+    }
 }
 
 /// A client: by the named kubeconfig, else as the pod's account, else by the usual kubeconfig.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::api::Stored;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Chain, Metrics};
 
 /// What keeps the objects of the kind `K`.
 pub trait Followed<K>: Send + Sync {
@@ -38,7 +38,7 @@ pub(super) fn watch_failed(what: &str, error: &watcher::Error) {
     match error {
         // An expired watch is part of normal life; the stream lists anew.
         watcher::Error::WatchError(status) if status.code == 410 => debug!("the watch of {what} expired"),
-        error => warn!(%error, "the {what} cannot be watched and are tried again"),
+        error => warn!(error = %Chain(error), "the {what} cannot be watched and are tried again"),
     }
 }
 

@@ -88,6 +88,8 @@ impl Candidate {
     /// Tries until `stop` to lead, and says through `leads` whether it does. At the end it gives the lease up, so that
     /// another need not wait for it to run out.
     pub async fn run(mut self, leads: watch::Sender<bool>, stop: CancellationToken) {
+        // What was said last: it is tried every two seconds, and said once.
+        let mut said = String::new();
         loop {
             // A renewal counts from when it was begun: nobody else can have seen it earlier.
             let began = Instant::now();
@@ -97,22 +99,34 @@ impl Candidate {
                 () = stop.cancelled() => break,
                 outcome = tokio::time::timeout(left.max(RETRY), self.attempt()) => outcome,
             };
-            match outcome {
-                Ok(Ok(held)) => self.renewed = held.then_some(began),
-                Ok(Err(error)) => {
+            let failure = match outcome {
+                Ok(Ok(held)) => {
+                    self.renewed = held.then_some(began);
+                    String::new()
+                }
+                Ok(Err(error)) if error.is_conflict() => {
                     // What is there now has to be read.
                     self.seen = None;
-                    if error.is_conflict() {
-                        debug!(lease = self.name, "another was quicker to write the lease");
-                    } else {
-                        warn!(lease = self.name, error = %Chain(&error), "the lease cannot be had");
-                    }
+                    debug!(lease = self.name, "another was quicker to write the lease");
+                    String::new()
+                }
+                Ok(Err(error)) => {
+                    self.seen = None;
+                    Chain(&error).to_string()
                 }
                 Err(_) => {
                     self.seen = None;
-                    warn!(lease = self.name, "no answer in time when the lease was asked for");
+                    "no answer in time".to_owned()
                 }
+            };
+            if !failure.is_empty() && failure != said {
+                warn!(
+                    lease = self.name,
+                    error = failure,
+                    "the lease cannot be had; it is tried again until it is"
+                );
             }
+            said = failure;
             let held = self.renewed.is_some_and(|at| at.elapsed() < RENEW_DEADLINE);
             self.tell(&leads, held);
             tokio::select! {

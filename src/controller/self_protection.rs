@@ -82,9 +82,11 @@ impl SelfProtection {
         // A person's part of an alert is there to be written.
         let triage =
             "objectRef.resource:securityalerts and not objectRef.subresource:* and verb:(update or patch)";
+        // What a dry run would change stays as it is. A session has none, nor a token, whatever their URI claims.
+        let dry = "request.dryRun:true and not objectRef.subresource:*";
         let query = format!(
             "(verb:(create or update or patch or delete or deletecollection) \
-             or objectRef.subresource:(exec or attach or portforward or proxy)) and \
+             or objectRef.subresource:(exec or attach or portforward or proxy)) and not ({dry}) and \
              kubernetes.audit.annotations.authorization_k8s_io/decision:allow and not user.username:{its} and (\
              (objectRef.apiGroup:tripline.dev and not ({triage})) \
              or (objectRef.namespace:{namespace} and not objectRef.resource:(events or leases) \
@@ -229,6 +231,20 @@ mod tests {
             assert!(detected(&denied).is_empty());
             assert!(detected(&request("ci \"bot\"", verb, resource, name)).is_empty());
         }
+    }
+
+    #[test]
+    fn a_dry_run_changes_nothing_but_a_session_is_none() {
+        let with_uri = |resource: &str, name: &str, uri: &str| {
+            let mut request = request("alice", "create", resource, name);
+            request["requestURI"] = uri.into();
+            detected(&request)
+        };
+        let rules = "/apis/tripline.dev/v1alpha1/detectionrules";
+        assert_eq!(with_uri("tripline.dev/detectionrules", "r", rules), [BUILT_IN[1]]);
+        assert!(with_uri("tripline.dev/detectionrules", "r", &format!("{rules}?dryRun=All")).is_empty());
+        let exec = "/api/v1/namespaces/tripline-system/pods/tripline-reader-x/exec?command=sh&dryRun=All";
+        assert_eq!(with_uri("/pods/exec", "tripline-system/tripline-reader-x", exec), [BUILT_IN[1]]);
     }
 
     #[test]

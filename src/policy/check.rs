@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::Decision;
 use super::document::Policy;
-use super::generate::is_own;
+use super::generate::{Breadth, is_heartbeat, is_own};
 use super::kinds::{Kind, Kinds, Named, is_wide};
 use crate::detect::{Asked, Level, Need, Rule};
 use crate::event::Stage;
@@ -38,8 +38,9 @@ pub(super) fn need(rule: &Rule, kind: &Kind, asked: &Asked<'_>) -> Option<Need> 
     Some(need)
 }
 
-/// What the policy does not log of what the rule needs, where sources say that they omit these stages.
-pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds, omitted: &[Stage]) -> Vec<Lack> {
+/// What the policy does not log of what the rule needs, where sources say that they omit these stages. What a quiet
+/// policy leaves out is not missing in one.
+pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds, omitted: &[Stage], breadth: Breadth) -> Vec<Lack> {
     // Then what is decided when the answer starts is decided at its end, unless the query itself names the stage.
     let is_late = omitted.contains(&Stage::ResponseStarted) && !rule.names_stage();
     let mut lacks = Vec::new();
@@ -57,7 +58,11 @@ pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds, omitted: &[Stage]) -> 
                 }
                 let asked = cell.asked();
                 let Some(need) = need(rule, kind, &asked) else { continue };
-                if is_own(&cell.request) || suffices(&need, &decision, is_late) {
+                let is_wide = is_wide(rule, &asked);
+                let is_left_out = breadth == Breadth::Quiet
+                    && (is_wide || matches!(kind, Kind::Path(_)))
+                    && is_heartbeat(&cell.request);
+                if is_left_out || is_own(&cell.request) || suffices(&need, &decision, is_late) {
                     continue;
                 }
                 let is_level = decision.level < need.level;
@@ -68,7 +73,7 @@ pub fn check(rule: &Rule, policy: &Policy, kinds: &Kinds, omitted: &[Stage]) -> 
                     has: decision.level,
                     stage: (!is_level).then(|| need.stages.first().copied()).flatten(),
                     by: decision.by,
-                    is_wide: is_wide(rule, &asked),
+                    is_wide,
                     who: cell.who.clone(),
                 });
             }

@@ -80,13 +80,20 @@ pub struct GroupResources {
     pub resource_names: Vec<String>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Head {
+    api_version: String,
+    kind: String,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code)] // the first three have been looked at, or say nothing
 struct RawPolicy {
     api_version: String,
     kind: String,
     #[serde(default)]
-    #[allow(dead_code)] // a policy may have a name, which says nothing
     metadata: Option<serde_json::Value>,
     #[serde(default)]
     omit_stages: Vec<String>,
@@ -121,11 +128,12 @@ struct RawLine {
 impl Policy {
     /// Reads a policy, and refuses what kube-apiserver refuses.
     pub fn parse(text: &str) -> Result<Policy, PolicyError> {
-        let raw: RawPolicy =
-            serde_saphyr::from_str(text).map_err(|error| PolicyError::Unreadable(error.to_string()))?;
-        if raw.api_version != "audit.k8s.io/v1" || raw.kind != "Policy" {
+        // First what it is: of another kind's fields there is nothing to say.
+        let head: Head = serde_saphyr::from_str(text).map_err(|error| unreadable(&error))?;
+        if head.api_version != "audit.k8s.io/v1" || head.kind != "Policy" {
             return Err(PolicyError::OtherKind);
         }
+        let raw: RawPolicy = serde_saphyr::from_str(text).map_err(|error| unreadable(&error))?;
         if raw.rules.is_empty() {
             return Err(PolicyError::NoRules);
         }
@@ -135,6 +143,13 @@ impl Policy {
             lines: raw.rules.into_iter().map(line).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// The place and the message, without the lines of the text that the library puts below.
+fn unreadable(error: &serde_saphyr::Error) -> PolicyError {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    PolicyError::Unreadable(first.trim_start_matches("error: ").to_owned())
 }
 
 fn stages(names: &[String], line: u64) -> Result<BTreeSet<Stage>, PolicyError> {

@@ -125,6 +125,11 @@ fn heartbeat() -> Vec<Line> {
     ]
 }
 
+/// Whether a quiet policy leaves it out, unless a rule names it.
+pub(super) fn is_heartbeat(request: &Request) -> bool {
+    heartbeat().iter().any(|line| line.fits(request))
+}
+
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }

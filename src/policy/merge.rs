@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use super::check::{Lack, check};
 use super::document::{GroupResources, Line, Policy};
+use super::generate::Breadth;
 use super::kinds::{Kind, Kinds, Named};
 use super::lines::for_rules;
 use crate::detect::{Level, Rule};
@@ -32,7 +33,9 @@ fn step(base: &Policy, rules: &[&Rule], omitted: &[Stage]) -> Policy {
     let kinds = Kinds::of(rules, &[base]);
     let lacks: Vec<(&str, Lack)> = rules
         .iter()
-        .flat_map(|rule| check(rule, base, &kinds, omitted).into_iter().map(|lack| (rule.name(), lack)))
+        .flat_map(|rule| {
+            check(rule, base, &kinds, omitted, Breadth::Complete).into_iter().map(|lack| (rule.name(), lack))
+        })
         .collect();
     let mut before: Vec<(usize, Line)> = Vec::new();
     for (rule, lack) in &lacks {

@@ -118,7 +118,11 @@ fn lacks(query: &str, lines: &str) -> Vec<String> {
 
 fn lacks_of(rule: &Rule, lines: &str, omitted: &[Stage]) -> Vec<String> {
     let policy = policy(lines);
-    words(rule, &check(rule, &policy, &Kinds::of(&[rule], &[&policy]), omitted), Some(&policy))
+    words(
+        rule,
+        &check(rule, &policy, &Kinds::of(&[rule], &[&policy]), omitted, Breadth::Complete),
+        Some(&policy),
+    )
 }
 
 const HOST: &str = "objectRef.resource:pods and verb:create and not objectRef.subresource:* and requestObject.spec.hostPID:true";
@@ -184,7 +188,7 @@ fn a_generated_policy_has_what_is_needed_and_no_more() {
     let text = made.to_yaml("");
     let kinds = Kinds::of(&rules, &[&made]);
     for rule in &rules {
-        assert_eq!(check(rule, &made, &kinds, &[]), [], "{}\n{text}", rule.name());
+        assert_eq!(check(rule, &made, &kinds, &[], Breadth::Complete), [], "{}\n{text}", rule.name());
     }
     assert_eq!(made.decide(&request("create", "pods")).level, Level::Request, "{text}");
     assert_eq!(made.decide(&request("update", "pods")).level, Level::Metadata);
@@ -213,6 +217,12 @@ fn a_rule_on_all_kinds_leaves_nothing_out_unless_it_shall_be_quiet() {
     let quiet = generate(&[&scanner], Breadth::Quiet);
     assert_eq!(quiet.decide(&lease).level, Level::None);
     assert!(quiet.to_yaml("").contains("Not seen by scanner."));
+    let kinds = Kinds::of(&[&scanner], &[&quiet]);
+    assert_ne!(check(&scanner, &quiet, &kinds, &[], Breadth::Complete), []);
+    assert_eq!(check(&scanner, &quiet, &kinds, &[], Breadth::Quiet), []);
+    // What somebody asks for by name is missed all the same.
+    let renewed = rule("renewed", "objectRef.resource:leases and verb:update");
+    assert_ne!(check(&renewed, &quiet, &Kinds::of(&[&renewed], &[&quiet]), &[], Breadth::Quiet), []);
     // A controller is in no other group than Kubernetes puts it in, but in all of these.
     let account = rule("account", "user.groups:system\\:serviceaccounts and objectRef.resource:deployments");
     let mut status = request("update", "apps:deployments/status");
@@ -230,7 +240,7 @@ fn bodies_of_every_kind_are_not_those_of_secrets() {
     let made = generate(&[&wide], Breadth::Complete);
     assert_eq!(made.decide(&request("create", "secrets")).level, Level::Metadata);
     assert_eq!(made.decide(&request("create", "example.com:widgets")).level, Level::Request);
-    assert_eq!(check(&wide, &made, &Kinds::of(&[&wide], &[&made]), &[]), []);
+    assert_eq!(check(&wide, &made, &Kinds::of(&[&wide], &[&made]), &[], Breadth::Complete), []);
 }
 
 /// A site's policy that leaves much out and logs some things better than rules need.
@@ -270,7 +280,7 @@ fn a_site_s_policy_is_only_ever_raised() {
         }
     }
     for rule in &rules {
-        assert_eq!(check(rule, &merged, &kinds, &[]), [], "{}\n{text}", rule.name());
+        assert_eq!(check(rule, &merged, &kinds, &[], Breadth::Complete), [], "{}\n{text}", rule.name());
     }
     assert_eq!(
         Policy::parse(&text).unwrap().to_yaml(""),

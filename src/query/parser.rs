@@ -307,6 +307,11 @@ impl Parser<'_> {
                 return error.help(format!("`{sign}` is no KQL: write `{word}`"));
             }
         }
+        let before = last.and_then(|literal| self.text.0.get(..literal.span.start)).unwrap_or_default();
+        let is_value = before.trim_end().ends_with([':', '<', '>', '=']);
+        if let Some(help) = Some(written).filter(|_| !is_value).and_then(warn::foreign_operator) {
+            return error.help(help);
+        }
         match self.peek() {
             Some(')' | '}') => error.help("nothing is open that this would close"),
             Some('(') if written.to_lowercase().ends_with("not") => {

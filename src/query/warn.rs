@@ -12,6 +12,39 @@ pub(super) fn warnings(query: &str, expr: &Expr) -> Vec<Diagnostic> {
     found.list
 }
 
+/// What other languages write between a field and its value.
+const OPERATORS: [&str; 10] =
+    ["!=", "==", "=", "in", "is", "contains", "like", "matches", "startswith", "endswith"];
+
+/// What to write where a text has another language's operator: behind a field, or in the middle of it.
+pub(super) fn foreign_operator(written: &str) -> Option<String> {
+    let is_operator = |word: &str| OPERATORS.iter().find(|known| word.eq_ignore_ascii_case(known)).copied();
+    let mut words = written.split_whitespace();
+    let (field, operator) = match (words.next()?, words.next().and_then(is_operator)) {
+        (field, Some(operator)) => (field, operator),
+        // `verb=get`
+        (word, _) => {
+            let operator = OPERATORS[..3].iter().find(|operator| word.contains(**operator))?;
+            (word.split(operator).next().filter(|field| !field.is_empty())?, *operator)
+        }
+    };
+    let condition = match operator {
+        "!=" => format!("not {field}:value"),
+        "in" => format!("{field}:(one or other)"),
+        "contains" | "like" | "matches" => format!("{field}:*text*"),
+        "startswith" => format!("{field}:text*"),
+        "endswith" => format!("{field}:*text"),
+        _ => format!("{field}:value"),
+    };
+    Some(format!("`{operator}` is no KQL: write `{}`", shown(&condition, 60)))
+}
+
+/// Whether it is written as a regular expression: between slashes, with what such an expression has.
+fn is_regular_expression(text: &str) -> bool {
+    let inner = text.strip_prefix('/').and_then(|text| text.strip_suffix('/')).unwrap_or_default();
+    [".*", ".+", "|", "[", "^", "$"].iter().any(|part| inner.contains(part))
+}
+
 struct Warnings<'q> {
     query: &'q str,
     list: Vec<Diagnostic>,
@@ -94,7 +127,7 @@ impl Warnings<'_> {
                 let (field, first) = (self.written(field), self.written(first));
                 format!("write `{field}:({first} {word} {written})`")
             }
-            _ => "name the field: `field:value`".to_owned(),
+            _ => foreign_operator(&written).unwrap_or_else(|| "name the field: `field:value`".to_owned()),
         };
         self.add(value, format!("`{written}` has no field: any field of the event may have it")).help =
             Some(help);
@@ -121,6 +154,10 @@ impl Warnings<'_> {
         if comment.is_some() {
             self.add(value, format!("`{written}` is one value: KQL has no comments")).help =
                 Some("put notes into the rule's description".to_owned());
+        }
+        if is_regular_expression(&written) {
+            self.add(value, format!("`{written}` is one value: KQL has no regular expressions")).help =
+                Some("write alternatives as `(this or that)`, and `*` for any text".to_owned());
         }
         if text.len() > 1 && text.starts_with('\'') && text.ends_with('\'') {
             let inner = shown(&text[1..text.len() - 1], 60);

@@ -185,7 +185,7 @@ impl LogFiles {
 
     /// That there is nothing to read.
     pub(super) fn not_found(&self) -> SourceError {
-        SourceError::NotFound { path: self.path(), source: io::ErrorKind::NotFound.into() }
+        SourceError::NotFound { path: self.path(), source: rustix::io::Errno::NOENT.into() }
     }
 
     /// The live file.

@@ -18,7 +18,9 @@ pub enum LogFormat {
 /// # Errors
 /// When `level` is no filter.
 pub fn init_logging(format: LogFormat, level: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(level)?;
+    // Each call that fails is told with what it was for; the client's own line of it tells nothing more.
+    let quiet = if level.contains("kube") { "" } else { ",kube_client::client::builder=off" };
+    let filter = EnvFilter::try_new(format!("{level}{quiet}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -32,17 +34,55 @@ pub fn init_logging(format: LogFormat, level: &str) -> Result<(), tracing_subscr
     Ok(())
 }
 
-/// An error with all its causes, for one log line.
+/// An error with all its causes, in one line: none that was said already, and of the API server's answer what it says.
 pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
+        let mut said = String::new();
+        let mut next = Some(self.0);
+        while let Some(error) = next {
+            let text = answer(error).unwrap_or_else(|| error.to_string());
+            if said.is_empty() {
+                said = text;
+            } else if !said.ends_with(&text) {
+                said = format!("{said}: {text}");
+            }
+            // Below its answer is the same answer.
+            next = if answer(error).is_some() { None } else { error.source() };
         }
-        Ok(())
+        f.write_str(&said)
+    }
+}
+
+/// The API server's own words, which the client's error buries in a dump of its answer.
+fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let boxed = || error.downcast_ref::<Box<kube::Error>>().map(|error| &**error);
+    match error.downcast_ref::<kube::Error>().or_else(boxed)? {
+        kube::Error::Api(status) if !status.message.is_empty() => Some(status.message.clone()),
+        kube::Error::Api(status) => Some(format!("{} {}", status.code, status.reason)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_not_said_twice() {
+        let error = anyhow::anyhow!("no such file").context("cannot open x: no such file").context("failed");
+        assert_eq!(Chain(error.as_ref()).to_string(), "failed: cannot open x: no such file");
+    }
+
+    #[test]
+    fn of_an_answer_the_message_is_enough() {
+        let status = kube::core::Status::failure("alerts \"x\" not found", "NotFound").with_code(404);
+        let error = kube::Error::Api(status.boxed());
+        let error = anyhow::Error::from(Box::new(error)).context("the API server refused the alert");
+        assert_eq!(
+            Chain(error.as_ref()).to_string(),
+            "the API server refused the alert: alerts \"x\" not found"
+        );
     }
 }

@@ -334,6 +334,16 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_is_in_the_page_on_operating() {
+        let page = include_str!("../../docs/operating.md");
+        let text = encode(&Metrics::new().registry());
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+            let is_there = |suffix: &&str| page.contains(&format!("`{name}{suffix}`"));
+            assert!(["", "_total", "_info"].iter().any(is_there), "{name}");
+        }
+    }
+
+    #[test]
     fn every_metric_is_there_before_anything_happened() {
         let metrics = Metrics::new();
         drop(metrics.start_source("apiserver"));

@@ -33,10 +33,10 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
     /// Kubeconfig to use, as kubectl does
-    #[arg(long, global = true, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
+    #[arg(long, global = true, display_order = 100, value_name = "FILE", env = "TRIPLINE_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig to use
-    #[arg(long, global = true, value_name = "NAME", env = "TRIPLINE_CONTEXT")]
+    #[arg(long, global = true, display_order = 101, value_name = "NAME", env = "TRIPLINE_CONTEXT")]
     context: Option<String>,
 }
 

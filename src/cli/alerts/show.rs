@@ -13,6 +13,7 @@ use crate::api::{
 };
 use crate::cli::program;
 use crate::cli::terminal::{self, clipped};
+use crate::controller::BUILT_IN;
 
 /// Options of `tripline alerts show`.
 #[derive(Debug, clap::Args)]
@@ -183,21 +184,27 @@ fn transitions(status: &SecurityAlertStatus) -> Vec<String> {
 /// What to do now.
 fn next(alert: &SecurityAlert, program: &str) -> Vec<String> {
     let (name, rule) = (alert.name_any(), &alert.spec.detection.rule_name);
-    let mut lines = vec![format!("kubectl describe detectionrule {rule}   what it looks for, and why")];
+    let mut lines = vec![if BUILT_IN.contains(&rule.as_str()) {
+        // There is no object to describe.
+        ("docs/security.md, \"Tripline itself\"".to_owned(), "what it looks for, and why")
+    } else {
+        (format!("kubectl describe detectionrule {rule}"), "what it looks for, and why")
+    }];
     if let Some(user) = alert.spec.detection.event.user.as_ref().and_then(|user| user.username.as_deref())
         && user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":.-_@".contains(&byte))
     {
-        lines.push(format!("{program} alerts list --user {user}   what else this user did"));
+        lines.push((format!("{program} alerts list --user {user}"), "what else this user did"));
     }
     match alert.spec.triage.state {
-        TriageState::Open => lines.push(format!("{program} alerts ack {name}   you take care of it")),
+        TriageState::Open => lines.push((format!("{program} alerts ack {name}"), "you take care of it")),
         TriageState::Acknowledged => {}
-        TriageState::Closed => lines.push(format!("{program} alerts reopen {name}   it is not done with")),
+        TriageState::Closed => lines.push((format!("{program} alerts reopen {name}"), "it is not done with")),
     }
     if alert.spec.triage.state != TriageState::Closed {
-        lines.push(format!("{program} alerts close {name} --reason \"…\"   it is done with"));
+        lines.push((format!("{program} alerts close {name} --reason \"…\""), "it is done with"));
     }
-    lines
+    let width = lines.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    lines.into_iter().map(|(command, why)| format!("{command:<width$}   {why}")).collect()
 }
 
 #[cfg(test)]
@@ -270,8 +277,8 @@ mod tests {
             T1609 Container Administration Command  https://attack.mitre.org/techniques/T1609/
 
         Next
-          kubectl describe detectionrule exec   what it looks for, and why
-          kubectl tripline alerts list --user alice   what else this user did
+          kubectl describe detectionrule exec                               what it looks for, and why
+          kubectl tripline alerts list --user alice                         what else this user did
           kubectl tripline alerts close exec-k3j5mwq2xr7ta-1 --reason "…"   it is done with
         "#);
     }

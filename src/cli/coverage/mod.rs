@@ -25,9 +25,9 @@ use crate::detect::Level;
   tripline coverage rules/
   tripline coverage --output navigator rules/ > layer.json
   tripline coverage --pages site/rules rules/
-  kubectl get detectionrules -o yaml | tripline coverage --output json - | jq -r .technique | sort -u
+  kubectl get detectionrules -o yaml | tripline coverage -
 
-The layer is for the ATT&CK Navigator: open it there by `Open Existing Layer`. A technique's score is how many rules
+The layer is for the ATT&CK Navigator: open it there by `Open Existing Layer`. A technique's score is how many rules \
 for it are on.
 
 Exit codes: 0 all is well, 1 a rule has an error and is left out, 2 a path cannot be read or holds no rule.")]

@@ -54,13 +54,34 @@ fn full_name(field: &Literal, outer: &str, warnings: &mut Vec<Diagnostic>) -> Op
     Some(name)
 }
 
+/// Whether it begins with an index, as of a list in other languages.
+fn is_index(text: &str) -> bool {
+    let inner = text.trim_start_matches('[').split(']').next().unwrap_or_default();
+    text.contains(']') && inner.bytes().all(|byte| byte.is_ascii_digit() || byte == b'*')
+}
+
 /// A warning if no event has a field of this name.
 pub(super) fn unknown_name(name: &str, span: Range<usize>) -> Option<Diagnostic> {
     let written = shown(name, 80);
+    if let Some(list) = name.find('[').filter(|at| is_index(&name[*at..])) {
+        let (before, after) = (&name[..list], name[list..].split_once(']').map_or("", |(_, after)| after));
+        return Some(
+            Diagnostic::warning(span, format!("`{written}` is never there: lists are not numbered")).help(
+                format!("write `{}`, which any entry may meet", shown(&format!("{before}{after}"), 80)),
+            ),
+        );
+    }
+    if name.starts_with(['#', '/']) {
+        let what = format!("`{written}` is the name of a field: KQL has no comments");
+        return Some(Diagnostic::warning(span, what).help("put notes into the rule's description"));
+    }
     if !is_known(name) {
         let warning = Diagnostic::warning(span, format!("no audit event has a field `{written}`"));
         return Some(match nearest(name) {
             Some(near) => warning.help(format!("did you mean `{near}`?")),
+            None if name.starts_with("and ") || name.starts_with("or ") => {
+                warning.help("nothing stands before the `and` or `or`: remove it")
+            }
             None => warning.help("bodies are below `requestObject` and `responseObject`"),
         });
     }

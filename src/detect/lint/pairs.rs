@@ -1,8 +1,8 @@
-//! Resources and subresources that do not go together.
+//! Conditions that do not go together: a resource and a subresource, two values of a field that has one.
 use crate::query::{Diagnostic, Expr, Literal, Values, shown};
 
 /// The subresources of Kubernetes' own kinds. What is not listed may have any.
-const SUBRESOURCES: [(&str, &[&str]); 36] = [
+const SUBRESOURCES: [(&str, &[&str]); 41] = [
     (
         "pods",
         &[
@@ -53,7 +53,26 @@ const SUBRESOURCES: [(&str, &[&str]); 36] = [
     ("storageclasses", &[]),
     ("priorityclasses", &[]),
     ("poddisruptionbudgets", &["status"]),
+    ("events", &[]),
+    ("ingresses", &["status"]),
+    ("networkpolicies", &[]),
+    ("horizontalpodautoscalers", &["status"]),
+    ("validatingadmissionpolicies", &["status"]),
 ];
+
+/// The resource that was meant by a kind's name or another case, where it is none itself.
+pub(super) fn known_plural(text: &str) -> Option<&'static str> {
+    let lower = text.to_lowercase();
+    let singular = lower.strip_suffix('y').map(|stem| format!("{stem}ies"));
+    let known = |name: &str| SUBRESOURCES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known);
+    if known(text).is_some() {
+        return None;
+    }
+    [Some(format!("{lower}s")), Some(format!("{lower}es")), singular, Some(lower)]
+        .into_iter()
+        .flatten()
+        .find_map(|name| known(&name))
+}
 
 pub(super) const RESOURCE: [&str; 3] =
     ["objectRef.resource", "kubernetes.audit.objectRef.resource", "orchestrator.resource.type"];
@@ -70,14 +89,57 @@ pub(super) fn check(expr: &Expr, warnings: &mut Vec<Diagnostic>) {
             if let (Some(resources), Some(subresources)) = (resources, subresources) {
                 warnings.extend(remark(&resources, &subresources));
             }
+            for name in SINGLE {
+                let asked = conjuncts.iter().filter_map(|part| alternatives(part, &[name]));
+                warnings.extend(contradiction(name, asked.collect()));
+            }
             for part in conjuncts {
                 check(part, warnings);
             }
         }
         Expr::Or(parts) => parts.iter().for_each(|part| check(part, warnings)),
         Expr::Not(inner) => check(inner, warnings),
+        Expr::Field { field, values: Values::And(parts) } => {
+            let name = field.plain().and_then(|name| SINGLE.into_iter().find(|single| *single == name));
+            let one = |part: &'_ Values| matches!(part, Values::One(value) if value.plain().is_some());
+            if let Some(name) = name.filter(|_| parts.iter().all(one)) {
+                let values = parts.iter().filter_map(|part| match part {
+                    Values::One(value) => Some(vec![value]),
+                    _ => None,
+                });
+                warnings.extend(contradiction(name, values.collect()));
+            }
+        }
         _ => {}
     }
+}
+
+/// Fields that have one value in an event, in the spelling that most write.
+const SINGLE: [&str; 8] = [
+    "verb",
+    "stage",
+    "level",
+    "user.username",
+    "objectRef.resource",
+    "objectRef.subresource",
+    "objectRef.namespace",
+    "objectRef.name",
+];
+
+/// A warning where a field must have one of these values, and one of those, and none is among both.
+fn contradiction(name: &str, asked: Vec<Vec<&Literal>>) -> Option<Diagnostic> {
+    let (first, others) = asked.split_first()?;
+    let is_in = |value: &Literal, all: &[&Literal]| all.iter().any(|known| known.plain() == value.plain());
+    let other = others.iter().find(|other| !first.iter().any(|value| is_in(value, other)))?;
+    let (one, two) = (first.first()?, other.first()?);
+    let (one_shown, two_shown) = (shown(one.plain()?, 40), shown(two.plain()?, 40));
+    let message = format!(
+        "`{name}` has one value, which is not both `{one_shown}` and `{two_shown}`: this never matches"
+    );
+    Some(
+        Diagnostic::warning(two.span.clone(), message)
+            .help(format!("for either of them write `{name}:({one_shown} or {two_shown})`")),
+    )
 }
 
 /// The parts of an `and` and of those inside it.

@@ -1,5 +1,6 @@
 //! Values that a field never takes.
 use super::super::compare::{Target, Test};
+use super::pairs::{RESOURCE, SUBRESOURCE, known_plural};
 use crate::event::{Field, Glob, Type, is_numeric};
 use crate::query::{Diagnostic, Literal, Operator, Values, shown};
 
@@ -97,8 +98,14 @@ fn remark(name: &str, value: &Literal, test: &Test) -> Option<Diagnostic> {
         let help = format!("write the event's own `{own}:\"\"`");
         return Some(warning("under `kubernetes.audit` empty values do not exist".to_owned()).help(help));
     }
+    if let Some(text) = value.plain().filter(|text| value.quoted && is_pattern(name, text)) {
+        let help = format!("for any text write it without quotes: `{}`", shown(&unquoted(text), 80));
+        return Some(warning(format!("in quotes a star is only a star: `{written}`")).help(help));
+    }
     match test {
-        Test::Is(target) => of_plain(name, target, &written, &warning).or_else(|| of_closed(name, value)),
+        Test::Is(target) => of_plain(name, target, &written, &warning)
+            .or_else(|| of_closed(name, value))
+            .or_else(|| of_resource(name, value)),
         Test::Range(_, target) => of_plain(name, target, &written, &warning),
         Test::Fits(_) if is_numeric(name) => Some(
             warning(format!("a pattern never matches a number: `{written}`"))
@@ -110,6 +117,53 @@ fn remark(name: &str, value: &Literal, test: &Test) -> Option<Diagnostic> {
         Test::Fits(glob) => of_pattern(name, glob, &written, &warning),
         Test::Exists | Test::Never => None,
     }
+}
+
+/// Whether the text was most likely meant as a pattern. Bodies hold stars that are stars, as a role's `pods/*`.
+fn is_pattern(name: &str, text: &str) -> bool {
+    let own = name.trim_start_matches("kubernetes.audit.");
+    let is_body = own.starts_with("requestObject") || own.starts_with("responseObject");
+    !is_body && text.contains('*') && text.bytes().any(|byte| byte != b'*')
+}
+
+/// The text as a value without quotes, in which only stars mean something.
+fn unquoted(text: &str) -> String {
+    text.chars().fold(String::new(), |mut written, c| {
+        if "\\():<>\"{}".contains(c) {
+            written.push('\\');
+        }
+        written.push(c);
+        written
+    })
+}
+
+/// Names of resources that are none.
+fn of_resource(name: &str, value: &Literal) -> Option<Diagnostic> {
+    let text = value.plain()?;
+    let written = shown(text, 60);
+    let warning = |help: String| {
+        Some(Diagnostic::warning(value.span.clone(), format!("`{name}` is never `{written}`")).help(help))
+    };
+    let is_resource = RESOURCE.contains(&name);
+    match text.split_once('/') {
+        Some((resource, sub)) if is_resource || SUBRESOURCE.contains(&name) => warning(format!(
+            "write `objectRef.resource:{} and objectRef.subresource:{}`",
+            shown(resource, 40),
+            shown(sub, 40)
+        )),
+        None if is_resource => match known_plural(text) {
+            Some(plural) => warning(format!("resources are named as in the URL: write `{plural}`")),
+            None => alternatives(text).and_then(warning),
+        },
+        _ => None,
+    }
+}
+
+/// What to write for a list in the way of other languages.
+fn alternatives(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.trim_matches(['[', ']']).split(',').map(str::trim).collect();
+    let joined = shown(&parts.join(" or "), 60);
+    (parts.len() > 1).then(|| format!("alternatives are joined by `or`: write `({joined})`"))
 }
 
 fn is_boolean(name: &str) -> bool {
@@ -127,9 +181,11 @@ fn of_plain(
         return Some(warning(format!("`{written}` is no number, and the field holds one")));
     }
     if is_boolean(name) && target.boolean().is_none() {
-        return Some(warning(format!(
-            "`{written}` is neither `true` nor `false`, and the field is one of them"
-        )));
+        let says =
+            warning(format!("`{written}` is neither `true` nor `false`, and the field is one of them"));
+        let lower = written.to_lowercase();
+        let is_one = lower == "true" || lower == "false";
+        return Some(if is_one { says.help(format!("write `{lower}`")) } else { says });
     }
     match kind {
         Type::Address if !target.is_address() => {
@@ -157,6 +213,9 @@ fn of_closed(name: &str, value: &Literal) -> Option<Diagnostic> {
     }
     let written = shown(text, 60);
     let warning = Diagnostic::warning(value.span.clone(), format!("`{name}` is never `{written}`"));
+    if let Some(help) = alternatives(text) {
+        return Some(warning.help(help));
+    }
     let lower = text.to_lowercase();
     if let Some(known) = closed.values.iter().find(|known| known.to_lowercase() == lower) {
         return Some(warning.help(format!("values are case-sensitive: write `{known}`")));

@@ -38,6 +38,8 @@ fn good_rules_pass_in_silence() {
         "verb:create and *.image:x",
         "requestObject.spec.hostPID:true or requestObject.spec.hostIPC:true",
         "objectRef.resource:pods and not objectRef.subresource:token",
+        "requestObject.rules.resources:\"pods/*\" and objectRef.resource:(roles or mything)",
+        "requestURI:/healthz/ and user.name:\"*\"",
     ] {
         assert_eq!(remarks(query), [] as [String; 0], "{query}");
     }
@@ -143,6 +145,71 @@ fn impossible_values() {
 }
 
 #[test]
+fn spellings_of_other_languages() {
+    says(
+        "user.username:\"system:*\"",
+        "in quotes a star is only a star: `system:*`; for any text write it without quotes: `system\\:*`",
+    );
+    says(
+        "objectRef.resource:pod",
+        "`objectRef.resource` is never `pod`; resources are named as in the URL: write `pods`",
+    );
+    for (written, plural) in
+        [("Secret", "secrets"), ("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies")]
+    {
+        let help = format!("resources are named as in the URL: write `{plural}`");
+        says(
+            &format!("objectRef.resource:{written}"),
+            &format!("`objectRef.resource` is never `{written}`; {help}"),
+        );
+    }
+    says(
+        "objectRef.resource:pods/exec",
+        "`objectRef.resource` is never `pods/exec`; write `objectRef.resource:pods and objectRef.subresource:exec`",
+    );
+    says(
+        "verb:(create, update)",
+        "`verb` is never `create, update`; alternatives are joined by `or`: write `(create or update)`",
+    );
+    says(
+        "verb:[get, list]",
+        "`verb` is never `[get, list]`; alternatives are joined by `or`: write `(get or list)`",
+    );
+    says(
+        "requestObject.spec.containers[0].image:nginx",
+        "`requestObject.spec.containers[0].image` is never there: lists are not numbered; write `requestObject.spec.containers.image`, which any entry may meet",
+    );
+    says(
+        "userAgent:/kube.*/ and verb:get",
+        "`/kube.*/` is one value: KQL has no regular expressions; write alternatives as `(this or that)`, and `*` for any text",
+    );
+    says(
+        "# note\nverb:get",
+        "`# note\\nverb` is the name of a field: KQL has no comments; put notes into the rule's description",
+    );
+    says(
+        "and verb:get",
+        "no audit event has a field `and verb`; nothing stands before the `and` or `or`: remove it",
+    );
+    says(
+        "verb == create and user.name:x",
+        "`verb == create` has no field: any field of the event may have it; `==` is no KQL: write `verb:value`",
+    );
+    says(
+        "verb=create and user.name:x",
+        "`verb=create` has no field: any field of the event may have it; `=` is no KQL: write `verb:value`",
+    );
+    says(
+        "user.name contains admin and verb:get",
+        "`user.name contains admin` has no field: any field of the event may have it; `contains` is no KQL: write `user.name:*text*`",
+    );
+    says(
+        "request.dryRun:True",
+        "`True` is neither `true` nor `false`, and the field is one of them; write `true`",
+    );
+}
+
+#[test]
 fn impossible_pairs() {
     says(
         "objectRef.resource:pods and verb:get and objectRef.subresource:token",
@@ -155,6 +222,13 @@ fn impossible_pairs() {
     assert!(
         remarks("objectRef.resource:(pods or nodes) and objectRef.subresource:(token or proxy)").is_empty()
     );
+    let both = "`verb` has one value, which is not both `get` and `list`: this never matches; for either of them write `verb:(get or list)`";
+    says("verb:get and user.username:x and verb:list", both);
+    says("verb:(get and list)", both);
+    assert!(
+        remarks("verb:(get or list) and verb:(list or watch) and user.groups:a and user.groups:b").is_empty()
+    );
+    assert!(remarks("verb:get or verb:list").is_empty());
     assert!(remarks("objectRef.resource:(pods or widgets) and objectRef.subresource:token").is_empty());
 }
 

@@ -130,6 +130,9 @@ fn errors_between_conditions() {
         "{a:b}",
         "a:b and ",
         "a:b or ) and c:d",
+        "verb = \"create\"",
+        "verb in (\"get\" or list)",
+        "user.username startswith \"a\"",
     ]), @r##"
     line 1, column 18: expected `and`, `or` or the end of the query
       verb:create && ns:kube-system
@@ -209,6 +212,21 @@ fn errors_between_conditions() {
     line 1, column 8: expected a condition after `or`
       a:b or ) and c:d
              ^
+
+    line 1, column 8: expected `and`, `or` or the end of the query
+      verb = "create"
+             ^
+    help: `=` is no KQL: write `verb:value`
+
+    line 1, column 9: expected `and`, `or` or the end of the query
+      verb in ("get" or list)
+              ^
+    help: `in` is no KQL: write `verb:(one or other)`
+
+    line 1, column 26: expected `and`, `or` or the end of the query
+      user.username startswith "a"
+                               ^
+    help: `startswith` is no KQL: write `user.username:text*`
     "##);
 }
 
