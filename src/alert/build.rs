@@ -75,25 +75,20 @@ fn later(time: &MicroTime, before: &MicroTime, last: &MicroTime) -> MicroTime {
 pub fn counted(status: Option<SecurityAlertStatus>, parcel: &Parcel, node: &str) -> SecurityAlertStatus {
     let mut status = status.unwrap_or_default();
     for segment in &parcel.segments {
-        let same = |s: &&mut CountedStream| {
-            s.node == node && s.source == segment.source && s.stream == segment.stream
-        };
-        match status.sources.iter_mut().find(same) {
-            Some(counted) => {
-                counted.count = counted.count.saturating_add(segment.count);
-                counted.offset = counted.offset.max(segment.highest);
-            }
-            None => status.sources.push(CountedStream {
-                node: node.to_owned(),
-                source: segment.source.clone(),
-                stream: segment.stream.clone(),
-                offset: segment.highest,
-                count: segment.count,
-            }),
-        }
+        let same =
+            |s: &CountedStream| s.node == node && s.source == segment.source && s.stream == segment.stream;
+        let known = status.sources.iter().position(same).map(|at| status.sources.remove(at));
+        let (count, offset) = known.map_or((0, segment.highest), |known| (known.count, known.offset));
+        status.sources.push(CountedStream {
+            node: node.to_owned(),
+            source: segment.source.clone(),
+            stream: segment.stream.clone(),
+            offset: offset.max(segment.highest),
+            count: count.saturating_add(segment.count),
+        });
     }
     while status.sources.len() > SOURCES {
-        // The list is in order of appearance: the first are streams that ended long ago.
+        // The first is the stream that was counted longest ago, which has most likely ended.
         let ended = status.sources.remove(0);
         status.sources[0].count = status.sources[0].count.saturating_add(ended.count);
     }
@@ -205,6 +200,27 @@ mod tests {
             assert!((3_000..=10 * 1024).contains(&length), "{length}");
             assert_eq!(alert.unwrap().status.unwrap().count, 24);
         }
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_keeps_its_place_whatever_comes_and_goes() {
+        let parcel = |stream: &str, offset| {
+            let opening = serde_json::json!({
+                "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "", "target": "", "event": {},
+            });
+            let place = RecordPlace { node: "n".into(), source: "s".into(), stream: stream.into(), offset };
+            let sample = crate::api::Sample { place, ..Default::default() };
+            Parcel::new(serde_json::from_value(opening).unwrap(), 60, sample, Timestamp::UNIX_EPOCH)
+        };
+        let mut status = None;
+        for number in 0..200 {
+            status = Some(counted(status.take(), &parcel(&format!("passing-{number}"), 10), "other"));
+            status = Some(counted(status.take(), &parcel("lasting", number), "n"));
+        }
+        let status = status.unwrap();
+        assert_eq!((status.sources.len(), status.count), (SOURCES, 400));
+        let lasting: Vec<_> = status.sources.iter().filter(|source| source.stream == "lasting").collect();
+        assert_eq!((lasting.len(), lasting[0].count, lasting[0].offset), (1, 200, 199));
     }
 
     #[test]

@@ -158,3 +158,36 @@ fn an_alert_restored_from_a_backup_is_known_as_it_is_now() {
     world.ledger.learn_present(&alert);
     assert_eq!(world.ledger.destination(&mut delivery), Destination::Open(2));
 }
+
+#[test]
+fn what_found_no_room_is_counted_once_though_it_is_judged_again() {
+    let mut world = World::new(Bounds { alerts: 100, alerts_per_rule: 1 });
+    assert_eq!(world.enter("a", 10, 1_000), Entry::Taken);
+    assert_eq!(world.enter("b", 20, 1_000), Entry::Overflowed);
+    assert_eq!(world.enter("b", 20, 1_000), Entry::Overflowed);
+    let snapshot = world.ledger.snapshot("s").number;
+    world.ledger.saved("s", snapshot);
+    while world.ledger.pending() > 0 {
+        world.deliver();
+    }
+    assert_eq!(world.enter("b", 20, 1_000), Entry::Overflowed);
+    assert_eq!((world.ledger.pending(), world.counts()), (0, vec![1, 1]));
+}
+
+#[test]
+fn what_was_pending_takes_its_place_in_the_next_process_too() {
+    let bounds = Bounds { alerts: 100, alerts_per_rule: 1 };
+    let mut world = World::new(bounds);
+    assert_eq!(world.enter("a", 10, 1_000), Entry::Taken);
+    let pending = world.ledger.snapshot("s").pending;
+    for _ in 0..2 {
+        world.ledger = Ledger::new("n", bounds);
+        world.ledger.restore(pending.clone());
+        assert_eq!(world.enter("b", 20, 1_000), Entry::Overflowed);
+    }
+    // It gives it back with its alert, which has it from then on.
+    world.deliver();
+    assert_eq!(world.enter("c", 30, 1_000), Entry::Overflowed);
+    world.ledger.forget(&pending[0].opening.group_hash, world.stored.first_key_value().unwrap().0);
+    assert_eq!(world.enter("c", 40, 1_000), Entry::Taken);
+}

@@ -214,7 +214,9 @@ impl Writer {
         let alert = Stored(Ok(alert));
         match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
             Ok(written) => {
-                written.0.iter().for_each(|written| self.ledger.learn_present(written));
+                if let Ok(written) = &written.0 {
+                    self.ledger.learn_present(written);
+                }
                 Ok(true)
             }
             Err(error) => {

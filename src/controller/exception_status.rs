@@ -91,8 +91,9 @@ impl ExceptionStatuses {
             let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the exception's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(Stored(written)) => {
-                    let note = |written| self.rules.exceptions.note_written(base.as_deref(), written);
-                    written.into_iter().for_each(note);
+                    if let Ok(written) = written {
+                        self.rules.exceptions.note_written(base.as_deref(), written);
+                    }
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "exception", &name, &error);

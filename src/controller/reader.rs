@@ -363,7 +363,7 @@ mod tests {
     fn large_checkpoints_are_written_less_often() {
         let seconds = |bytes| interval_after(bytes).as_secs_f64();
         let near = |bytes, wanted: f64| {
-            assert!((seconds(bytes) - wanted).abs() < 0.001, "{bytes}: {}", seconds(bytes))
+            assert!((seconds(bytes) - wanted).abs() < 0.001, "{bytes}: {}", seconds(bytes));
         };
         near(10_000, 1.0);
         near(2 << 20, 1.0);

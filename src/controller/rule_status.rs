@@ -126,7 +126,9 @@ impl RuleStatuses {
             let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(Stored(written)) => {
-                    written.into_iter().for_each(|written| self.rules.note_written(base.as_deref(), written));
+                    if let Ok(written) = written {
+                        self.rules.note_written(base.as_deref(), written);
+                    }
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "rule", &name, &error);

@@ -121,9 +121,9 @@ impl SourceStatuses {
             let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
                 Ok(Stored(written)) => {
-                    written
-                        .into_iter()
-                        .for_each(|written| self.readers.note_written(base.as_deref(), written));
+                    if let Ok(written) = written {
+                        self.readers.note_written(base.as_deref(), written);
+                    }
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "source", &name, &error);

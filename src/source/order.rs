@@ -1,6 +1,7 @@
 //! In which order files were rotated. Their names say it, but for a clock that was set back: by hand, or each autumn
 //! where a kubelet's clock has a summer time. What appears later was rotated later, whatever its name says.
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 use super::position::Stamp;
 
@@ -23,20 +24,29 @@ impl Order {
     }
 
     /// Takes in what is there; given in the order of the names.
-    pub(super) fn see<'a>(&mut self, there: impl Iterator<Item = &'a Stamp> + Clone) {
+    pub(super) fn see(&mut self, there: &[&Stamp]) {
         let read = self.read.take();
-        let (mut older, mut newer) = (Vec::new(), Vec::new());
-        for stamp in there.clone().filter(|stamp| !self.stamps.contains(stamp)) {
-            if Some(stamp) < read.as_ref() { older.push(stamp.clone()) } else { newer.push(stamp.clone()) }
-        }
+        let known: HashSet<&Stamp> = self.stamps.iter().collect();
+        let new = there.iter().filter(|stamp| !known.contains(**stamp)).map(|stamp| (*stamp).clone());
+        let (older, newer): (Vec<_>, Vec<_>) = new.partition(|stamp| Some(stamp) < read.as_ref());
         self.stamps.splice(..0, older);
-        self.stamps.append(&mut newer);
-        let mut surplus = self.stamps.len().saturating_sub(there.clone().count() + GONE);
-        self.stamps.retain(|stamp| {
-            let goes = surplus > 0 && !there.clone().any(|other| other == stamp);
-            surplus -= usize::from(goes);
-            !goes
-        });
+        self.stamps.extend(newer);
+        let mut surplus = self.stamps.len().saturating_sub(there.len() + GONE);
+        if surplus > 0 {
+            let there: HashSet<&Stamp> = there.iter().copied().collect();
+            self.stamps.retain(|stamp| {
+                let goes = surplus > 0 && !there.contains(stamp);
+                surplus -= usize::from(goes);
+                !goes
+            });
+        }
+    }
+
+    /// Puts files in order that were seen.
+    pub(super) fn sort<T>(&self, files: &mut [T], stamp: impl Fn(&T) -> &Stamp) {
+        let places: HashMap<&Stamp, usize> =
+            self.stamps.iter().enumerate().map(|(place, stamp)| (stamp, place)).collect();
+        files.sort_by_key(|file| places.get(stamp(file)).copied());
     }
 
     /// How many there were up to this one.
@@ -67,7 +77,7 @@ mod tests {
 
     fn see(order: &mut Order, minutes: &[usize]) {
         let there: Vec<_> = minutes.iter().map(|minute| stamp(*minute)).collect();
-        order.see(there.iter());
+        order.see(&there.iter().collect::<Vec<_>>());
     }
 
     #[test]
@@ -92,7 +102,7 @@ mod tests {
         for hour in 0..24 {
             for minute in 0..60 {
                 let there = [Stamp::parse_local(&format!("20261124-{hour:02}{minute:02}00")).unwrap()];
-                order.see(there.iter());
+                order.see(&there.iter().collect::<Vec<_>>());
                 assert!(order.stamps.len() <= GONE + 1 && order.stamps.last() == there.last());
             }
         }

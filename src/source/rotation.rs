@@ -240,8 +240,8 @@ impl LogFiles {
 
     fn in_order(&self, live: Option<OpenFile>, mut rotated: Vec<Rotated>, naming: Naming) -> Look {
         let mut order = lock(&self.order);
-        order.see(rotated.iter().map(|file| &file.stamp));
-        rotated.sort_by(|a, b| order.compare(&a.stamp, &b.stamp));
+        order.see(&rotated.iter().map(|file| &file.stamp).collect::<Vec<_>>());
+        order.sort(&mut rotated, |file| &file.stamp);
         drop(order);
         Look { live, rotated, naming, order: Arc::clone(&self.order) }
     }
