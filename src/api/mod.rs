@@ -11,6 +11,7 @@ mod condition;
 mod detection;
 mod detection_exception;
 mod detection_rule;
+mod detection_rule_status;
 mod name;
 mod schema;
 mod security_alert;
@@ -20,6 +21,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use detection::*;
 pub use detection_exception::*;
 pub use detection_rule::*;
+pub use detection_rule_status::*;
 pub use name::is_object_name;
 pub use security_alert::*;
 
