@@ -7,6 +7,7 @@
 //! rules. Stop: receiving, reading, then the writes on their way, then a last checkpoint that holds what was not written.
 
 mod options;
+mod vital;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use crate::controller::{
 use crate::output::{Origin, Outputs, Senders, Stdout};
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
+
+use self::vital::Vital;
 
 pub(crate) use self::options::{Deployment, Options};
 
@@ -76,7 +79,8 @@ pub(crate) async fn run(options: Options, stop: CancellationToken) -> anyhow::Re
     } else {
         None
     };
-    let outcome = Operator { options, client, metrics, health, stdout: stdout.clone(), stop }
+    let vital = Vital::new(stop.clone());
+    let outcome = Operator { options, client, metrics, health, stdout: stdout.clone(), stop, vital }
         .operate(state, outputs)
         .await;
     if let Some(stdout) = stdout {
@@ -116,6 +120,7 @@ struct Operator {
     health: Health,
     stdout: Option<Stdout>,
     stop: CancellationToken,
+    vital: Vital,
 }
 
 /// What the tasks share that keep the alerts and write the statuses.
@@ -177,20 +182,21 @@ impl Operator {
         let leading = CancellationToken::new();
         let (leads, led) = self.lead(leading.clone())?;
         let writing = CancellationToken::new();
-        let written = tokio::spawn({
+        let written = tokio::spawn(self.vital.part("the writer of alerts", {
             let writing = writing.clone();
             async move {
                 if let Some(writer) = writer {
                     writer.run(writing).await;
                 }
             }
-        });
+        }));
         if self.options.role.reads() {
             let (client, node) = (self.client.clone(), self.options.node.clone());
-            tasks.spawn(writes_seen.run(client, node, Arc::clone(&readers), self.stop.child_token()));
+            let run = writes_seen.run(client, node, Arc::clone(&readers), self.stop.child_token());
+            tasks.spawn(self.vital.part("who tells people's writes", run));
         }
         let outputs = outputs.map(|(outputs, senders)| {
-            senders.start(&tasks, &self.stop);
+            senders.start(&self.stop, |sender| drop(tasks.spawn(self.vital.part("an output", sender))));
             outputs
         });
         let shared = Shared { leads, rules, readers, evictions: Arc::default() };
@@ -216,7 +222,7 @@ impl Operator {
         // Last, so that it holds neither more nor less than what is still to be written.
         tokio::task::spawn_blocking(move || stopped_readers.into_iter().for_each(Reader::finish)).await?;
         info!("stopped");
-        Ok(())
+        self.vital.outcome()
     }
 
     fn writer(&self, ledger: &Arc<Ledger>) -> Writer {
@@ -234,7 +240,8 @@ impl Operator {
     async fn follow_alerts(&self, ledger: &Arc<Ledger>, tasks: &TaskTracker) {
         let (listed, mut is_listed) = watch::channel(false);
         let (client, ledger, health) = (self.client.clone(), Arc::clone(ledger), self.health.clone());
-        tasks.spawn(follow_alerts(client, ledger, health, listed, self.stop.child_token()));
+        let following = follow_alerts(client, ledger, health, listed, self.stop.child_token());
+        tasks.spawn(self.vital.part("the watch of alerts", following));
         tokio::select! {
             () = self.stop.cancelled() => {}
             _ = is_listed.wait_for(|listed| *listed) => {}
@@ -247,20 +254,22 @@ impl Operator {
         let (exceptions_listed, mut are_exceptions_listed) = watch::channel(false);
         let (rules_listed, mut are_rules_listed) = watch::channel(false);
         let (client, metrics) = (&self.client, &self.metrics);
-        tasks.spawn(follow::<DetectionException, _>(
+        let of_exceptions = follow::<DetectionException, _>(
             Arc::clone(rules),
             client.clone(),
             Arc::clone(metrics),
             exceptions_listed,
             self.stop.child_token(),
-        ));
-        tasks.spawn(follow::<DetectionRule, _>(
+        );
+        let of_rules = follow::<DetectionRule, _>(
             Arc::clone(rules),
             client.clone(),
             Arc::clone(metrics),
             rules_listed,
             self.stop.child_token(),
-        ));
+        );
+        tasks.spawn(self.vital.part("the watch of exceptions", of_exceptions));
+        tasks.spawn(self.vital.part("the watch of rules", of_rules));
         let both = async {
             // A follower ends only when told to stop.
             are_exceptions_listed.wait_for(|listed| *listed).await.is_ok()
@@ -281,7 +290,7 @@ impl Operator {
                 let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
                 let candidate = Candidate::new(client, lease, &self.options.host, metrics)
                     .context("no random numbers for the name that a lease is held by")?;
-                tokio::spawn(candidate.run(says, stop))
+                tokio::spawn(self.vital.part("the lease", candidate.run(says, stop)))
             }
             None => {
                 self.metrics.leader.set(i64::from(*leads.borrow()));
@@ -339,7 +348,8 @@ impl Operator {
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        tasks.spawn(of_exceptions.run(self.stop.child_token()));
+        let run = of_exceptions.run(self.stop.child_token());
+        tasks.spawn(self.vital.part("the statuses of exceptions", run));
         let of_rules = RuleStatuses {
             client: self.client.clone(),
             rules: Arc::clone(rules),
@@ -350,7 +360,7 @@ impl Operator {
             leads: leads.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        tasks.spawn(of_rules.run(kept));
+        tasks.spawn(self.vital.part("the statuses of rules", of_rules.run(kept)));
         let of_sources = SourceStatuses {
             client: self.client.clone(),
             node: self.options.role.reads().then(|| self.options.node.clone()),
@@ -358,10 +368,11 @@ impl Operator {
             readers: Arc::clone(readers),
             metrics: Arc::clone(&self.metrics),
         };
-        tasks.spawn(of_sources.run(self.stop.child_token()));
+        tasks.spawn(self.vital.part("the statuses of sources", of_sources.run(self.stop.child_token())));
         if let Some(secret) = self.options.webhook_secret.clone() {
             let leads = leads.clone();
-            tasks.spawn(keep_webhook_secret(self.client.clone(), secret, leads, self.stop.child_token()));
+            let keep = keep_webhook_secret(self.client.clone(), secret, leads, self.stop.child_token());
+            tasks.spawn(self.vital.part("the webhook's Secret", keep));
         }
     }
 
@@ -389,10 +400,10 @@ impl Operator {
         };
         let (kept, stop) = (CancellationToken::new(), self.stop.child_token());
         let ended = kept.clone().drop_guard();
-        tasks.spawn(async move {
+        tasks.spawn(self.vital.part("the keeper of alerts", async move {
             Box::pin(keeper.run(stop)).await;
             drop(ended);
-        });
+        }));
         kept
     }
 }

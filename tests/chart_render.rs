@@ -165,6 +165,8 @@ const LEASE: [&str; 3] = [
     "get coordination.k8s.io/leases tripline",
     "update coordination.k8s.io/leases tripline",
 ];
+/// Of whoever leads, in kube-system.
+const API_SERVERS: &str = "list coordination.k8s.io/leases";
 const WEBHOOK_SECRET: [&str; 2] = ["get /secrets tripline-webhook", "update /secrets tripline-webhook"];
 const CANARY: [&str; 2] =
     ["get tripline.dev/detectionrules tripline-canary", "list tripline.dev/securityalerts"];
@@ -193,13 +195,15 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
         own("ClusterRole tripline-controller", &[lines, &[DEFINITIONS]])
     };
     let lease = |name: &str| own(&format!("Role {name}"), &[&LEASE]);
+    let api_servers = |name: &str| own(&format!("Role {name}-api-servers"), &[&[API_SERVERS]]);
     let reader = |without: usize| {
         own("ClusterRole tripline-reader", &[&READER[..READER.len() - without], &[DEFINITIONS]])
     };
 
     let split = |without: usize| {
         let controller = controller(without.min(1));
-        vec![canary.clone(), controller, reader(without), lease("tripline-controller")]
+        let leader = "tripline-controller";
+        vec![canary.clone(), controller, reader(without), lease(leader), api_servers(leader)]
     };
     assert_eq!(roles(&[])?, split(0));
     // Without Events on pods, no pod is read; without Events, none is written.
@@ -208,9 +212,12 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
     assert_eq!(roles(&["--set", "events=none"])?, split(2));
 
     let all = own("ClusterRole tripline", &[&READER, &CONTROLLER, &[DEFINITIONS]]);
-    assert_eq!(roles(&["--set", "mode=all"])?, [all.clone(), canary.clone(), lease("tripline")]);
+    assert_eq!(
+        roles(&["--set", "mode=all"])?,
+        [all.clone(), canary.clone(), lease("tripline"), api_servers("tripline")]
+    );
     let alone = ["--set", "mode=all,lease.enabled=false"];
-    assert_eq!(roles(&alone)?, [all.clone(), canary.clone()]);
+    assert_eq!(roles(&alone)?, [all.clone(), canary.clone(), api_servers("tripline")]);
     assert!(roles(&["--set", "rbac.create=false,test.enabled=false"])?.is_empty());
 
     // Whoever leads follows the alerts anyway: outputs take no more.
@@ -228,8 +235,11 @@ fn each_account_may_do_what_it_needs_and_no_more() -> Result<()> {
     expected.push(keeps("tripline-controller"));
     assert_eq!(roles(&WEBHOOK)?, expected);
     let in_all = roles(&[&WEBHOOK[..], &["--set", "mode=all"]].concat())?;
-    assert_eq!(in_all, [all.clone(), canary.clone(), lease("tripline"), keeps("tripline")]);
-    assert_eq!(roles(&WEBHOOK_SERVICE)?, [all, canary, lease("tripline")]);
+    assert_eq!(
+        in_all,
+        [all.clone(), canary.clone(), lease("tripline"), api_servers("tripline"), keeps("tripline")]
+    );
+    assert_eq!(roles(&WEBHOOK_SERVICE)?, [all, canary, lease("tripline"), api_servers("tripline")]);
     let none = ["--set", "rbac.create=false,test.enabled=false"];
     assert!(roles(&[&WEBHOOK[..], &none].concat())?.is_empty());
     Ok(())
@@ -298,7 +308,8 @@ fn every_role_is_bound_to_its_account_alone() -> Result<()> {
         let objects = Helm::new()?.objects(arguments)?;
         for kind in ["ClusterRoleBinding", "RoleBinding"] {
             for binding in of_kind(&objects, kind) {
-                let account = name(binding).trim_end_matches("-scc").trim_end_matches("-webhook");
+                let more = ["-scc", "-webhook", "-api-servers"];
+                let account = more.iter().fold(name(binding), |name, more| name.trim_end_matches(more));
                 let subject =
                     json!({"kind": "ServiceAccount", "name": account, "namespace": "tripline-system"});
                 assert_eq!(binding["subjects"], json!([subject]));

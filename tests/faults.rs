@@ -39,6 +39,14 @@ fn faults(plane: &ControlPlane) -> Result<()> {
         Some(Fault::AnswerAfter(500)),
         // Somebody else always comes first.
         Some(Fault::AnswerTo("/status", 409)),
+        // Written, and nobody knows: what is tried again is there.
+        Some(Fault::AnswerAfterTo("/securityalerts", 500)),
+        // As where a role is taken away, a definition is installed anew, or a watch is too old.
+        Some(Fault::AnswerTo("/securityalerts", 403)),
+        Some(Fault::AnswerTo("/securityalerts", 404)),
+        Some(Fault::AnswerTo("/securityalerts", 410)),
+        // Half of each answer arrives.
+        Some(Fault::BreakOff),
     ];
     for fault in phases {
         let opened = sessions.opened();

@@ -1,11 +1,15 @@
 //! One binary in several roles: readers that report, controllers of which one concludes.
 mod support;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use support::operator::{Operator, PATIENCE, counted, install, rule, source, wait_for_alerts};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use support::operator::{
+    Operator, PATIENCE, counted, install, rule, source, source_at, wait_for_alerts, wait_for_condition,
+};
 use support::sessions::{PODS, Sessions};
 use support::{ControlPlane, Options, wait_for};
 
@@ -74,8 +78,17 @@ fn readers_report_and_one_controller_concludes() -> Result<()> {
         let lease = plane.get(&["lease", "tripline", "--namespace", "tripline-system"])?;
         assert_eq!(lease["spec"]["leaseTransitions"], 2, "{lease:#}");
 
-        // The new leader goes on: without a reader nobody evaluates the rule.
+        // The new leader goes on: without a reader nobody evaluates the rule, as soon as that is certain.
         reader.terminate()?;
+        let long_ago = format!("{:.6}", Timestamp::now() - SignedDuration::from_mins(6));
+        let silent = json!([{"op": "replace", "path": "/status/agents/0/lastReportTime", "value": long_ago}])
+            .to_string();
+        let status = ["--subresource=status", "--type=json", "--patch", &silent];
+        plane.run("admin", &[&["patch", "auditsource", "kube-apiserver"], &status[..]].concat())?;
+        let gone = ("Ready", "False", "NotReporting");
+        let why = wait_for_condition(plane, ("auditsource", "kube-apiserver"), gone)?;
+        assert!(why.contains("control-plane-1 last at "), "{why}");
+        wait_for_condition(plane, ("detectionrule", "namespaces"), ("Ready", "False", "NotEvaluated"))?;
         plane.run("admin", &["delete", "auditsource", "kube-apiserver"])?;
         plane.apply("admin", &rule("unread", "verb:list and objectRef.resource:namespaces").to_string())?;
         let why = wait_for("the conclusion that nobody reads", PATIENCE, || {
@@ -106,41 +119,118 @@ fn a_lost_api_server_ends_leadership_in_time() -> Result<()> {
     })
 }
 
-/// As two control-plane nodes: what each sees is added up on one alert a group. Here both see the same log, so every
-/// session counts twice.
+/// As two control-plane nodes, each with a kube-apiserver and its log: what each sees is added up on one alert a group.
 #[test]
 fn two_readers_meet_in_one_alert_with_the_sum() -> Result<()> {
     ControlPlane::with(Options::default(), |plane| {
         let account = install(plane)?;
+        let _other = plane.start_other_api_server()?;
         plane.make_pod("shop", "web-0")?;
         plane.apply(
             "admin",
             &rule("sessions", "objectRef.subresource:exec and user.name:alice").to_string(),
         )?;
-        plane.apply("admin", &source(plane, "kube-apiserver", "End"))?;
-        let launch = |node: &str| Operator::launch_on(plane, &account, node, &["--lease", LEASE]);
-        let readers = [launch("control-plane-1")?, launch("control-plane-2")?];
+        plane.apply("admin", &source_at("kube-apiserver", Path::new("audit.log"), "End"))?;
+        let (here, there) = (plane.folder().join("audit"), plane.folder().join("audit/other"));
+        let launch = |node: &str, account: &Path, logs: &Path| {
+            Operator::launch_at(plane, account, node, logs, &["--lease", LEASE])
+        };
+        let readers = [
+            launch("control-plane-1", &account, &here)?,
+            launch("control-plane-2", &plane.kubeconfig("other-tripline"), &there)?,
+        ];
         let reading = |rule: &Value| {
             let agents = rule["status"]["agents"].as_array()?;
             (agents.len() == 2 && agents.iter().all(|agent| agent["ready"] == true)).then_some(())
         };
         wait_for("both readers", PATIENCE, || reading(&plane.get(&["detectionrule", "sessions"]).ok()?))?;
 
-        let sessions = Sessions::start(&plane.kubeconfig("alice"), 4 * PODS, Duration::from_millis(5))?;
-        let opened = i64::try_from(sessions.finish()?)?;
-        let found = wait_for_alerts(plane, "every session to be counted by both", |alerts| {
-            counted(alerts, "sessions") >= 2 * opened
+        // The same pods by both at once, and by one of them more often.
+        let start = |user: &str, each: u64| {
+            Sessions::start(&plane.kubeconfig(user), each * PODS, Duration::from_millis(5))
+        };
+        let sessions = [start("alice", 4)?, start("other-alice", 3)?];
+        for begun in sessions {
+            begun.finish()?;
+        }
+        let opened = i64::try_from(7 * PODS)?;
+        let found = wait_for_alerts(plane, "every session to be counted", |alerts| {
+            counted(alerts, "sessions") >= opened
         })?;
-        assert_eq!((found.len() as u64, counted(&found, "sessions")), (PODS, 2 * opened));
+        assert_eq!((found.len() as u64, counted(&found, "sessions")), (PODS, opened));
         for alert in &found {
             let sources = alert["status"]["sources"].as_array().context("no sources")?;
-            assert!(sources.len() == 2 && sources.iter().all(|source| source["count"] == 4), "{sources:#?}");
+            let mut counts: Vec<_> =
+                sources.iter().map(|source| (source["node"].as_str(), source["count"].as_i64())).collect();
+            counts.sort_unstable();
+            let wanted = [(Some("control-plane-1"), Some(4)), (Some("control-plane-2"), Some(3))];
+            assert_eq!(counts, wanted, "{sources:#?}");
         }
         // And on the rule, by whichever of the two leads.
         wait_for("the sum on the rule", PATIENCE, || {
             let rule = plane.get(&["detectionrule", "sessions"]).ok()?;
-            (rule["status"]["matches"] == 2 * opened).then_some(())
+            (rule["status"]["matches"] == opened).then_some(())
         })?;
         readers.into_iter().try_for_each(Operator::terminate)
+    })
+}
+
+/// The machine's name, by which its kube-apiserver announces itself.
+fn host() -> Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_lowercase())
+}
+
+/// The Lease of another API server, as kube-apiserver writes it.
+fn announce(plane: &ControlPlane, host: &str) -> Result<()> {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": format!("apiserver-{host}"),
+            "namespace": "kube-system",
+            "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver", "kubernetes.io/hostname": host},
+        },
+        "spec": {"leaseDurationSeconds": 3600, "renewTime": format!("{:.6}", Timestamp::now())},
+    });
+    plane.apply("admin", &lease.to_string()).map(drop)
+}
+
+#[test]
+fn a_source_says_of_which_api_servers_no_events_arrive() -> Result<()> {
+    ControlPlane::with(Options::default(), |plane| {
+        let account = install(plane)?;
+        plane.apply("admin", &source(plane, "log", "End"))?;
+        let becomes =
+            |status, reason| wait_for_condition(plane, ("auditsource", "log"), ("Complete", status, reason));
+
+        // The machine is no node of this name.
+        let elsewhere = Operator::start(plane, &account)?;
+        let message = becomes("Unknown", "NamesDiffer")?;
+        assert!(
+            message.contains("events arrive on control-plane-1") && message.contains(&host()?),
+            "{message}"
+        );
+        elsewhere.terminate()?;
+        let removed = json!([{"op": "remove", "path": "/status/agents"}]).to_string();
+        plane.run(
+            "admin",
+            &["patch", "auditsource", "log", "--subresource=status", "--type=json", "--patch", &removed],
+        )?;
+
+        let reads = Operator::launch_on(plane, &account, &host()?, &[])?;
+        assert_eq!(becomes("True", "AllRead")?, "1 of 1 API servers are read");
+        announce(plane, "control-plane-2")?;
+        let message = becomes("False", "NotAllRead")?;
+        assert!(message.starts_with("1 of 2 API servers are read"), "{message}");
+        assert!(message.contains("from control-plane-2:"), "{message}");
+        reads.wait_for_page("/metrics", 200, "tripline_unread_api_servers 1")?;
+        let row = plane.run("admin", &["get", "auditsource", "log", "--output=wide"])?;
+        assert!(row.lines().next().is_some_and(|names| names.contains("COMPLETE")), "{row}");
+
+        let gone = ["delete", "lease", "apiserver-control-plane-2", "--namespace=kube-system"];
+        plane.run("admin", &gone)?;
+        becomes("True", "AllRead")?;
+        reads.wait_for_page("/metrics", 200, "tripline_unread_api_servers 0")?;
+        reads.terminate()
     })
 }

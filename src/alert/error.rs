@@ -115,9 +115,10 @@ impl WriteError {
         self.answer().is_some_and(Status::is_conflict)
     }
 
-    /// Whether the API server asked for fewer requests, be it of this kind or of all.
-    pub fn is_too_many(&self) -> bool {
-        self.is_answered(429)
+    /// Whether the same may be taken later, with nothing changed.
+    pub fn may_pass(&self) -> bool {
+        let is_its_own = self.answer().is_some_and(|status| status.code >= 500);
+        self.concerns_all() || matches!(self, Self::Refused { .. }) && is_its_own
     }
 
     /// Whether the API server as a whole is at fault, so that any other write would fail as well.

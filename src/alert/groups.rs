@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::evidence::{self, Match};
-use super::known::KnownAlert;
+use super::known::{Destination, KnownAlert, destination};
 use super::parcel::{Hold, Parcel};
 use super::population::{Bounds, Population};
 use super::queue::Queue;
@@ -131,6 +131,21 @@ impl Entries {
             parcel.claim(&mut self.population);
         }
         self.add(parcel);
+    }
+
+    /// Puts back a parcel, which takes up the place of the alert that it will open: however often the process is killed
+    /// before it does, there are no more of them than there may be alerts.
+    pub(super) fn restore(&mut self, mut parcel: Parcel) {
+        let group = self.groups.get(parcel.opening.group_hash.as_str());
+        let (known, taken) = group.map_or((&[][..], 0), |group| (&group.known[..], group.taken));
+        let goes = destination(&mut parcel, known, taken);
+        let joins_another = group.is_some_and(|group| group.parcels().any(|other| other.holds(parcel.first)));
+        if matches!(goes, Destination::Open(_)) && parcel.overflow.is_none() && !joins_another {
+            parcel.claim(&mut self.population);
+        }
+        if goes != Destination::Counted {
+            self.add(parcel);
+        }
     }
 
     pub(super) fn add(&mut self, parcel: Parcel) {

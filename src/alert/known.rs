@@ -50,7 +50,9 @@ impl KnownAlert {
             severity: detection.severity,
             is_overflow: is_overflow(detection),
             version: alert.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
-            closed: alert.spec.triage.state == TriageState::Closed,
+            // What is counted in one that is on its way out would go with it.
+            closed: alert.spec.triage.state == TriageState::Closed
+                || alert.metadata.deletion_timestamp.is_some(),
             first: seen(|s| s.first_seen_time.as_ref().map(|t| t.0)),
             last: seen(|s| s.last_seen_time.as_ref().map(|t| t.0)),
             opened_at: (event.place.stream.clone(), event.place.offset),
@@ -260,6 +262,22 @@ mod tests {
         // Once it counts something, it is an alert like any other.
         let known = [alert(1, "Open", &seen(10_000, 10_000, 20))];
         assert_eq!(destination(&mut parcel, &known, 0), Destination::Open(2));
+    }
+
+    #[test]
+    fn an_alert_on_its_way_out_takes_nothing_more() {
+        let object = json!({
+            "apiVersion": "tripline.dev/v1alpha1", "kind": "SecurityAlert",
+            "metadata": {"name": "r-k3j5mwq2xr7ta-1", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"detection": {
+                "ruleName": "r", "title": "R", "severity": "Low", "riskScore": 1, "groupHash": "", "target": "",
+                "event": {"stageTime": time(10_000), "stream": "t", "offset": 10},
+            }},
+            "status": seen(10_000, 12_000, 20),
+        });
+        let known = [KnownAlert::of(&serde_json::from_value(object).unwrap(), "n")];
+        assert_eq!(goes(11_000, 30, &known, 0), Destination::Open(2));
+        assert_eq!(goes(11_000, 20, &known, 0), Destination::Counted);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Kubernetes Events that the API server would not take for the moment, as under an EventRateLimit: the alert is there
-//! and counts, and its Event is tried again meanwhile.
+//! Kubernetes Events that the API server would not take for the moment, as under an EventRateLimit or where their etcd is
+//! away: the alert is there and counts, and its Event is tried again meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,9 +31,17 @@ impl LateEvents {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one in. Says false where too many wait: then it is never written.
+    /// Whether some wait, so that another would have to.
+    pub(super) fn are_held_up(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    /// Takes one in, if it is not there yet. Says false where too many wait: then it is never written.
     pub(super) fn put(&self, alert: SecurityAlert, announcement: Announcement) -> bool {
         let mut waiting = self.lock();
+        if waiting.iter().any(|(other, ..)| other.metadata.uid == alert.metadata.uid) {
+            return true;
+        }
         let has_room = waiting.len() < MOST;
         if has_room {
             waiting.push_back((alert, announcement, Instant::now()));
@@ -60,7 +68,7 @@ impl LateEvents {
                     Ok(written) => {
                         metrics.kubernetes_events.inc_by(u64::from(written));
                     }
-                    Err(error) if error.concerns_all() && since.elapsed() < PATIENCE => {
+                    Err(error) if error.may_pass() && since.elapsed() < PATIENCE => {
                         self.lock().push_front((alert, announcement, since));
                         break;
                     }

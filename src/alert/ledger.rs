@@ -92,6 +92,12 @@ impl Ledger {
         if group.is_some_and(|group| group.counts(found.place)) {
             return Entry::Counted;
         }
+        // Where a reading thread starts again, it judges some matches a second time, and what found no room then might
+        // find it now.
+        let overflow = entries.groups.get(found.rule.overflow_hash.as_str());
+        if overflow.is_some_and(|overflow| overflow.counts(found.place)) {
+            return Entry::Overflowed;
+        }
         let is_taken = group.is_some_and(|group| group.takes(found));
         let rule = found.rule;
         let overflows = !is_taken && !entries.population.has_room(&rule.name, rule.severity);
@@ -105,7 +111,7 @@ impl Ledger {
     pub fn restore(&self, restored: Vec<Parcel>) {
         let mut entries = self.lock();
         for parcel in restored {
-            entries.add(parcel.restored());
+            entries.restore(parcel.restored());
         }
         drop(entries);
         self.arrived.notify_one();
@@ -172,12 +178,22 @@ impl Ledger {
 
     /// Remembers an alert that exists, or what became of one. What is older than what is known says nothing.
     pub fn learn(&self, alert: &SecurityAlert) {
+        self.take_in(alert, false);
+    }
+
+    /// Remembers an alert as the API server has just said that it is, also where it is older than what is known: then it
+    /// was restored from a backup.
+    pub fn learn_present(&self, alert: &SecurityAlert) {
+        self.take_in(alert, true);
+    }
+
+    fn take_in(&self, alert: &SecurityAlert, is_present: bool) {
         let known = KnownAlert::of(alert, &self.node);
         let mut entries = self.lock();
         let Entries { groups, population, .. } = &mut *entries;
         let group = groups.entry(Arc::from(alert.spec.detection.group_hash.as_str())).or_default();
         let slot = group.known.iter_mut().find(|k| k.name == known.name);
-        if slot.as_ref().is_some_and(|old| old.is_newer_than(&known)) {
+        if !is_present && slot.as_ref().is_some_and(|old| old.is_newer_than(&known)) {
             return;
         }
         if known.is_bounded() {

@@ -9,7 +9,7 @@ use super::known::Destination;
 use super::ledger::{Entry, Ledger};
 use super::population::Bounds;
 use super::{Match, RuleFacts, alert_object, counted};
-use crate::api::{DetectionRule, Evidence, RecordPlace, SecurityAlert};
+use crate::api::{DetectionRule, Evidence, RecordPlace, SecurityAlert, TriageState};
 use crate::detect::GroupValue;
 use crate::event::{Event, Tape};
 
@@ -136,4 +136,25 @@ fn alerts_that_were_opened_stay_counted_when_they_are_deleted() {
     };
     assert_eq!(restarted(3, 10), 11, "seven were deleted");
     assert_eq!(restarted(3, 2), 4, "one was opened just before the crash");
+}
+
+#[test]
+fn an_alert_restored_from_a_backup_is_known_as_it_is_now() {
+    let mut world = World::new(Bounds::default());
+    world.enter("a", 10, 1_000);
+    world.deliver();
+    let mut alert = world.stored.pop_first().expect("an alert").1;
+    alert.metadata.resource_version = Some("900".to_owned());
+    world.ledger.learn(&alert);
+    // The API server has gone back, and then somebody closed it. What the watch brings could as well be late.
+    alert.metadata.resource_version = Some("7".to_owned());
+    alert.spec.triage.state = TriageState::Closed;
+    world.ledger.learn(&alert);
+    world.enter("a", 20, 1_000);
+    world.now += Duration::from_mins(1);
+    let mut delivery = world.ledger.take_due(world.now, 1).pop().unwrap();
+    assert!(matches!(world.ledger.destination(&mut delivery), Destination::Join(_)));
+    // Whoever is about to write looks first.
+    world.ledger.learn_present(&alert);
+    assert_eq!(world.ledger.destination(&mut delivery), Destination::Open(2));
 }

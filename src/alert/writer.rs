@@ -20,7 +20,7 @@ use super::ledger::{Delivery, Ledger};
 use super::name::short_hash;
 use super::pace::Pace;
 use super::rejected::Rejected;
-use crate::api::{EventTarget, SecurityAlert, label};
+use crate::api::{EventTarget, SecurityAlert, Stored, label};
 use crate::telemetry::{AlertLabels, CategoryLabels, Chain, Metrics};
 
 /// How many writes are on their way at once.
@@ -150,7 +150,7 @@ impl Writer {
     }
 
     async fn try_deliver(&self, delivery: &mut Delivery) -> Result<(), WriteError> {
-        let api: Api<SecurityAlert> = Api::all(self.client.clone());
+        let api: Api<Stored<SecurityAlert>> = Api::all(self.client.clone());
         let mut fresh: Option<SecurityAlert> = None;
         let mut attempts = 0;
         while attempts < ATTEMPTS {
@@ -159,7 +159,8 @@ impl Writer {
                 Destination::Open(ordinal) => {
                     let Some(parcel) = delivery.parcels.front() else { return Ok(()) };
                     let alert = alert_object(parcel, ordinal);
-                    match call("the alert", api.create(&write_params(), &alert)).await {
+                    let (name, alert) = (alert.name_any(), Stored(Ok(alert)));
+                    match call("the alert", create(&api, &alert)).await {
                         Ok(created) => {
                             self.opened(&created);
                             fresh = Some(created);
@@ -167,16 +168,17 @@ impl Writer {
                         Err(error) if error.is_already_exists() => {
                             attempts += 1;
                             self.learn_group(&api, &delivery.group).await?;
-                            self.learn_taken(&api, &delivery.group, &alert.name_any(), ordinal).await?;
+                            self.learn_taken(&api, &delivery.group, &name, ordinal).await?;
                         }
                         Err(error) => return Err(error),
                     }
                 }
                 Destination::Join(name) => {
                     let Some(alert) = fresh.take().filter(|alert| alert.name_any() == name) else {
-                        fresh = call("the alert's present state", api.get_opt(&name)).await?;
+                        let found = call("the alert's present state", api.get_opt(&name)).await?;
+                        fresh = found.and_then(|stored| stored.0.ok());
                         match &fresh {
-                            Some(alert) => self.ledger.learn(alert),
+                            Some(alert) => self.ledger.learn_present(alert),
                             None => {
                                 attempts += 1;
                                 self.ledger.forget(&delivery.group, &name);
@@ -196,22 +198,23 @@ impl Writer {
     /// Counts in an alert, as it is now, what goes there. Says false where somebody else changed it meanwhile.
     async fn count(
         &self,
-        api: &Api<SecurityAlert>,
+        api: &Api<Stored<SecurityAlert>>,
         delivery: &mut Delivery,
         mut alert: SecurityAlert,
     ) -> Result<bool, WriteError> {
         let name = alert.name_any();
         if alert.status.as_ref().is_none_or(|status| status.count == 0) {
             let target = delivery.parcels.front().and_then(|parcel| parcel.events);
-            self.announce(&alert, target).await?;
+            self.announce(&alert, target).await;
         }
         let joining = self.ledger.joining(delivery, &name);
         for parcel in &joining {
             alert.status = Some(counted(alert.status.take(), parcel, self.ledger.node()));
         }
+        let alert = Stored(Ok(alert));
         match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
             Ok(written) => {
-                self.ledger.learn(&written);
+                written.0.iter().for_each(|written| self.ledger.learn_present(written));
                 Ok(true)
             }
             Err(error) => {
@@ -229,60 +232,75 @@ impl Writer {
         info!(alert = alert.name_any(), rule = detection.rule_name, severity, "alert opened");
         let labels = AlertLabels { rule: detection.rule_name.clone(), severity };
         self.metrics.alerts.get_or_create(&labels).inc();
-        self.ledger.learn(alert);
+        self.ledger.learn_present(alert);
         self.ledger.count_opened(alert);
     }
 
     /// An Event is worth trying again, but never worth an alert's count.
-    async fn announce(&self, alert: &SecurityAlert, target: Option<EventTarget>) -> Result<(), WriteError> {
+    async fn announce(&self, alert: &SecurityAlert, target: Option<EventTarget>) {
         let announcement =
             Announcement { target: target.unwrap_or(self.announcement.target), ..self.announcement };
+        // Each would cost the time in which no answer comes.
+        if self.late_events.are_held_up() && announcement.target != EventTarget::None {
+            return self.put_off(alert, announcement);
+        }
         match announcement.publish(&self.client, self.ledger.node(), alert).await {
             Ok(written) => {
                 self.metrics.kubernetes_events.inc_by(u64::from(written));
-                Ok(())
             }
-            // It may be Events alone that are limited, and the count does not wait for them.
-            Err(error) if error.is_too_many() => {
-                if !self.late_events.put(alert.clone(), announcement) {
-                    self.metrics.dropped_kubernetes_events.inc();
-                }
-                Ok(())
+            // It may be Events alone that are limited or cannot be stored: they are often kept elsewhere. Whether it is the
+            // API server as a whole the count will show.
+            Err(error) if error.may_pass() => {
+                warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event is put off");
+                self.put_off(alert, announcement);
             }
-            Err(error) if error.concerns_all() => Err(error),
             Err(error) => {
                 self.metrics.dropped_kubernetes_events.inc();
                 self.metrics.write_errors.get_or_create(&CategoryLabels { category: error.category() }).inc();
                 warn!(alert = alert.name_any(), error = %Chain(&error), "an alert's Event could not be written");
-                Ok(())
             }
         }
     }
 
+    fn put_off(&self, alert: &SecurityAlert, announcement: Announcement) {
+        if !self.late_events.put(alert.clone(), announcement) {
+            self.metrics.dropped_kubernetes_events.inc();
+        }
+    }
+
     /// Learns all alerts of a group, after a name was found taken: another process may have opened some.
-    async fn learn_group(&self, api: &Api<SecurityAlert>, group: &str) -> Result<(), WriteError> {
+    async fn learn_group(&self, api: &Api<Stored<SecurityAlert>>, group: &str) -> Result<(), WriteError> {
         let params = ListParams::default().labels(&format!("{}={}", label::GROUP, short_hash(group)));
         let alerts = call("the list of the group's alerts", api.list(&params)).await?.items;
-        for alert in alerts.iter().filter(|alert| alert.spec.detection.group_hash == group) {
-            self.ledger.learn(alert);
+        let readable = alerts.iter().filter_map(|alert| alert.0.as_ref().ok());
+        for alert in readable.filter(|alert| alert.spec.detection.group_hash == group) {
+            self.ledger.learn_present(alert);
         }
         Ok(())
     }
 
     /// Learns whose a taken name is. Labels are for selection only, and a short hash can be met on purpose: what is of
-    /// another group, or of nobody's, must not stand in the way.
+    /// another group, or of nobody's, or cannot be read, must not stand in the way.
     async fn learn_taken(
         &self,
-        api: &Api<SecurityAlert>,
+        api: &Api<Stored<SecurityAlert>>,
         group: &str,
         name: &str,
         ordinal: u32,
     ) -> Result<(), WriteError> {
-        match call("the alert that has the name", api.get_opt(name)).await? {
-            Some(alert) if alert.spec.detection.group_hash == group => self.ledger.learn(&alert),
+        match call("the alert that has the name", api.get_opt(name)).await?.map(|stored| stored.0) {
+            Some(Ok(alert)) if alert.spec.detection.group_hash == group => self.ledger.learn_present(&alert),
             Some(_) => self.ledger.ordinal_is_taken(group, ordinal),
             None => {}
         }
         Ok(())
     }
+}
+
+/// An answer that cannot be read is as good as none: what was written is looked at again.
+async fn create(
+    api: &Api<Stored<SecurityAlert>>,
+    alert: &Stored<SecurityAlert>,
+) -> kube::Result<SecurityAlert> {
+    api.create(&write_params(), alert).await?.read()
 }

@@ -28,6 +28,7 @@ use super::{Condition, schema};
     printcolumn(name = "Last Event", type_ = "date", json_path = ".status.lastEventTime"),
     printcolumn(name = "Gap", type_ = "string", json_path = ".status.conditions[?(@.type==\"GapDetected\")].status", description = "Whether a part of the log could not be read in the last day"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Complete", type_ = "string", json_path = ".status.conditions[?(@.type==\"Complete\")].status", description = "Whether the logs of all API servers are read", priority = 1),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.file.path", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
@@ -162,7 +163,7 @@ pub struct AuditSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// Ready, Reading, Receiving, GapDetected, and of a webhook SpoolFull and CredentialExpiring: over all processes.
+    /// Ready, Reading, Receiving, GapDetected, Complete, and of a webhook SpoolFull and CredentialExpiring: over all processes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -258,6 +259,9 @@ pub struct SourceAgent {
     /// The newest event's own time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<MicroTime>,
+    /// When the process last wrote this entry. It does so each minute; longer ago, and it does not run, or cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_report_time: Option<MicroTime>,
     /// When the log was last written. Long before now, and the API server logs nothing; long after `lastEventTime`, and
     /// what it logs is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -271,8 +275,9 @@ pub struct SourceAgent {
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]
     pub stages: Vec<String>,
     /// How requests are logged, of the kinds that were seen first.
+    // Atomic, as only its process writes it and always whole: as a map, `managedFields` would name each entry once more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["verb", "resource"]))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub requests: Vec<LoggedRequests>,
     /// When the certificate ends by which the API server proved itself last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -290,20 +295,15 @@ pub struct SourceAgent {
     pub message: String,
 }
 
-/// How requests of one kind are logged.
+/// Requests that are logged alike.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedRequests {
-    /// The verb.
-    #[schemars(length(min = 1, max = 64))]
-    pub verb: String,
-    /// The resource, with its subresource after a slash.
-    #[schemars(length(min = 1, max = 64))]
-    pub resource: String,
-    /// The API groups with such a resource; empty is the core one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]
-    pub api_groups: Vec<String>,
+    /// Each a resource, with its subresource after a slash and its API group after a dot, and the verbs:
+    /// `deployments/scale.apps: get, update`.
+    // One text a resource: as objects, a cluster's hundreds of kinds would be thousands of lines of `kubectl describe`.
+    #[schemars(length(max = 256), inner(length(max = 2048)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub kinds: Vec<String>,
     /// The audit levels seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 32)), extend("x-kubernetes-list-type" = "set"))]

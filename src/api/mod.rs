@@ -15,6 +15,7 @@ mod detection_rule_status;
 mod name;
 mod schema;
 mod security_alert;
+mod stored;
 
 pub use audit_source::*;
 pub use condition::{Condition, ConditionStatus};
@@ -24,6 +25,7 @@ pub use detection_rule::*;
 pub use detection_rule_status::*;
 pub use name::is_object_name;
 pub use security_alert::*;
+pub use stored::{Stored, Unreadable};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -42,7 +44,7 @@ pub const CONTROLLER: &str = "tripline.dev/tripline";
 pub const SCHEMA_REVISION_ANNOTATION: &str = "tripline.dev/schema-revision";
 
 /// The revision of the schemas in this program, see [`SCHEMA_REVISION_ANNOTATION`].
-pub const SCHEMA_REVISION: u32 = 6;
+pub const SCHEMA_REVISION: u32 = 7;
 
 /// The most entries of `status.agents`, of a rule as of a source.
 pub const MOST_AGENTS: usize = 64;
@@ -78,6 +80,8 @@ pub mod condition_type {
     pub const RECEIVING: &str = "Receiving";
     /// Source: a part of the log could not be read.
     pub const GAP_DETECTED: &str = "GapDetected";
+    /// Source: the logs of all API servers of the cluster are read, by whatever source.
+    pub const COMPLETE: &str = "Complete";
     /// Source: batches are refused for want of room.
     pub const SPOOL_FULL: &str = "SpoolFull";
     /// Source: the API server's certificate ends soon.
@@ -152,6 +156,8 @@ pub mod reason {
     pub const RENEW: &str = "Renew";
     /// No checkpoint can be written, so reading waits.
     pub const STATE_UNWRITABLE: &str = "StateUnwritable";
+    /// The processes that read this source have not reported for minutes.
+    pub const NOT_REPORTING: &str = "NotReporting";
     /// No process reads this source: its node selector fits none.
     pub const NOT_SELECTED: &str = "NotSelected";
     /// Events arrive.
@@ -160,6 +166,16 @@ pub mod reason {
     pub const SILENT: &str = "Silent";
     /// The log was read without a gap.
     pub const CONTINUOUS: &str = "Continuous";
+    /// Events of each API server arrive.
+    pub const ALL_READ: &str = "AllRead";
+    /// No events of some API server arrive.
+    pub const NOT_ALL_READ: &str = "NotAllRead";
+    /// How many API servers there are is not known.
+    pub const NOT_ANNOUNCED: &str = "NotAnnounced";
+    /// The API servers' hosts are named otherwise than the nodes.
+    pub const NAMES_DIFFER: &str = "NamesDiffer";
+    /// Several API servers may send to one process.
+    pub const SHARED_ENDPOINT: &str = "SharedEndpoint";
     /// The place last read could not be found again.
     pub const POSITION_LOST: &str = "PositionLost";
 }

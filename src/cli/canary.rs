@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::Outcome;
 use crate::alert::call;
-use crate::api::{ConditionStatus, DetectionRule, SecurityAlert, condition_type, label};
+use crate::api::{ConditionStatus, DetectionRule, SecurityAlert, Stored, condition_type, label};
 use crate::controller::connect;
 
 /// The pod that is asked for; there is none of this name.
@@ -92,9 +92,10 @@ async fn wait_until_ready(client: &Client, name: &str, patience: Duration) -> an
 
 /// The newest alert of a rule, and what all of them count together.
 async fn counted(client: &Client, rule: &str) -> anyhow::Result<(String, i64)> {
-    let api: Api<SecurityAlert> = Api::all(client.clone());
+    let api: Api<Stored<SecurityAlert>> = Api::all(client.clone());
     let of_rule = ListParams::default().labels(&format!("{}={rule}", label::RULE));
     let alerts = call("the canary's alerts", api.list(&of_rule)).await?;
+    let alerts: Vec<_> = alerts.into_iter().filter_map(|stored| stored.0.ok()).collect();
     let count = |alert: &SecurityAlert| alert.status.as_ref().map_or(0, |status| status.count);
     let newest = alerts
         .iter()

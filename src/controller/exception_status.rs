@@ -16,7 +16,7 @@ use super::rules::{RuleEntry, Rules};
 use super::{malformed, status_failure};
 use crate::alert::{call, write_params};
 use crate::api::{
-    Condition, DetectionException, DetectionExceptionStatus, ExceptionOrigin, condition_type, reason,
+    Condition, DetectionException, DetectionExceptionStatus, ExceptionOrigin, Stored, condition_type, reason,
 };
 use crate::telemetry::Metrics;
 
@@ -67,7 +67,7 @@ impl ExceptionStatuses {
     }
 
     async fn write_all(&self, written_at: &mut HashMap<String, Instant>) {
-        let api: Api<DetectionException> = Api::all(self.client.clone());
+        let api: Api<Stored<DetectionException>> = Api::all(self.client.clone());
         let (entries, rules) = (self.rules.exceptions.entries(), self.rules.entries());
         written_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
@@ -88,10 +88,11 @@ impl ExceptionStatuses {
             }
             let mut object = entry.object;
             object.status = Some(wanted);
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the exception's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => {
-                    let base = object.metadata.resource_version.as_deref();
-                    self.rules.exceptions.note_written(base, written);
+                Ok(Stored(written)) => {
+                    let note = |written| self.rules.exceptions.note_written(base.as_deref(), written);
+                    written.into_iter().for_each(note);
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "exception", &name, &error);

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -13,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::api::Stored;
 use crate::telemetry::Metrics;
 
 /// What keeps the objects of the kind `K`.
@@ -53,12 +53,12 @@ pub async fn follow<K, F>(
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
     F: Followed<K>,
 {
-    let api: Api<DeserializeGuard<K>> = Api::all(client);
+    let api: Api<Stored<K>> = Api::all(client);
     // `watcher` alone retries at once and for ever.
     let stream = watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = std::pin::pin!(stream.take_until(stop.cancelled_owned()));
     let mut relisted: Option<HashSet<String>> = None;
-    let take = |object: DeserializeGuard<K>| {
+    let take = |object: Stored<K>| {
         let name = object.name_any();
         match object.0 {
             Ok(object) => followed.take(object),

@@ -54,7 +54,7 @@ impl Tally {
         counts.last_event_time = counts.last_event_time.max(self.last_event_time);
         counts.levels.extend(self.levels);
         counts.stages.extend(self.stages);
-        counts.requests.add(self.requests);
+        counts.kinds.add(self.requests);
         for (uid, more) in self.rules {
             counts.rules.entry(uid).or_default().add(&more);
         }
@@ -266,7 +266,8 @@ impl Judge<'_> {
             };
             let level = noted.level.as_deref().filter(|level| is_level(level));
             let group = noted.group.as_deref().unwrap_or_default();
-            self.tally.requests.note(verb, (group, &resource), level, noted.stage.map(Stage::as_str));
+            let stage = noted.stage.map(Stage::as_str);
+            self.tally.requests.note(verb, (group, &resource), level, stage, noted.allowed);
         }
     }
 

@@ -186,7 +186,8 @@ impl Candidate {
         if taken {
             spec.acquire_time = Some(now);
             let first = before.holder_identity.is_none() && before.lease_transitions.is_none();
-            spec.lease_transitions = Some(before.lease_transitions.unwrap_or_default() + i32::from(!first));
+            spec.lease_transitions =
+                Some(before.lease_transitions.unwrap_or_default().saturating_add(i32::from(!first)));
         }
         spec
     }

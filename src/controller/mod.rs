@@ -1,6 +1,7 @@
 //! What comes down from the API server: rules, sources, and their statuses on the way back up.
 
 mod alerts;
+mod api_servers;
 pub mod binding;
 mod capped_evidence;
 mod client;

@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use memchr::memmem;
 
 use crate::event::{Event, NotPlain, Outline, Slot, Stage};
+
+/// The authorizer's word for yes, as kube-apiserver spells it among the annotations.
+const ALLOWED: &[u8] = br#""authorization.k8s.io/decision":"allow""#;
 
 /// What is noted of every event.
 pub(super) struct Noted<'a> {
@@ -16,6 +20,8 @@ pub(super) struct Noted<'a> {
     pub(super) group: Option<Cow<'a, str>>,
     pub(super) resource: Option<Cow<'a, str>>,
     pub(super) subresource: Option<Cow<'a, str>>,
+    /// Whether the authorizer let the request pass. It says so at the end of a request.
+    pub(super) allowed: bool,
 }
 
 impl<'a> Noted<'a> {
@@ -31,6 +37,7 @@ impl<'a> Noted<'a> {
             group: object.and_then(|object| object.api_group()),
             resource: object.and_then(|object| object.resource()),
             subresource: object.and_then(|object| object.subresource()),
+            allowed: event.decision().as_deref() == Some("allow"),
         }
     }
 
@@ -42,6 +49,8 @@ impl<'a> Noted<'a> {
             None => time(Slot::ReceivedTime)?,
         };
         let stage = outline.text(Slot::Stage, line)?.and_then(Stage::from_name);
+        // Inside a text its quotes would be escaped.
+        let allows = |annotations| memmem::find(annotations, ALLOWED).is_some();
         let text = |slot| Ok(outline.text(slot, line)?.map(Cow::Borrowed));
         Ok(Noted {
             time,
@@ -51,6 +60,7 @@ impl<'a> Noted<'a> {
             group: text(Slot::ApiGroup)?,
             resource: text(Slot::Resource)?,
             subresource: text(Slot::Subresource)?,
+            allowed: outline.value(Slot::Annotations, line).is_some_and(allows),
         })
     }
 }

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
+use super::requests_seen::kinds;
 use crate::alert::text;
 use crate::api::{Condition, ConditionStatus, DetectionRuleStatus, LoggedRequests, condition_type, reason};
-use crate::detect::{Asked, Known, Level, Rule};
+use crate::detect::{Level, Rule};
 use crate::event::{Stage, is_long_running};
 use crate::policy::{self, GroupResources, Kind, Lack, Line};
 
@@ -104,20 +105,22 @@ fn lacks(rule: &Rule, logged: &[Logged]) -> (bool, Vec<Lack>) {
     let mut is_seen = false;
     // A rule about any resource asks about whatever is logged.
     let all = logged.iter().filter(|_| rule.names_resource());
-    for (source, requests) in all.flat_map(|source| source.requests.iter().map(move |r| (source, r))) {
-        let kind = kind(requests);
-        let Some(need) = rule.need(&Asked { api_group: Known::Any, ..kind.asked(&requests.verb) }) else {
-            continue;
-        };
+    let all = all.flat_map(|source| source.requests.iter().map(move |alike| (source, alike)));
+    let all = all.flat_map(|(source, alike)| {
+        alike.kinds.iter().flat_map(|line| kinds(line)).map(move |(kind, verb)| (source, alike, kind, verb))
+    });
+    for (source, requests, kind, verb) in all {
+        let Some(need) = rule.need(&kind.asked(verb)) else { continue };
         is_seen = true;
         let levels = requests.levels.iter().filter_map(|level| Level::from_name(level));
         let has = levels.max().unwrap_or_default();
-        let stage = if rule.names_stage() { None } else { missing_stage(source, requests) };
+        let stage =
+            if rule.names_stage() { None } else { missing_stage(source, &requests.stages, &kind, verb) };
         if has >= need.level && stage.is_none() {
             return (true, Vec::new());
         }
         lacks.push(Lack {
-            verb: requests.verb.clone(),
+            verb: verb.to_owned(),
             kind,
             needs: need.level,
             has,
@@ -128,12 +131,6 @@ fn lacks(rule: &Rule, logged: &[Logged]) -> (bool, Vec<Lack>) {
         });
     }
     (is_seen, lacks)
-}
-
-fn kind(requests: &LoggedRequests) -> Kind {
-    let (resource, subresource) = requests.resource.split_once('/').unwrap_or((&requests.resource, ""));
-    let group = requests.api_groups.first().cloned().unwrap_or_default();
-    Kind::Resource(group, resource.to_owned(), subresource.to_owned())
 }
 
 /// What is lacking, with the remedy.
@@ -158,10 +155,10 @@ fn said(rule: &Rule, lacks: &[Lack]) -> String {
 
 /// The stage that such a request would be decided at, if the log lacks it. A request that is still on its way has not
 /// been at all of its stages: of one that has ended it is certain, and of a log that holds many events and no end.
-fn missing_stage(source: &Logged, requests: &LoggedRequests) -> Option<Stage> {
-    let has = |stage: Stage| requests.stages.iter().any(|name| name == stage.as_str());
-    let subresource = requests.resource.split_once('/').map(|(_, subresource)| subresource);
-    let starts = is_long_running(Some(&requests.verb), subresource) && !source.omits_started;
+fn missing_stage(source: &Logged, stages: &[String], kind: &Kind, verb: &str) -> Option<Stage> {
+    let has = |stage: Stage| stages.iter().any(|name| name == stage.as_str());
+    let subresource = if let Kind::Resource(.., subresource) = kind { Some(&**subresource) } else { None };
+    let starts = is_long_running(Some(verb), subresource) && !source.omits_started;
     let has_ended = has(Stage::ResponseComplete) || has(Stage::Panic);
     if starts {
         return (has_ended && !has(Stage::ResponseStarted)).then_some(Stage::ResponseStarted);
@@ -211,9 +208,7 @@ mod tests {
     fn log(seen: &[(&str, &str, &[&str], &[&str])]) -> Logged {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let requests = seen.iter().map(|(verb, resource, levels, stages)| LoggedRequests {
-            verb: (*verb).to_owned(),
-            resource: (*resource).to_owned(),
-            api_groups: vec!["apps".to_owned()],
+            kinds: vec![format!("{resource}.apps: {verb}")],
             levels: texts(levels),
             stages: texts(stages),
         });

@@ -19,7 +19,7 @@ const OWN_REQUESTS: &[(&str, &str, &str, &[&str])] = &[
     ("tripline.dev", "securityalerts", "", &["get", "list", "watch", "create", "delete"]),
     ("tripline.dev", "securityalerts", "status", &["update"]),
     ("events.k8s.io", "events", "", &["create"]),
-    ("coordination.k8s.io", "leases", "", &["get", "create", "update"]),
+    ("coordination.k8s.io", "leases", "", &["get", "list", "create", "update"]),
     ("apiextensions.k8s.io", "customresourcedefinitions", "", &["get"]),
     ("authentication.k8s.io", "selfsubjectreviews", "", &["create"]),
     ("", "pods", "", &["get"]),
@@ -157,6 +157,7 @@ mod tests {
             ("get", "apiextensions.k8s.io/customresourcedefinitions"),
             ("create", "authentication.k8s.io/selfsubjectreviews"),
             ("update", "coordination.k8s.io/leases"),
+            ("list", "coordination.k8s.io/leases"),
         ] {
             assert_eq!(of_own_account(verb, resource), Some(Ignored::Own), "{verb} {resource}");
         }

@@ -57,7 +57,7 @@ pub struct SourceCounts {
     /// The stages seen.
     pub stages: BTreeSet<String>,
     /// How requests of each kind are logged.
-    pub requests: RequestsSeen,
+    pub kinds: RequestsSeen,
     /// By the rule's uid.
     pub rules: BTreeMap<String, RuleCounts>,
 }

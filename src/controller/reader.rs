@@ -20,6 +20,12 @@ use crate::telemetry::{CategoryLabels, Chain, SourceLabels};
 /// How often a checkpoint is written at most.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many bytes of checkpoints are written a second at most: whoever keeps alerts from being written must not by that
+/// wear out the disk, which is often the one of etcd.
+const CHECKPOINT_BYTES: u64 = 2 << 20;
+/// A checkpoint is written by then, however large.
+const LONGEST_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long to wait for the next record before looking whether the log was rotated. Where records come steadily, the
 /// next one is there before, and each costs one look at the disk instead of three.
 const CAUGHT_UP_WAIT: Duration = Duration::from_millis(5);
@@ -37,6 +43,8 @@ pub struct Reader {
     labels: SourceLabels,
     events: Counter,
     saved_at: Option<Instant>,
+    /// How long after that the next checkpoint may be written.
+    interval: Duration,
     /// Whether the checkpoint on disk is behind.
     unsaved: bool,
     /// The ledger's snapshots that are not known to be on disk, each with a stream and up to where that is settled by it.
@@ -74,6 +82,7 @@ impl Reader {
             labels,
             events,
             saved_at: None,
+            interval: CHECKPOINT_INTERVAL,
             unsaved: false,
             handed_in: VecDeque::new(),
             failures: 0,
@@ -100,7 +109,7 @@ impl Reader {
             // Where nothing was read yet is a position too: what comes later is read from its start, also by a process
             // that was started in between.
             self.unsaved |= self.saved_at.is_none() && self.file.position().is_some();
-            if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL) {
+            if self.unsaved && self.saved_at.is_none_or(|at| at.elapsed() >= self.interval) {
                 let is_first = self.saved_at.is_none();
                 self.save();
                 if is_first {
@@ -122,6 +131,8 @@ impl Reader {
         if let Err(error) = self.checkpoints.flush() {
             self.failed(&error);
         }
+        // The process may go on without this source: what waits for its checkpoint would stand in others' way for ever.
+        self.note_saved();
     }
 
     /// Reads and judges what is there now.
@@ -265,7 +276,10 @@ impl Reader {
         let found = Progress { pending, counts };
         let checkpoint = Checkpoint::new(name, &self.settings.path, position, found);
         match checkpoint.encode() {
-            Ok(snapshot) => self.checkpoints.submit(snapshot, number),
+            Ok(snapshot) => {
+                self.interval = interval_after(snapshot.len());
+                self.checkpoints.submit(snapshot, number);
+            }
             Err(error) => self.failed(&error),
         }
     }
@@ -292,6 +306,8 @@ impl Reader {
         while let Err(error) = self.checkpoints.flush() {
             self.failed(&error);
             self.failures = self.checkpoints.failures();
+            // None of them will be on disk any more.
+            self.handed_in.clear();
             self.say(Trouble::of_state(&error));
             while self.saved_at.is_some_and(|at| at.elapsed() < CHECKPOINT_INTERVAL) {
                 if self.stop.load(Ordering::Acquire) {
@@ -323,6 +339,12 @@ impl Reader {
     }
 }
 
+/// How long after a checkpoint of this many bytes the next one may be written.
+fn interval_after(bytes: usize) -> Duration {
+    let micros = (bytes as u64).saturating_mul(1_000_000) / CHECKPOINT_BYTES;
+    Duration::from_micros(micros).clamp(CHECKPOINT_INTERVAL, LONGEST_CHECKPOINT_INTERVAL)
+}
+
 /// How a turn ended.
 enum Turn {
     /// There may be more to read.
@@ -331,4 +353,21 @@ enum Turn {
     CaughtUp,
     /// All is read.
     Idle,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_checkpoints_are_written_less_often() {
+        let seconds = |bytes| interval_after(bytes).as_secs_f64();
+        let near = |bytes, wanted: f64| {
+            assert!((seconds(bytes) - wanted).abs() < 0.001, "{bytes}: {}", seconds(bytes))
+        };
+        near(10_000, 1.0);
+        near(2 << 20, 1.0);
+        near(9 << 20, 4.5);
+        near(usize::MAX, 10.0);
+    }
 }

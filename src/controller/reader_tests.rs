@@ -70,10 +70,14 @@ struct Following {
 impl Following {
     /// Follows a log, of which the first part was rotated.
     fn start(rotated: &str, log: &str, start_at: StartAt) -> Following {
+        Self::within(Bounds::default(), rotated, log, start_at)
+    }
+
+    fn within(bounds: Bounds, rotated: &str, log: &str, start_at: StartAt) -> Following {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("audit-2026-01-01T00-30-00.000.log"), rotated).unwrap();
         fs::write(folder.path().join("audit.log"), log).unwrap();
-        let (ledger, metrics) = (Arc::new(Ledger::new("node", Bounds::default())), Arc::new(Metrics::new()));
+        let (ledger, metrics) = (Arc::new(Ledger::new("node", bounds)), Arc::new(Metrics::new()));
         let own_accounts = vec![OWN.to_owned()];
         let around = Surroundings {
             stdout: None,
@@ -346,4 +350,19 @@ fn a_record_whose_parts_are_too_long_is_judged_by_its_ends() {
     let texts = format!("tripline_plain_text_lines_total{{source=\"log\"}} {}", last + 1);
     assert!(came.has(&texts), "{}", came.metrics);
     assert_eq!(came.users(), ["bob", "eve"]);
+}
+
+#[test]
+fn what_waits_for_a_checkpoint_is_let_go_by_the_last_one_of_a_source_that_is_gone() {
+    let line = |user: &str| record(user, 0, &json!({})) + "\n";
+    let following =
+        Following::within(Bounds { alerts: 100, alerts_per_rule: 1 }, "", &line("alice"), StartAt::Start);
+    following.wait_for(|report| report.counts.events == 1);
+    following.append(&line("bob"));
+    following.wait_for(|report| report.counts.events == 2);
+    following.stop.store(true, Ordering::Release);
+    following.reader.join().unwrap().finish();
+    let due = following.ledger.take_due(Instant::now(), usize::MAX);
+    let counted: i64 = due.iter().flat_map(|delivery| &delivery.parcels).map(Parcel::count).sum();
+    assert_eq!(counted, 2);
 }

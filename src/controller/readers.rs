@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -18,7 +17,7 @@ use super::progress::{SharedReport, Trouble};
 use super::reader::Reader;
 use super::reader_thread::ReaderThread;
 use super::reading::Reading;
-use crate::api::AuditSource;
+use crate::api::{AuditSource, Stored};
 use crate::source::SharedIntake;
 use crate::telemetry::Chain;
 
@@ -107,7 +106,7 @@ impl Readers {
         mut judges: watch::Receiver<bool>,
         stop: CancellationToken,
     ) -> Vec<Reader> {
-        let api: Api<DeserializeGuard<AuditSource>> = Api::all(client.clone());
+        let api: Api<Stored<AuditSource>> = Api::all(client.clone());
         let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
         let mut relisted: HashSet<String> = HashSet::new();
         let mut look = tokio::time::interval(LOOK_INTERVAL);
@@ -159,7 +158,7 @@ impl Readers {
         readers
     }
 
-    async fn take(&self, client: &Client, object: DeserializeGuard<AuditSource>, judges: bool) {
+    async fn take(&self, client: &Client, object: Stored<AuditSource>, judges: bool) {
         let name = object.name_any();
         let mut object = match object.0 {
             Ok(object) => object,
@@ -253,7 +252,7 @@ impl Readers {
                 );
                 thread.retire().await;
             }
-            self.take(client, DeserializeGuard(Ok(object)), judges).await;
+            self.take(client, Stored(Ok(object)), judges).await;
         }
     }
 

@@ -3,7 +3,7 @@
 //! A process that reads logs reports what it counted, in an entry of its own; the one that leads concludes the
 //! conditions from everybody's entries. Whoever writes sums them up in the same update.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,12 @@ use super::observable::{LONG_LOG, Logged, Observed};
 use super::readers::Readers;
 use super::rule_tests::{NotJudged, TestOutcome};
 use super::rules::{RuleEntry, Rules};
-use super::status_agents::make_room;
+use super::status_agents::{is_behind, make_room, reports};
 use super::{capped_evidence, excepted, limited, malformed, status_failure};
 use crate::alert::{Ledger, WriteError, call, text, write_params};
 use crate::api::{
     AuditStage, Condition, ConditionStatus, DetectionRule, DetectionRuleStatus, Evidence, Mode, RuleAgent,
-    condition_type, reason,
+    Stored, condition_type, reason,
 };
 use crate::detect::Exception;
 use crate::telemetry::Metrics;
@@ -34,6 +34,9 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The most characters of a condition's message.
 const MESSAGE_MAX: usize = 8_000;
+
+/// The processes that report, each with the sources that it reads.
+type AtWork = HashMap<String, HashSet<String>>;
 
 /// Writes rule statuses until told to stop.
 pub struct RuleStatuses {
@@ -88,15 +91,17 @@ impl RuleStatuses {
         observed: &mut Observed,
         last: bool,
     ) {
-        let api: Api<DetectionRule> = Api::all(self.client.clone());
+        let api: Api<Stored<DetectionRule>> = Api::all(self.client.clone());
         let entries = self.rules.entries();
+        let leads = *self.leads.borrow();
+        let at_work = if leads { self.at_work(Timestamp::now()) } else { AtWork::new() };
         observed.look(self.logged());
         observed.retain(|uid| entries.iter().any(|entry| entry.object.metadata.uid.as_deref() == Some(uid)));
         counted_at.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
             let name = entry.object.name_any();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, observed, Timestamp::now());
+            let wanted = self.wanted(&entry, observed, leads.then_some(&at_work), Timestamp::now());
             if wanted == present {
                 continue;
             }
@@ -118,8 +123,11 @@ impl RuleStatuses {
                     return;
                 }
             }
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the rule's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => self.rules.note_written(object.metadata.resource_version.as_deref(), written),
+                Ok(Stored(written)) => {
+                    written.into_iter().for_each(|written| self.rules.note_written(base.as_deref(), written));
+                }
                 Err(error) => {
                     status_failure::note(&self.metrics, "rule", &name, &error);
                     if error.concerns_all() {
@@ -144,20 +152,39 @@ impl RuleStatuses {
         Ok(())
     }
 
-    /// What the status should say.
-    fn wanted(&self, entry: &RuleEntry, observed: &mut Observed, now: Timestamp) -> DetectionRuleStatus {
+    /// What the status should say. Where this process leads, and concludes for all, it knows which are `at_work`.
+    fn wanted(
+        &self,
+        entry: &RuleEntry,
+        observed: &mut Observed,
+        at_work: Option<&AtWork>,
+        now: Timestamp,
+    ) -> DetectionRuleStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         self.count(entry, &mut status, now);
-        if *self.leads.borrow() {
+        if let Some(at_work) = at_work {
             let evicted = self.evictions.of(&entry.object.uid().unwrap_or_default());
             status.evicted = status.evicted.max(evicted.unwrap_or_default());
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(entry, &status, observed, self.evidence, now) {
+            for condition in conditions(entry, &status, (observed, at_work), self.evidence, now) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
         status
+    }
+
+    /// Who reports now.
+    fn at_work(&self, now: Timestamp) -> AtWork {
+        let mut at_work = AtWork::new();
+        for object in self.readers.entries().into_iter().map(|entry| entry.object) {
+            let source = object.name_any();
+            let agents = object.status.into_iter().flat_map(|status| status.agents);
+            for agent in agents.filter(|agent| reports(agent, now)) {
+                at_work.entry(agent.name).or_default().insert(source.clone());
+            }
+        }
+        at_work
     }
 
     /// How requests are logged, source by source and process by process.
@@ -186,7 +213,7 @@ impl RuleStatuses {
             let counts = report.counts.rules.get(&uid).cloned().unwrap_or_default();
             let said = status.agents.iter().find(|a| a.name == node && a.source == source);
             let said = said.map_or(0, |agent| agent.alerts);
-            let mut agent = RuleAgent {
+            let agent = RuleAgent {
                 name: node.to_owned(),
                 source: source.clone(),
                 stream: report.stream.clone(),
@@ -204,14 +231,7 @@ impl RuleStatuses {
             };
             drop(report);
             match status.agents.iter_mut().find(|a| a.name == node && a.source == source) {
-                Some(old) => {
-                    // A position that moved over events this rule said nothing of is no news.
-                    let quiet = RuleAgent { stream: old.stream.clone(), offset: old.offset, ..agent.clone() };
-                    if quiet == *old {
-                        agent = quiet;
-                    }
-                    *old = agent;
-                }
+                Some(old) => *old = following(agent, old),
                 None => {
                     make_room(&mut status.agents, |agent| agent.last_match_time.clone().map(|time| time.0));
                     status.agents.push(agent);
@@ -228,6 +248,17 @@ impl RuleStatuses {
         status.last_match_time =
             status.agents.iter().filter_map(|a| a.last_match_time.clone()).max_by_key(|time| time.0);
     }
+}
+
+/// A process' entry after what it said before.
+fn following(agent: RuleAgent, old: &RuleAgent) -> RuleAgent {
+    if is_behind((&agent.stream, agent.offset), (&old.stream, old.offset)) {
+        let (observed_generation, ready) = (agent.observed_generation, agent.ready);
+        return RuleAgent { observed_generation, ready, ..old.clone() };
+    }
+    // A position that moved over events this rule said nothing of is no news.
+    let quiet = RuleAgent { stream: old.stream.clone(), offset: old.offset, ..agent.clone() };
+    if quiet == *old { quiet } else { agent }
 }
 
 /// The exceptions that apply to the rule.
@@ -264,7 +295,7 @@ fn is_news(wanted: &DetectionRuleStatus, present: &DetectionRuleStatus) -> bool 
 fn conditions(
     entry: &RuleEntry,
     status: &DetectionRuleStatus,
-    observed: &mut Observed,
+    (observed, at_work): (&mut Observed, &AtWork),
     evidence: Evidence,
     now: Timestamp,
 ) -> [Condition; 5] {
@@ -285,7 +316,10 @@ fn conditions(
             for warning in capped.iter().chain(warnings) {
                 message.extend(["\n", warning]);
             }
-            (evaluated(entry, status), Condition::new(condition_type::ACCEPTED, true, reason, message))
+            (
+                evaluated(entry, status, at_work),
+                Condition::new(condition_type::ACCEPTED, true, reason, message),
+            )
         }
     };
     let observable = match &entry.compiled {
@@ -300,8 +334,8 @@ fn conditions(
     [ready, accepted, tested(entry), observable, limited::condition(&entry.object.name_any(), status, now)]
 }
 
-/// Whether a rule that compiles does its work: the processes say so that read the logs.
-fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus) -> Condition {
+/// Whether a rule that compiles does its work: the processes say so that read the logs, as long as they are at work.
+fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus, at_work: &AtWork) -> Condition {
     let what = match entry.object.spec.mode {
         Mode::Disabled => {
             let message = "the rule is disabled by its spec";
@@ -311,8 +345,15 @@ fn evaluated(entry: &RuleEntry, status: &DetectionRuleStatus) -> Condition {
         Mode::Alert => "the rule is evaluated",
     };
     let generation = entry.object.metadata.generation.unwrap_or_default();
-    let of = status.agents.len();
-    let by = status.agents.iter().filter(|a| a.ready && a.observed_generation == generation).count();
+    let agents = status
+        .agents
+        .iter()
+        .filter(|agent| at_work.get(&agent.name).is_some_and(|sources| sources.contains(&agent.source)));
+    let (mut by, mut of) = (0, 0);
+    for agent in agents {
+        of += 1;
+        by += usize::from(agent.ready && agent.observed_generation == generation);
+    }
     let (ready, reason, message) = match by {
         0 => {
             let message = "the rule compiles, but no log is read that it could be evaluated on; see `kubectl get \
@@ -357,5 +398,27 @@ fn failure(outcome: &TestOutcome) -> String {
     match &outcome.got {
         Ok(got) => format!("{name}: expected {:?}, got {got:?}", outcome.expected),
         Err(why) => format!("{name}: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_never_goes_back_where_a_killed_process_counts_again() {
+        let agent = |stream: &str, offset, matches| RuleAgent {
+            stream: stream.to_owned(),
+            offset,
+            matches,
+            ready: true,
+            ..RuleAgent::default()
+        };
+        let said = RuleAgent { ready: false, ..agent("t", 100, 7) };
+        assert_eq!(following(agent("t", 60, 4), &said), agent("t", 100, 7));
+        assert_eq!(following(agent("t", 120, 8), &said), agent("t", 120, 8));
+        assert_eq!(following(agent("t", 120, 7), &agent("t", 100, 7)).offset, 100);
+        // Another stream is another count.
+        assert_eq!(following(agent("u", 10, 1), &said), agent("u", 10, 1));
     }
 }

@@ -1,17 +1,17 @@
-//! What the conditions of an `AuditSource` say of it, going by what the processes that read it report. Pure: no client, no
-//! clock.
+//! What is concluded of a source from what the processes that read it report.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::observable::LONG_LOG;
+use super::status_agents::reports;
 use crate::api::{
     AuditSourceSpec, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
     reason,
 };
 
 /// How long after its newest event a source counts as receiving.
-const RECEIVING_SECONDS: i64 = 300;
+pub(super) const RECEIVING_SECONDS: i64 = 300;
 /// How long a gap is said in the condition; in the figures it stays.
 const GAP_SECONDS: i64 = 86_400;
 /// How long after the last refusal a spool counts as full.
@@ -19,15 +19,35 @@ const FULL_SECONDS: i64 = 60;
 /// How long before its end a certificate is to be replaced.
 const EXPIRING_SECONDS: i64 = 30 * 86_400;
 
-/// The conditions that the source should have.
+/// What looks wrong about `omitStages`, going by the stages the log holds.
+fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static str> {
+    let omits = omitted.contains(&AuditStage::ResponseStarted);
+    let holds = agents.iter().any(|a| a.stages.iter().any(|stage| stage == "ResponseStarted"));
+    let read: i64 = agents.iter().map(|a| a.events).sum();
+    match (omits, holds) {
+        (true, true) => Some(
+            "`spec.omitStages` names ResponseStarted, but the log holds it: without it there, an exec is detected when \
+             it begins and not when it ends",
+        ),
+        // Watches begin all the time on every cluster.
+        (false, false) if read >= LONG_LOG => Some(
+            "the log never holds the stage ResponseStarted: if the audit policy omits it, `spec.omitStages` must name \
+             it, or an exec is not detected",
+        ),
+        _ => None,
+    }
+}
+
+/// The conditions of a source, but for [`Complete`](condition_type::COMPLETE), which goes by all sources.
 pub(super) fn conditions(
     spec: &AuditSourceSpec,
     status: &AuditSourceStatus,
     now: Timestamp,
 ) -> Vec<Condition> {
     let agents = &status.agents;
-    let troubled = agents.iter().find(|a| !a.reason.is_empty());
-    let started = agents.iter().any(|a| !a.stream.is_empty());
+    let at_work: Vec<_> = agents.iter().filter(|agent| reports(agent, now)).collect();
+    let troubled = at_work.iter().find(|a| !a.reason.is_empty());
+    let started = at_work.iter().any(|a| !a.stream.is_empty());
     let state = |type_| match troubled {
         _ if agents.is_empty() => Condition::new(
             type_,
@@ -35,6 +55,7 @@ pub(super) fn conditions(
             reason::NOT_SELECTED,
             "no process reads this source; `spec.nodeSelector` must fit a node that Tripline runs on",
         ),
+        _ if at_work.is_empty() => Condition::new(type_, false, reason::NOT_REPORTING, not_reporting(agents)),
         Some(agent) => {
             Condition::new(type_, false, &agent.reason, format!("{}: {}", agent.name, agent.message))
         }
@@ -84,28 +105,19 @@ pub(super) fn conditions(
     };
     let mut conditions = vec![state(condition_type::READY), state(condition_type::READING), receiving, gap];
     if spec.webhook.is_some() {
-        conditions.extend([room(agents, now), credential(agents, now)]);
+        conditions.extend([room(agents, now), credential(&at_work, now)]);
     }
     conditions
 }
 
-/// What looks wrong about `omitStages`, going by the stages the log holds.
-fn stage_hint(omitted: &[AuditStage], agents: &[SourceAgent]) -> Option<&'static str> {
-    let omits = omitted.contains(&AuditStage::ResponseStarted);
-    let holds = agents.iter().any(|a| a.stages.iter().any(|stage| stage == "ResponseStarted"));
-    let read: i64 = agents.iter().map(|a| a.events).sum();
-    match (omits, holds) {
-        (true, true) => Some(
-            "`spec.omitStages` names ResponseStarted, but the log holds it: without it there, an exec is detected when \
-             it begins and not when it ends",
-        ),
-        // Watches begin all the time on every cluster.
-        (false, false) if read >= LONG_LOG => Some(
-            "the log never holds the stage ResponseStarted: if the audit policy omits it, `spec.omitStages` must name \
-             it, or an exec is not detected",
-        ),
-        _ => None,
-    }
+/// That no process reports any more, and which one did last.
+fn not_reporting(agents: &[SourceAgent]) -> String {
+    let last =
+        agents.iter().filter_map(|agent| Some((agent.last_report_time.as_ref()?.0, &agent.name))).max();
+    let last = last.map(|(at, name)| format!(", {name} last at {at:.0}")).unwrap_or_default();
+    format!(
+        "no process that reads the log has reported for five minutes{last}; see whether the readers' pods run"
+    )
 }
 
 /// Whether that was at most so many seconds ago.
@@ -132,8 +144,8 @@ fn room(agents: &[SourceAgent], now: Timestamp) -> Condition {
 }
 
 /// Whether the API server's certificate ends soon.
-fn credential(agents: &[SourceAgent], now: Timestamp) -> Condition {
-    let end = |a: &SourceAgent| a.credential_expire_time.as_ref().map(|time| time.0);
+fn credential(agents: &[&SourceAgent], now: Timestamp) -> Condition {
+    let end = |a: &&SourceAgent| a.credential_expire_time.as_ref().map(|time| time.0);
     let first = agents.iter().filter_map(|a| Some((end(a)?, &a.name))).min();
     match first {
         Some((end, node)) if end.as_second() - now.as_second() <= EXPIRING_SECONDS => {
@@ -183,6 +195,32 @@ mod tests {
         );
         assert!(stage_hint(&[], &none).unwrap().contains("must name it"));
         assert!(stage_hint(&omitted, &all).unwrap().contains("holds it"));
+    }
+
+    #[test]
+    fn who_does_not_report_any_more_says_nothing_of_the_log() {
+        let spec: AuditSourceSpec = serde_json::from_value(json!({"file": {"path": "audit.log"}})).unwrap();
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let agent = |name: &str, ago: i64, reason: &str| SourceAgent {
+            name: name.to_owned(),
+            stream: "s".to_owned(),
+            reason: reason.to_owned(),
+            last_report_time: Some(MicroTime(Timestamp::from_second(1_000_000 - ago).unwrap())),
+            ..SourceAgent::default()
+        };
+        let ready = |agents: &[SourceAgent]| {
+            let status = AuditSourceStatus { agents: agents.to_vec(), ..AuditSourceStatus::default() };
+            let conditions = conditions(&spec, &status, now);
+            let ready = conditions.into_iter().find(|c| c.type_ == condition_type::READY).unwrap();
+            (ready.reason, ready.message)
+        };
+        assert_eq!(ready(&[agent("a", 300, "")]).0, "Tailing");
+        assert_eq!(ready(&[agent("a", 0, ""), agent("b", 10, "NotFound")]).0, "NotFound");
+        // A node that was taken away.
+        assert_eq!(ready(&[agent("a", 0, ""), agent("b", 301, "NotFound")]).0, "Tailing");
+        let (reason, message) = ready(&[agent("a", 301, ""), agent("b", 500, "NotFound")]);
+        assert_eq!(reason, "NotReporting");
+        assert!(message.contains(", a last at 1970-01-12T13:41:39Z;"), "{message}");
     }
 
     #[test]

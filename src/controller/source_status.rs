@@ -11,20 +11,22 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::api_servers::ApiServers;
 use super::progress::{Report, Trouble};
 use super::readers::{Readers, SourceEntry};
 use super::reading::path_of;
 use super::source_conditions::conditions;
-use super::status_agents::make_room;
+use super::status_agents::{is_behind, make_room, reports};
 use super::{gap_event, status_failure};
 use crate::alert::{call, text, write_params};
-use crate::api::{AuditSource, AuditSourceStatus, SourceAgent};
+use crate::api::{AuditSource, AuditSourceStatus, Condition, SourceAgent, Stored};
 use crate::source::Intake;
 use crate::telemetry::Metrics;
 
 /// How often figures alone may make a status be written.
 const FIGURE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often figures are written that only Tripline's own requests moved: its status writes are in the log as well.
+/// How often figures are written that only Tripline's own requests moved: its status writes are in the log as well. As
+/// often each process says that it is at work, whatever there is to say.
 const OWN_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the reports are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,27 +55,44 @@ impl SourceStatuses {
     /// Writes until `stop`, then once more.
     pub async fn run(self, stop: CancellationToken) {
         let mut written = HashMap::new();
+        let mut api_servers = ApiServers::new(self.client.clone());
         loop {
-            self.write_all(&mut written, false).await;
+            self.write_all(&mut written, &mut api_servers, false).await;
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.readers.changed() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
-        self.write_all(&mut written, true).await;
+        self.write_all(&mut written, &mut api_servers, true).await;
     }
 
-    async fn write_all(&self, written: &mut HashMap<String, Written>, last: bool) {
-        let api: Api<AuditSource> = Api::all(self.client.clone());
+    async fn write_all(
+        &self,
+        written: &mut HashMap<String, Written>,
+        api_servers: &mut ApiServers,
+        last: bool,
+    ) {
+        let api: Api<Stored<AuditSource>> = Api::all(self.client.clone());
         let entries = self.readers.entries();
+        let leads = *self.leads.borrow();
+        let complete = if leads && !entries.is_empty() {
+            let sources = entries.iter().map(|entry| &entry.object);
+            Some(api_servers.complete(sources, &self.metrics).await)
+        } else {
+            self.metrics.unread_api_servers.set(0);
+            None
+        };
         written.retain(|name, _| entries.iter().any(|entry| entry.object.name_any() == *name));
         for entry in entries {
             let name = entry.object.name_any();
             let report = entry.report.lock().clone();
             let present = entry.object.status.clone().unwrap_or_default();
-            let wanted = self.wanted(&entry, &report, Timestamp::now());
-            if wanted == present {
+            let mut wanted = self.wanted(&entry, &report, complete.clone(), Timestamp::now());
+            let own = self.own_entry(&wanted);
+            let is_to_report =
+                own.is_some() && written.get(&name).is_none_or(|before| before.at.elapsed() >= OWN_INTERVAL);
+            if wanted == present && !is_to_report {
                 continue;
             }
             let others = report.counts.events - report.counts.ignored;
@@ -94,11 +113,17 @@ impl SourceStatuses {
                 }
             }
             written.insert(name.clone(), Written { at: Instant::now(), others });
+            if let Some(own) = own {
+                wanted.agents[own].last_report_time = Some(MicroTime(Timestamp::now()));
+            }
             let mut object = entry.object;
             object.status = Some(wanted);
+            let (base, object) = (object.metadata.resource_version.clone(), Stored(Ok(object)));
             match call("the source's status", api.replace_status(&name, &write_params(), &object)).await {
-                Ok(written) => {
-                    self.readers.note_written(object.metadata.resource_version.as_deref(), written);
+                Ok(Stored(written)) => {
+                    written
+                        .into_iter()
+                        .for_each(|written| self.readers.note_written(base.as_deref(), written));
                 }
                 Err(error) => {
                     status_failure::note(&self.metrics, "source", &name, &error);
@@ -116,15 +141,24 @@ impl SourceStatuses {
         wanted: &'s AuditSourceStatus,
         present: &AuditSourceStatus,
     ) -> Option<&'s SourceAgent> {
-        let own = |status: &'_ AuditSourceStatus| {
-            let node = self.node.as_ref()?;
-            status.agents.iter().position(|agent| agent.name == *node)
-        };
-        let before = own(present).map_or(0, |at| present.agents[at].gaps);
-        own(wanted).map(|at| &wanted.agents[at]).filter(|agent| agent.gaps > before)
+        let before = self.own_entry(present).map_or(0, |at| present.agents[at].gaps);
+        self.own_entry(wanted).map(|at| &wanted.agents[at]).filter(|agent| agent.gaps > before)
     }
 
-    fn wanted(&self, entry: &SourceEntry, report: &Report, now: Timestamp) -> AuditSourceStatus {
+    /// Where this process' entry is, if it has one.
+    fn own_entry(&self, status: &AuditSourceStatus) -> Option<usize> {
+        let node = self.node.as_ref()?;
+        status.agents.iter().position(|agent| agent.name == *node)
+    }
+
+    /// The status as it should be. `complete` is there where this process leads, and concludes for all.
+    fn wanted(
+        &self,
+        entry: &SourceEntry,
+        report: &Report,
+        complete: Option<Condition>,
+        now: Timestamp,
+    ) -> AuditSourceStatus {
         let mut status = entry.object.status.clone().unwrap_or_default();
         if let Some(node) = &self.node {
             status.agents.retain(|a| entry.selected || a.name != *node);
@@ -136,7 +170,7 @@ impl SourceStatuses {
                     agent.message = text::cut(&trouble.message, 2048);
                 }
                 match status.agents.iter_mut().find(|a| a.name == *node) {
-                    Some(old) => *old = agent,
+                    Some(old) => *old = following(agent, old),
                     None => {
                         make_room(&mut status.agents, |agent| {
                             agent.last_event_time.clone().map(|time| time.0)
@@ -147,13 +181,14 @@ impl SourceStatuses {
             }
         }
         status.events = status.agents.iter().map(|a| a.events).sum();
-        status.lag_seconds = status.agents.iter().map(|a| a.lag_seconds).max().unwrap_or_default();
+        let at_work = status.agents.iter().filter(|agent| reports(agent, now));
+        status.lag_seconds = at_work.map(|a| a.lag_seconds).max().unwrap_or_default();
         status.last_event_time =
             status.agents.iter().filter_map(|a| a.last_event_time.clone()).max_by_key(|t| t.0);
-        if *self.leads.borrow() {
+        if let Some(complete) = complete {
             let generation = entry.object.metadata.generation;
             status.observed_generation = generation;
-            for condition in conditions(&entry.object.spec, &status, now) {
+            for condition in conditions(&entry.object.spec, &status, now).into_iter().chain([complete]) {
                 condition.set(&mut status.conditions, generation, now);
             }
         }
@@ -200,13 +235,46 @@ fn agent(node: &str, path: &str, report: &Report, intake: &Intake) -> SourceAgen
         last_gap: text::cut(&counts.last_gap, 1024),
         last_gap_time: counts.last_gap_time.map(MicroTime),
         last_event_time: counts.last_event_time.map(MicroTime),
+        last_report_time: None,
         last_write_time: report.last_write_time.map(MicroTime),
         levels: counts.levels.iter().cloned().collect(),
         stages: counts.stages.iter().cloned().collect(),
-        requests: counts.requests.as_list(),
+        requests: counts.kinds.as_list(),
         credential_expire_time: intake.credential_end.map(MicroTime),
         spool_full_time: intake.full.map(MicroTime),
         reason: trouble.as_ref().map(|t| t.reason.to_owned()).unwrap_or_default(),
         message: trouble.map(|t| text::cut(&t.message, 2048)).unwrap_or_default(),
+    }
+}
+
+/// A process' entry after what it said before.
+fn following(agent: SourceAgent, old: &SourceAgent) -> SourceAgent {
+    if is_behind((&agent.stream, agent.offset), (&old.stream, old.offset)) {
+        let SourceAgent { settled_offset, reason, message, .. } = agent;
+        return SourceAgent { settled_offset, reason, message, ..old.clone() };
+    }
+    SourceAgent { last_report_time: old.last_report_time.clone(), ..agent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_never_go_back_where_a_killed_process_counts_again() {
+        let agent = |offset, events, reason: &str| SourceAgent {
+            stream: "t".to_owned(),
+            offset,
+            events,
+            settled_offset: offset,
+            reason: reason.to_owned(),
+            ..SourceAgent::default()
+        };
+        let said = following(agent(60, 4, "NotFound"), &agent(100, 7, ""));
+        assert_eq!(
+            (said.offset, said.settled_offset, said.events, said.reason.as_str()),
+            (100, 60, 7, "NotFound")
+        );
+        assert_eq!(following(agent(120, 8, ""), &agent(100, 7, "")).events, 8);
     }
 }

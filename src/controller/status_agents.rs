@@ -1,8 +1,18 @@
-//! The entries of processes in a status, which are bounded.
+//! The entries of processes in a status: which are those of processes at work, and that there are not too many.
 
 use jiff::Timestamp;
 
-use crate::api::MOST_AGENTS;
+use crate::api::{MOST_AGENTS, SourceAgent};
+
+/// How long after its last report a process counts as at work. It reports each minute.
+const REPORTING_SECONDS: i64 = 300;
+
+/// Whether the entry is of a process at work. Nodes come and go, and their entries stay.
+pub(super) fn reports(agent: &SourceAgent, now: Timestamp) -> bool {
+    // A process of an older version does not say when.
+    let last = agent.last_report_time.as_ref().or(agent.last_event_time.as_ref());
+    last.is_some_and(|time| now.as_second() - time.0.as_second() <= REPORTING_SECONDS)
+}
 
 /// Makes room for one more entry: that of the process that has had nothing to say for longest goes, and with it what it
 /// counted. Nodes come and go, and nobody else takes their entries away; one too many and the API server would refuse
@@ -14,6 +24,12 @@ pub(super) fn make_room<T>(agents: &mut Vec<T>, last: impl Fn(&T) -> Option<Time
         let Some((index, _)) = oldest else { return };
         agents.remove(index);
     }
+}
+
+/// Whether a process that was killed is not yet where its entry in a status says that it was, each a stream and an offset.
+/// What the entry counts it will count again: until then its figures would only go down and up.
+pub(super) fn is_behind(now: (&str, i64), said: (&str, i64)) -> bool {
+    now.0 == said.0 && now.1 < said.1
 }
 
 #[cfg(test)]

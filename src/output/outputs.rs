@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http::Uri;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::alertmanager::AlertmanagerSender;
 use super::change::{AlertFacts, ChangeKind, Origin};
@@ -204,13 +205,13 @@ impl Outputs {
 }
 
 impl Senders {
-    /// Starts all of them; they end with `stop`.
-    pub fn start(self, tasks: &TaskTracker, stop: &CancellationToken) {
+    /// Starts all of them by `spawn`; they end with `stop`.
+    pub fn start(self, stop: &CancellationToken, mut spawn: impl FnMut(BoxFuture<'static, ()>)) {
         for sender in self.alertmanagers {
-            tasks.spawn(sender.run(stop.child_token()));
+            spawn(sender.run(stop.child_token()).boxed());
         }
         if let Some(sender) = self.webhook {
-            tasks.spawn(sender.run(stop.child_token()));
+            spawn(sender.run(stop.child_token()).boxed());
         }
     }
 }

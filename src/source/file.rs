@@ -16,6 +16,7 @@ use super::batch::Batch;
 use super::error::SourceError;
 use super::gap::{Gap, GapReason};
 use super::lines::{Limits, LineBuffer};
+use super::order::Order;
 use super::position::{FileIdentity, FilePosition, Fingerprint, Position, Stamp, StartAt, StreamId};
 use super::root::LogRoot;
 use super::rotation::LogFiles;
@@ -191,6 +192,7 @@ impl FileSource {
             before,
             next,
             rotated_after: place.after.clone(),
+            rotated_before: place.before.clone(),
             not_before: self.not_before,
         })
     }
@@ -228,7 +230,13 @@ impl FileSource {
     fn files(&mut self) -> Result<Arc<LogFiles>, SourceError> {
         let files = match self.files.take() {
             Some(files) => files,
-            None => Arc::new(LogFiles::new(&self.root, &self.path, self.limits.lingering)?),
+            None => {
+                let order = match &self.state {
+                    State::Resuming(at) => Order::resumed(at.rotated_after.as_ref(), &at.rotated_before),
+                    _ => Order::default(),
+                };
+                Arc::new(LogFiles::new(&self.root, &self.path, self.limits.lingering, order)?)
+            }
         };
         Ok(Arc::clone(self.files.insert(files)))
     }
@@ -303,7 +311,8 @@ impl FileSource {
     ) -> Result<Turn, SourceError> {
         let stream = new_stream()?;
         self.cut = None;
-        self.state = State::Between(Place { stream, base: 0, after: past, file: None });
+        let before = files.seemingly_later(past.as_ref());
+        self.state = State::Between(Place { stream, base: 0, after: past, before, file: None });
         Ok(Turn::Gap(Gap { path: files.path(), after, reason, stream }))
     }
 }

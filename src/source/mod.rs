@@ -19,6 +19,7 @@ mod gap;
 mod lines;
 mod long_line;
 mod next_file;
+mod order;
 mod position;
 mod root;
 mod rotation;

@@ -16,7 +16,13 @@ impl FileSource {
         let Some(look) = files.settled_look()? else {
             return Ok(Turn::Idle);
         };
-        let place = Place { stream: new_stream()?, base: 0, after: look.newest().cloned(), file: None };
+        let place = Place {
+            stream: new_stream()?,
+            base: 0,
+            after: look.newest().cloned(),
+            before: Vec::new(),
+            file: None,
+        };
         if start_at != StartAt::End {
             let wanted = self.not_before.map(|time| look.surely_before(time));
             let is_older = |file: &&Rotated| Some(&file.stamp) < wanted.as_ref();
@@ -40,7 +46,8 @@ impl FileSource {
     /// Finds the file of a position among those that are there, by what it says.
     pub(super) fn resume(&mut self, files: &LogFiles, position: &FilePosition) -> Result<Turn, SourceError> {
         let (stream, base) = (position.stream, position.base);
-        let place = Place { stream, base, after: position.rotated_after.clone(), file: position.next };
+        let (after, before) = (position.rotated_after.clone(), position.rotated_before.clone());
+        let place = Place { stream, base, after, before, file: position.next };
         let Some(identity) = position.file else {
             self.state = State::Between(place);
             return Ok(Turn::Again);

@@ -256,6 +256,9 @@ pub struct FilePosition {
     pub before: Fingerprint,
     /// The rotation before the file: all files rotated later are this one or newer.
     pub rotated_after: Option<Stamp>,
+    /// Rotations before that one whose names say that they are later: a clock was set back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotated_before: Vec<Stamp>,
     /// Events before this time are not wanted ([`StartAt::LastSeconds`]).
     pub not_before: Option<Timestamp>,
 }

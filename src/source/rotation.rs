@@ -9,12 +9,14 @@
 //! <https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/logs/container_log_manager.go>
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cap_std::fs::Metadata;
 use jiff::{SignedDuration, Timestamp, tz};
 
 use super::error::SourceError;
+use super::order::Order;
 use super::position::{FileId, Stamp};
 use super::root::{LogRoot, OpenFile, file_id};
 
@@ -44,18 +46,20 @@ pub(super) struct Look {
     /// The rotated ones, oldest first.
     pub(super) rotated: Vec<Rotated>,
     naming: Naming,
+    order: Arc<Mutex<Order>>,
 }
 
 impl Look {
     /// The rotated files newer than `stamp`, oldest first.
     pub(super) fn newer_than(&self, stamp: Option<&Stamp>) -> &[Rotated] {
-        let from = self.rotated.partition_point(|file| Some(&file.stamp) <= stamp);
-        &self.rotated[from..]
+        let order = lock(&self.order);
+        let is_newer = |file: &Rotated| stamp.is_none_or(|stamp| order.compare(&file.stamp, stamp).is_gt());
+        &self.rotated[self.rotated.partition_point(|file| !is_newer(file))..]
     }
 
     /// Whether the file of that rotation is there.
     pub(super) fn has(&self, stamp: &Stamp) -> bool {
-        self.rotated.binary_search_by(|file| file.stamp.cmp(stamp)).is_ok()
+        self.rotated.iter().any(|file| file.stamp == *stamp)
     }
 
     /// The first file after that rotation: a rotated one, or the live one.
@@ -87,6 +91,12 @@ pub(super) struct LogFiles {
     root: LogRoot,
     live: PathBuf,
     lingering: Duration,
+    order: Arc<Mutex<Order>>,
+}
+
+fn lock(order: &Mutex<Order>) -> MutexGuard<'_, Order> {
+    // One thread has it at a time; nothing panics meanwhile.
+    order.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How rotated files are named.
@@ -135,8 +145,24 @@ impl Naming {
 
 impl LogFiles {
     /// The files of the log at `path`; a container's is written for some time after its rotation.
-    pub(super) fn new(root: &LogRoot, path: &str, lingering: Duration) -> Result<Self, SourceError> {
-        Ok(Self { root: root.clone(), live: root.resolve(path)?, lingering })
+    pub(super) fn new(
+        root: &LogRoot,
+        path: &str,
+        lingering: Duration,
+        order: Order,
+    ) -> Result<Self, SourceError> {
+        let (root, live, order) = (root.clone(), root.resolve(path)?, Arc::new(Mutex::new(order)));
+        Ok(Self { root, live, lingering, order })
+    }
+
+    /// The rotations before this one that seem to be later.
+    pub(super) fn seemingly_later(&self, stamp: Option<&Stamp>) -> Vec<Stamp> {
+        stamp.map(|stamp| lock(&self.order).seemingly_later(stamp)).unwrap_or_default()
+    }
+
+    /// Whether the file of the one rotation came before that of the other.
+    pub(super) fn is_before(&self, one: &Stamp, other: &Stamp) -> bool {
+        lock(&self.order).compare(one, other).is_lt()
     }
 
     /// How long a file may still be written after there is a new one.
@@ -209,7 +235,15 @@ impl LogFiles {
         // is still the one that was open all the time, every other file had its name before the list was begun.
         let now = self.stat_live()?;
         let same = live.as_ref().map_or(now.is_none(), |open| open.is_at(now));
-        Ok(same.then_some(Look { live, rotated, naming }))
+        Ok(same.then(|| self.in_order(live, rotated, naming)))
+    }
+
+    fn in_order(&self, live: Option<OpenFile>, mut rotated: Vec<Rotated>, naming: Naming) -> Look {
+        let mut order = lock(&self.order);
+        order.see(rotated.iter().map(|file| &file.stamp));
+        rotated.sort_by(|a, b| order.compare(&a.stamp, &b.stamp));
+        drop(order);
+        Look { live, rotated, naming, order: Arc::clone(&self.order) }
     }
 
     /// The rotated files of the log that is written there.
@@ -254,7 +288,7 @@ mod tests {
     const SECOND: &str = "2026-11-24T05-52-30.000";
 
     fn files(folder: &Path, path: &str) -> LogFiles {
-        LogFiles::new(&LogRoot::open(folder).unwrap(), path, Duration::ZERO).unwrap()
+        LogFiles::new(&LogRoot::open(folder).unwrap(), path, Duration::ZERO, Order::default()).unwrap()
     }
 
     #[test]

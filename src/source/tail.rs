@@ -19,6 +19,8 @@ pub(super) struct Place {
     pub(super) stream: StreamId,
     pub(super) base: u64,
     pub(super) after: Option<Stamp>,
+    /// Rotations before `after` that seem to be later.
+    pub(super) before: Vec<Stamp>,
     /// The file, where it was seen: another one comes later.
     pub(super) file: Option<FileId>,
 }
@@ -234,9 +236,15 @@ impl Tail {
         let Some(own) = own else {
             return Ok(TailTurn::Deleted);
         };
+        // Rotated while nobody looked, under an earlier time than the one before: what else was, and which was first,
+        // nothing says.
+        if self.place.after.as_ref().is_some_and(|after| files.is_before(&own, after)) {
+            return Ok(TailTurn::Deleted);
+        }
         let file = self.next.or_else(|| look.first_after(Some(&own)));
         let base = self.place.base + self.lines.read();
-        Ok(TailTurn::Left(Place { stream: self.place.stream, base, after: Some(own), file }))
+        let before = files.seemingly_later(Some(&own));
+        Ok(TailTurn::Left(Place { stream: self.place.stream, base, after: Some(own), before, file }))
     }
 }
 

@@ -66,6 +66,7 @@ pub struct Metrics {
     pub invalid_rules: Gauge<i64, AtomicI64>,
     pub checkpoint_errors: Counter,
     pub leader: Gauge<i64, AtomicI64>,
+    pub unread_api_servers: Gauge<i64, AtomicI64>,
     pub output_sent: Family<OutputLabels, Counter>,
     pub output_failures: Family<OutputFailureLabels, Counter>,
     pub output_dropped: Family<OutputFailureLabels, Counter>,
@@ -299,6 +300,11 @@ impl Metrics {
             self.checkpoint_errors.clone(),
         );
         r.register("leader", "Whether this process concludes for all", self.leader.clone());
+        r.register(
+            "unread_api_servers",
+            "API servers of which no events arrive, as the process sees it that concludes for all",
+            self.unread_api_servers.clone(),
+        );
         r.register("output_sent", "Messages that an output took", self.output_sent.clone());
         r.register("output_failures", "Attempts at an output that failed", self.output_failures.clone());
         r.register("output_dropped", "Messages that an output will never get", self.output_dropped.clone());
@@ -355,6 +361,7 @@ mod tests {
             "tripline_invalid_rules",
             "tripline_checkpoint_errors_total",
             "tripline_leader",
+            "tripline_unread_api_servers",
         ] {
             assert!(has(&text, sample, "0"), "{sample}:\n{text}");
         }

@@ -47,8 +47,8 @@ use tempfile::TempDir;
 use process::Server;
 pub(crate) use process::wait_for;
 use servers::{
-    await_controllers, kubeconfig, kubectl, programs, start_api_server, start_controllers, start_servers,
-    url, write_files, write_kubeconfig,
+    await_controllers, kubeconfig, kubectl, on_free_port, programs, start_api_server, start_controllers,
+    start_servers, token_of, url, write_files, write_kubeconfig,
 };
 
 /// The audit policy that logs every request at this level, such as `Metadata`.
@@ -336,6 +336,24 @@ impl ControlPlane {
     /// Kills kube-apiserver, as a crash would.
     pub(crate) fn stop_api_server(&mut self) {
         self.api_server.stop();
+    }
+
+    /// Starts another kube-apiserver for the same etcd, as clusters have it that are highly available. Its log is
+    /// `audit/other/audit.log`, and `other-alice` and `other-tripline` are users whose kubectl talks to it.
+    pub(crate) fn start_other_api_server(&self) -> Result<Server> {
+        let log = self.folder.join("audit/other/audit.log");
+        fs::create_dir_all(self.folder.join("audit/other"))?;
+        let mut options = self.options.clone();
+        options.api_server_arguments.push(format!("--audit-log-path={}", log.display()));
+        let (mut server, port) = on_free_port(|port| {
+            start_api_server(&self.programs, &self.folder, &options, self.etcd_port, port)
+        })?;
+        for user in ["alice", "tripline"] {
+            write_kubeconfig(&self.folder, port, &format!("other-{user}"), &token_of(user))?;
+        }
+        let is_ready = || self.run("other-alice", &["get", "--raw", "/readyz"]).is_ok();
+        server.wait_until(Duration::from_mins(1), is_ready)?;
+        Ok(server)
     }
 
     /// What kube-apiserver is given from its next start on, besides what it was started with first.

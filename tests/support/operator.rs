@@ -145,6 +145,17 @@ impl Operator {
         node: &str,
         more: &[&str],
     ) -> Result<Self> {
+        Self::launch_at(plane, kubeconfig, node, &plane.folder().join("audit"), more)
+    }
+
+    /// Starts the operator for a node that has its logs in this folder, with more arguments.
+    pub(crate) fn launch_at(
+        plane: &ControlPlane,
+        kubeconfig: &Path,
+        node: &str,
+        logs: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
         let port = free_port()?;
         let text = |path: &Path| path.display().to_string();
         let arguments = [
@@ -154,7 +165,7 @@ impl Operator {
             "--state-dir",
             &text(&plane.folder().join(format!("state-of-{node}"))),
             "--log-root",
-            &text(&plane.folder().join("audit")),
+            &text(logs),
             "--node",
             node,
             "--listen",

@@ -28,6 +28,10 @@ pub(crate) enum Fault {
     AnswerTo(&'static str, u16),
     /// It is passed on, and answered with this status.
     AnswerAfter(u16),
+    /// Where its path holds this it is passed on, and answered with this status.
+    AnswerAfterTo(&'static str, u16),
+    /// It is passed on, and of the answer there is half of what was to come.
+    BreakOff,
 }
 
 /// A proxy that passes on requests as the user of a kubeconfig.
@@ -104,8 +108,9 @@ async fn pass(State((client, fault)): State<(Client, Arc<Mutex<Fault>>)>, reques
         }
         Fault::Answer(code) => return (status(code), [("retry-after", "1")], "no").into_response(),
         Fault::Slow(pause) => tokio::time::sleep(pause).await,
-        Fault::None | Fault::AnswerTo(..) | Fault::AnswerAfter(_) => {}
+        _ => {}
     }
+    let path = request.uri().path().to_owned();
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, 64 << 20).await else { return status(400).into_response() };
     // Only what the API server is asked, not what the connection to this proxy needs.
@@ -126,6 +131,21 @@ async fn pass(State((client, fault)): State<(Client, Arc<Mutex<Fault>>)>, reques
     };
     match fault {
         Fault::AnswerAfter(code) => (status(code), "no").into_response(),
+        Fault::AnswerAfterTo(part, code) if path.contains(part) => (status(code), "no").into_response(),
+        Fault::BreakOff => break_off(answer.map(Body::new)).await,
         _ => answer.map(Body::new),
     }
+}
+
+/// The answer with half of its body, after which the connection ends. A watch ends at once.
+async fn break_off(answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let read = tokio::time::timeout(Duration::from_millis(500), to_bytes(body, 64 << 20)).await;
+    let whole = read.ok().and_then(Result::ok).unwrap_or_default();
+    let half = whole.slice(..whole.len() / 2);
+    let broken = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+    let mut answer =
+        Response::from_parts(parts, Body::from_stream(futures::stream::iter([Ok(half), broken])));
+    answer.headers_mut().remove("content-length");
+    answer
 }

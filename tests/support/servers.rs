@@ -98,7 +98,7 @@ fn write_kubelet_client(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn token_of(name: &str) -> String {
+pub(super) fn token_of(name: &str) -> String {
     format!("token-of-{name}")
 }
 
@@ -154,7 +154,7 @@ pub(super) fn start_servers(
 }
 
 /// Between the choice of a free port and its use another test may take it; then another is chosen.
-fn on_free_port(start: impl Fn(u16) -> Result<Server>) -> Result<(Server, u16)> {
+pub(super) fn on_free_port(start: impl Fn(u16) -> Result<Server>) -> Result<(Server, u16)> {
     for _ in 0..5 {
         let port = free_port()?;
         match start(port) {

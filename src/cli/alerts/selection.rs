@@ -1,10 +1,11 @@
 //! Which alerts a command is about.
 
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 
 use crate::alert::call;
-use crate::api::{SecurityAlert, Severity, TriageState};
+use crate::api::{SecurityAlert, Severity, Stored, TriageState};
+use crate::cli::terminal;
 
 /// How many alerts are asked for at a time.
 const PAGE: u32 = 500;
@@ -64,12 +65,22 @@ impl Selection {
 
     /// The alerts that meet it.
     pub(super) async fn alerts(&self, client: &Client) -> anyhow::Result<Vec<SecurityAlert>> {
-        let api: Api<SecurityAlert> = Api::all(client.clone());
+        let api: Api<Stored<SecurityAlert>> = Api::all(client.clone());
         let mut params = ListParams::default().limit(PAGE).fields(&self.fields());
         let mut alerts = Vec::new();
         loop {
             let page = call("the list of alerts", api.list(&params)).await?;
-            alerts.extend(page.items);
+            for stored in page.items {
+                let name = stored.name_any();
+                match stored.0 {
+                    Ok(alert) => alerts.push(alert),
+                    Err(error) => eprintln!(
+                        "{} cannot be read: {}",
+                        terminal::line(&name),
+                        terminal::line(&error.error)
+                    ),
+                }
+            }
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 return Ok(alerts);

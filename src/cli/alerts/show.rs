@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt as _};
 use super::{ago, checked};
 use crate::alert::call;
 use crate::api::{
-    EventEvidence, SecurityAlert, SecurityAlertStatus, ThreatReference, TriageState, UserEvidence,
+    EventEvidence, SecurityAlert, SecurityAlertStatus, Stored, ThreatReference, TriageState, UserEvidence,
 };
 use crate::cli::program;
 use crate::cli::terminal::{self, clipped};
@@ -26,8 +26,9 @@ pub(super) struct Args {
 const VALUE: usize = 300;
 
 pub(super) async fn run(client: &Client, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let api: Api<SecurityAlert> = Api::all(client.clone());
-    let alert = call("the alert", api.get(checked(&args.name)?)).await?;
+    let api: Api<Stored<SecurityAlert>> = Api::all(client.clone());
+    let name = checked(&args.name)?;
+    let alert = call("the alert", async { api.get(name).await?.read() }).await?;
     let page = page(&alert, Timestamp::now(), program());
     // Escaped value by value already; this is for what was not thought of.
     writeln!(out, "{}", terminal::lines(page.trim_end()))?;

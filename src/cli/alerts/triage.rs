@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::checked;
 use super::selection::Selection;
 use crate::alert::call;
-use crate::api::{SecurityAlert, TriageState};
+use crate::api::{SecurityAlert, Stored, TriageState};
 use crate::cli::terminal;
 
 /// What a person says of it.
@@ -130,7 +130,7 @@ async fn set(
     done: &str,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let api: Api<SecurityAlert> = Api::all(client.clone());
+    let api: Api<Stored<SecurityAlert>> = Api::all(client.clone());
     let names = names.iter().map(|name| checked(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let (mut failed, params) = (Vec::new(), PatchParams::apply("tripline-cli"));
     for name in &names {

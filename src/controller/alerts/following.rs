@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -14,12 +13,12 @@ use tracing::warn;
 
 use super::super::follow::watch_failed;
 use super::index::AlertIndex;
-use crate::api::SecurityAlert;
+use crate::api::{SecurityAlert, Stored};
 use crate::output::Outputs;
 
 /// Follows the alerts for ever. It may be dropped at any moment: what was seen and not yet told is in the outputs.
 pub(super) async fn follow(client: Client, index: &AlertIndex, outputs: Option<&mut Outputs>) {
-    let api: Api<DeserializeGuard<SecurityAlert>> = Api::all(client);
+    let api: Api<Stored<SecurityAlert>> = Api::all(client);
     // `watcher` alone retries at once and for ever.
     let mut stream = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut told = Told { index, outputs, listed: HashSet::new() };
@@ -48,7 +47,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    async fn take(&mut self, event: watcher::Result<Event<DeserializeGuard<SecurityAlert>>>) {
+    async fn take(&mut self, event: watcher::Result<Event<Stored<SecurityAlert>>>) {
         match event {
             Ok(Event::Init) => {
                 self.listed.clear();
@@ -78,7 +77,7 @@ impl Told<'_> {
     }
 
     /// `is_live` where every version of the alert is seen, and this is the next.
-    async fn see(&mut self, alert: DeserializeGuard<SecurityAlert>, is_live: bool) {
+    async fn see(&mut self, alert: Stored<SecurityAlert>, is_live: bool) {
         let (name, uid) = (alert.name_any(), alert.uid().unwrap_or_default());
         match alert.0 {
             Ok(alert) => {

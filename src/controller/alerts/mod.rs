@@ -37,7 +37,7 @@ use super::readers::Readers;
 use super::rules::Rules;
 use super::status_failure;
 use crate::alert::{WriteError, call, write_params};
-use crate::api::{SecurityAlert, SecurityAlertStatus, TriageState};
+use crate::api::{SecurityAlert, SecurityAlertStatus, Stored, TriageState};
 use crate::output::Outputs;
 use crate::telemetry::{DeletionLabels, Metrics, SeverityLabels};
 
@@ -135,7 +135,7 @@ impl AlertKeeper {
     }
 
     async fn keep(&self, index: &AlertIndex, stop: &CancellationToken) {
-        let api: Api<SecurityAlert> = Api::all(self.client.clone());
+        let api: Api<Stored<SecurityAlert>> = Api::all(self.client.clone());
         let mut told = HashMap::new();
         loop {
             tokio::select! {
@@ -206,12 +206,13 @@ impl AlertKeeper {
     /// Writes what the alert's status lacks.
     async fn amend(
         &self,
-        api: &Api<SecurityAlert>,
+        api: &Api<Stored<SecurityAlert>>,
         index: &AlertIndex,
         name: &str,
     ) -> Result<(), WriteError> {
         let Some(indexed) = index.get(name) else { return Ok(()) };
-        let Some(mut alert) = call("the alert", api.get_opt(name)).await? else { return Ok(()) };
+        let found = call("the alert", api.get_opt(name)).await?.and_then(|stored| stored.0.ok());
+        let Some(mut alert) = found else { return Ok(()) };
         if alert.uid().as_deref() != Some(&*indexed.uid) {
             return Ok(());
         }
@@ -219,12 +220,13 @@ impl AlertKeeper {
             return Ok(());
         };
         alert.status = Some(status);
+        let alert = Stored(Ok(alert));
         call("the alert's status", api.replace_status(name, &write_params(), &alert)).await.map(drop)
     }
 
     async fn delete(
         &self,
-        api: &Api<SecurityAlert>,
+        api: &Api<Stored<SecurityAlert>>,
         index: &AlertIndex,
         name: &str,
         why: Why,

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use crate::api::{MOST_TRANSITIONS, SecurityAlert, TriageState, TriageTransition};
@@ -16,9 +16,9 @@ use crate::api::{MOST_TRANSITIONS, SecurityAlert, TriageState, TriageTransition}
 /// microsecond, is the better one.
 const PROMPT: Duration = Duration::from_secs(2);
 /// The times of writes are to the second.
-const SECOND: Duration = Duration::from_secs(1);
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// The longest that the API server takes for a write, by its --request-timeout.
-const SLOWEST_WRITE: Duration = Duration::from_mins(1);
+const SLOWEST_WRITE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A change that the watch has just brought.
 pub(super) fn seen(alert: &SecurityAlert, from: TriageState, now: Timestamp) -> TriageTransition {
@@ -105,7 +105,7 @@ pub(crate) struct TriageWrite {
 impl TriageWrite {
     /// Whether it was under way in the second that begins then.
     fn overlaps(&self, second: Timestamp) -> bool {
-        self.received < second + SECOND && self.completed >= second
+        self.received.duration_since(second) < SECOND && self.completed >= second
     }
 }
 
@@ -141,8 +141,11 @@ pub(crate) fn maker(transition: &TriageTransition, writes: &[TriageWrite], seen:
         .filter(|write| write.version.is_none() && write.state.is_none_or(|state| state == transition.state));
     let is_exact = exact.clone().next().is_some();
     let users: BTreeSet<&str> = exact.chain(vague).map(|write| write.user.as_str()).collect();
-    let is_seen = seen
-        .is_some_and(|seen| seen.since <= *second - SECOND && seen.until >= *second + SECOND + SLOWEST_WRITE);
+    // Whoever writes an alert may write its times too, to the end of all times.
+    let is_seen = seen.is_some_and(|seen| {
+        second.duration_since(seen.since) >= SECOND
+            && seen.until.duration_since(*second) >= SECOND + SLOWEST_WRITE
+    });
     match users.first() {
         Some(_) if users.len() > 1 => Maker::Several,
         Some(user) if is_exact || is_seen => Maker::One((*user).to_owned()),
@@ -186,6 +189,15 @@ mod tests {
 
     fn one(user: &str) -> Maker {
         Maker::One(user.to_owned())
+    }
+
+    #[test]
+    fn times_at_the_end_of_all_times_tell_nothing() {
+        for time in [Timestamp::MIN, Timestamp::MAX] {
+            let transition = TriageTransition { write_time: Some(Time(time)), ..closed(Some("7")) };
+            let seen = Some(Seen { since: Timestamp::MIN, until: Timestamp::MAX });
+            assert_eq!(maker(&transition, &[write("alice", 480, None, Some("7"))], seen), Maker::Unknown);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::super::readers::Readers;
 use super::super::status_failure;
 use super::transitions::{Maker, Seen, TriageWrite, maker};
 use crate::alert::{WriteError, call, text, write_params};
-use crate::api::{GROUP, SecurityAlert, SecurityAlertStatus, TriageState, is_object_name};
+use crate::api::{GROUP, SecurityAlert, SecurityAlertStatus, Stored, TriageState, is_object_name};
 use crate::event::{Event, Stage, Value};
 use crate::telemetry::Metrics;
 
@@ -123,7 +123,7 @@ impl Look {
 impl WritesSeen {
     /// Fills in names until `stop`, as the process of `node`.
     pub async fn run(mut self, client: Client, node: String, readers: Arc<Readers>, stop: CancellationToken) {
-        let api: Api<SecurityAlert> = Api::all(client);
+        let api: Api<Stored<SecurityAlert>> = Api::all(client);
         let mut writes: VecDeque<TriageWrite> = VecDeque::new();
         let mut looks: VecDeque<Look> = VecDeque::new();
         let (mut since, mut dropped) = (Timestamp::now(), 0);
@@ -184,18 +184,20 @@ fn seen(readers: &Readers, node: &str, since: Timestamp) -> Option<Seen> {
 
 /// Fills in who made the transitions of an alert, as far as its writes tell; says whether none is left that they could.
 async fn fill(
-    api: &Api<SecurityAlert>,
+    api: &Api<Stored<SecurityAlert>>,
     name: &str,
     writes: &[TriageWrite],
     seen: Option<Seen>,
 ) -> Result<bool, WriteError> {
     for _ in 0..ATTEMPTS {
-        let Some(mut alert) = call("the alert", api.get_opt(name)).await? else { return Ok(true) };
+        let found = call("the alert", api.get_opt(name)).await?.and_then(|stored| stored.0.ok());
+        let Some(mut alert) = found else { return Ok(true) };
         let Some(status) = &mut alert.status else { return Ok(false) };
         let (changed, is_done) = fill_in(status, alert.spec.triage.state, writes, seen);
         if !changed {
             return Ok(is_done);
         }
+        let alert = Stored(Ok(alert));
         match call("the alert's transitions", api.replace_status(name, &write_params(), &alert)).await {
             Ok(_) => return Ok(is_done),
             Err(error) if error.is_conflict() => {}

@@ -144,3 +144,65 @@ proptest! {
         prop_assert_eq!(delivered.last(), Some(&(written - 1)));
     }
 }
+
+/// Rotates a log under a name that says it was this minute and second.
+fn rotate_at(log: &Log, time: &str) {
+    let name = if log.is_container {
+        format!("0.log.20261124-{}", time.replace('-', ""))
+    } else {
+        format!("audit-2026-11-24T{time}.000.log")
+    };
+    fs::rename(log.live(), log.folder.path().join(name)).unwrap();
+    File::create_new(log.live()).unwrap();
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_be_read_twice() {
+    for (is_container, restarts) in [(false, false), (true, false), (false, true), (true, true)] {
+        let log = if is_container { Log::of_container() } else { Log::new() };
+        log.write("{1}\n");
+        let mut source = log.started();
+        let mut seen = drain(&mut source);
+        // As where summer time ends: the same hour once more.
+        let times =
+            ["02-10-00", "02-20-00", "02-50-00", "02-05-00", "02-15-00", "02-25-00", "02-55-00", "03-05-00"];
+        for (number, time) in (2..).zip(times) {
+            rotate_at(&log, time);
+            log.write(&format!("{{{number}}}\n"));
+            // In between, a runtime may still write to a container's old log.
+            while !seen.texts().contains(&&*format!("{{{number}}}")) {
+                seen.add(drain(&mut source));
+            }
+            if restarts {
+                source = log.resumed(&source.position().unwrap());
+                seen.add(drain(&mut source));
+            }
+        }
+        let lines: Vec<_> = (1..10).map(|number| format!("{{{number}}}")).collect();
+        assert_eq!(seen.texts(), lines, "{is_container} {restarts}");
+        assert_eq!(seen.reasons(), [], "{is_container} {restarts}");
+        assert!(seen.offsets().is_sorted());
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_while_nobody_reads_is_a_gap() {
+    for files in 1..4 {
+        let log = Log::with("{1}\n");
+        let mut source = log.started();
+        drain(&mut source);
+        rotate_at(&log, "02-50-00");
+        log.write("{2}\n");
+        assert_eq!(drain(&mut source).texts(), ["{2}"]);
+        let position = source.position().unwrap();
+        for (number, time) in (3..).zip(["02-05-00", "02-15-00", "02-25-00"]).take(files) {
+            rotate_at(&log, time);
+            log.write(&format!("{{{number}}}\n"));
+        }
+        let seen = drain(&mut log.resumed(&position));
+        assert_eq!(
+            (seen.texts(), seen.reasons()),
+            (vec![&*format!("{{{}}}", files + 2)], vec![GapReason::Deleted])
+        );
+    }
+}

@@ -44,6 +44,8 @@ pub(super) struct Spool {
     length: u64,
     /// Whether the last line was not written whole.
     is_unended: bool,
+    /// Whether what was written last may not be durable. A closed part is.
+    is_unsynced: bool,
     /// The hashes of the lines of the live part.
     hashes: Vec<u128>,
     /// The closed parts with their sizes, oldest first.
@@ -55,6 +57,9 @@ pub(super) struct Spool {
     /// How much the disk takes before it is full.
     #[cfg(test)]
     room: usize,
+    /// Whether the disk fails to make durable what it took.
+    #[cfg(test)]
+    fails_to_sync: bool,
 }
 
 impl Spool {
@@ -81,6 +86,7 @@ impl Spool {
             live,
             length: 0,
             is_unended: false,
+            is_unsynced: false,
             hashes: Vec::new(),
             closed: closed.into(),
             limit,
@@ -89,6 +95,8 @@ impl Spool {
             buffer: Vec::new(),
             #[cfg(test)]
             room: usize::MAX,
+            #[cfg(test)]
+            fails_to_sync: false,
         };
         // A part whose hashes no file has was closed just before a crash.
         for (stamp, _) in spool.closed.clone() {
@@ -115,6 +123,11 @@ impl Spool {
     #[cfg(test)]
     pub(super) fn set_room(&mut self, room: usize) {
         self.room = room;
+    }
+
+    #[cfg(test)]
+    pub(super) fn fail_sync(&mut self, fails: bool) {
+        self.fails_to_sync = fails;
     }
 
     /// Where it is.
@@ -162,8 +175,9 @@ impl Spool {
             }
         }
         let written = self.write(&buffer);
-        // What is not on disk for sure is not known, so that it is stored when it is sent again. A line that lacks but
-        // its newline is: it gets one from whoever is next.
+        self.is_unsynced = self.sync().inspect_err(|error| self.failed("made durable", error)).is_err();
+        // What is in the file is known, durable or not: it is read from there, and must not be read twice when it is sent
+        // again. So is a line that lacks but its newline: it gets one from whoever is next.
         for (end, hash) in ends {
             if end <= written + 1 {
                 self.hashes.push(hash);
@@ -174,14 +188,14 @@ impl Spool {
         self.buffer = buffer;
         self.buffer.shrink_to(1 << 20);
         let result = |wanted| match wanted {
-            Ok((end, repeated)) if end <= written => Stored::Durable { repeated },
+            Ok((end, repeated)) if end <= written && !self.is_unsynced => Stored::Durable { repeated },
             Ok(_) => Stored::Failed,
             Err(refused) => refused,
         };
         wanted.into_iter().map(result).collect()
     }
 
-    /// Appends to the live part; gives how much of it is durable.
+    /// Appends to the live part; gives how much of it is there.
     fn write(&mut self, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
@@ -193,7 +207,7 @@ impl Spool {
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::error!(folder = %self.folder.display(), %error, "received records could not be stored");
+                    self.failed("stored", &error);
                     break;
                 }
             }
@@ -202,16 +216,24 @@ impl Spool {
         if written > 0 {
             self.is_unended = bytes[written - 1] != b'\n';
         }
-        if let Err(error) = self.live.sync_data() {
-            tracing::error!(folder = %self.folder.display(), %error, "received records could not be made durable");
-            return 0;
-        }
         written
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) {
+        tracing::error!(folder = %self.folder.display(), %error, "received records could not be {what}");
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if self.fails_to_sync {
+            return Err(io::Error::other("on purpose"));
+        }
+        self.live.sync_data()
     }
 
     /// Begins a new part where the present one is long enough.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
-        if self.length < self.part || self.is_unended {
+        if self.length < self.part || self.is_unended || self.is_unsynced {
             return Ok(());
         }
         let (stamp, live) = (self.next_stamp(), self.folder.join(SPOOL_LOG));
@@ -241,7 +263,11 @@ impl Spool {
         while let Some((stamp, _)) = self.closed.front().filter(|(stamp, _)| stamp <= past) {
             let stamp = stamp.clone();
             self.seen.free(&stamp, now)?;
-            fs::remove_file(self.path_of(&stamp))?;
+            match fs::remove_file(self.path_of(&stamp)) {
+                // Somebody else was quicker.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
             self.closed.pop_front();
         }
         Ok(())

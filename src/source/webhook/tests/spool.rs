@@ -188,6 +188,46 @@ fn what_a_full_disk_cut_off_is_stored_when_it_is_sent_again_and_nothing_twice() 
 }
 
 #[test]
+fn what_could_not_be_made_durable_is_read_once_though_it_is_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path(), LIMIT);
+    let batch = [lines(&[1, 2])];
+    spool.fail_sync(true);
+    assert_eq!(spool.append(&batch), [Stored::Failed]);
+    // The reader sees what is written, durable or not.
+    let mut reader = Reader::new(folder.path());
+    reader.read(100);
+    assert_eq!(reader.read, [1, 2]);
+    assert_eq!(spool.append(&batch), [Stored::Failed], "nor the second time");
+    spool.fail_sync(false);
+    assert_eq!(spool.append(&batch), [Stored::Durable { repeated: 2 }]);
+    reader.read(100);
+    assert_eq!(reader.read, [1, 2]);
+}
+
+#[test]
+fn a_part_that_somebody_has_deleted_keeps_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path(), LIMIT);
+    for number in 0..3_u32 {
+        spool.append(&[lines(&(number * 20..number * 20 + 20).collect::<Vec<_>>())]);
+        spool.rotate().unwrap();
+    }
+    let mut parts: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    parts.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("audit-"));
+    parts.sort();
+    std::fs::remove_file(&parts[0]).unwrap();
+    let mut reader = Reader::new(folder.path());
+    spool.append(&[lines(&[1_000])]);
+    reader.read(100);
+    reader.save();
+    let past = reader.durable.and_then(|(position, _)| position.rotated_after).unwrap();
+    spool.free(&past, SystemTime::now()).unwrap();
+    assert!(!spool.has_closed());
+}
+
+#[test]
 fn the_time_in_a_parts_name_only_grows() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path(), LIMIT);
