@@ -33,9 +33,8 @@ use crate::output::{Origin, Outputs, Senders, Stdout};
 use crate::source::{CheckpointError, StateFolder};
 use crate::telemetry::{Health, Metrics, serve};
 
-use self::vital::Vital;
-
 pub(crate) use self::options::{Deployment, Options};
+use self::vital::Vital;
 
 /// How long the last writes may take after a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);

@@ -117,8 +117,7 @@ impl WriteError {
 
     /// Whether the same may be taken later, with nothing changed.
     pub fn may_pass(&self) -> bool {
-        let is_its_own = self.answer().is_some_and(|status| status.code >= 500);
-        self.concerns_all() || matches!(self, Self::Refused { .. }) && is_its_own
+        self.concerns_all() || self.answer().is_some_and(|status| status.code >= 500)
     }
 
     /// Whether the API server as a whole is at fault, so that any other write would fail as well.

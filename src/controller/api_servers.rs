@@ -13,6 +13,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::source_conditions::RECEIVING_SECONDS;
+use super::status_agents::is_recent;
 use super::status_failure;
 use crate::alert::{call, text};
 use crate::api::{AuditSource, Condition, ConditionStatus, condition_type, reason};
@@ -84,8 +85,7 @@ impl Arriving {
         for source in sources {
             let agents = source.status.iter().flat_map(|status| &status.agents);
             let fresh = agents.filter(|agent| {
-                let age = agent.last_event_time.as_ref().map(|time| now.as_second() - time.0.as_second());
-                agent.reason.is_empty() && age.is_some_and(|age| age <= RECEIVING_SECONDS)
+                agent.reason.is_empty() && is_recent(agent.last_event_time.as_ref(), RECEIVING_SECONDS, now)
             });
             let before = arriving.nodes.len();
             arriving.nodes.extend(fresh.map(|agent| agent.name.clone()));

@@ -1,10 +1,9 @@
 //! What is concluded of a source from what the processes that read it report.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::observable::LONG_LOG;
-use super::status_agents::reports;
+use super::status_agents::{is_recent, reports};
 use crate::api::{
     AuditSourceSpec, AuditSourceStatus, AuditStage, Condition, ConditionStatus, SourceAgent, condition_type,
     reason,
@@ -120,11 +119,6 @@ fn not_reporting(agents: &[SourceAgent]) -> String {
     )
 }
 
-/// Whether that was at most so many seconds ago.
-fn is_recent(time: Option<&MicroTime>, seconds: i64, now: Timestamp) -> bool {
-    time.is_some_and(|time| now.as_second() - time.0.as_second() <= seconds)
-}
-
 /// Whether what is sent is refused for want of room.
 fn room(agents: &[SourceAgent], now: Timestamp) -> Condition {
     match agents.iter().find(|a| is_recent(a.spool_full_time.as_ref(), FULL_SECONDS, now)) {
@@ -171,6 +165,7 @@ fn credential(agents: &[&SourceAgent], now: Timestamp) -> Condition {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
     use serde_json::json;
 
     use super::*;

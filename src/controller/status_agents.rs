@@ -1,6 +1,7 @@
 //! The entries of processes in a status: which are those of processes at work, and that there are not too many.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::api::{MOST_AGENTS, SourceAgent};
 
@@ -11,7 +12,12 @@ const REPORTING_SECONDS: i64 = 300;
 pub(super) fn reports(agent: &SourceAgent, now: Timestamp) -> bool {
     // A process of an older version does not say when.
     let last = agent.last_report_time.as_ref().or(agent.last_event_time.as_ref());
-    last.is_some_and(|time| now.as_second() - time.0.as_second() <= REPORTING_SECONDS)
+    is_recent(last, REPORTING_SECONDS, now)
+}
+
+/// Whether that was at most so many seconds ago.
+pub(super) fn is_recent(time: Option<&MicroTime>, seconds: i64, now: Timestamp) -> bool {
+    time.is_some_and(|time| now.as_second() - time.0.as_second() <= seconds)
 }
 
 /// Makes room for one more entry: that of the process that has had nothing to say for longest goes, and with it what it
