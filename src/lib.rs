@@ -2,8 +2,9 @@
 //! `SecurityAlert` objects.
 //!
 //! An event enters at [`source`], is judged in [`detect`] and leaves at [`alert`]; rules come down from
-//! [`controller`]. Imports go one way: `api`, `event` and `query` know nobody, `detect` knows `event` and `query`, `policy` knows `detect`,
-//! `source` and `alert` stand on those, `output` on `alert`, `controller` on all of them, and `cli` on top (`tests/layout.rs` keeps it so).
+//! [`controller`]. Imports go one way: `api`, `event` and `query` know nobody, `detect` knows `event` and `query`,
+//! `policy` knows `detect`, `source` and `alert` stand on those, `output` on `alert`, `controller` on all of them, and
+//! `cli` on top (`tests/layout.rs` keeps it so).
 pub mod alert;
 pub mod api;
 mod app;

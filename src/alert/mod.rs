@@ -37,7 +37,7 @@ pub use error::WriteError;
 pub use evidence::{Match, RuleFacts};
 pub use known::Destination;
 pub use ledger::{Delivery, Entry, Ledger, Snapshot};
-pub use name::{group_hash, is_overflow, overflow_name};
+pub use name::{is_overflow, overflow_name};
 pub use parcel::{Overflow, Parcel, Segment, settled};
 pub use population::Bounds;
 pub use rejected::{Rejected, append_bounded};

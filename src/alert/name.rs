@@ -16,7 +16,7 @@ const HASH_LENGTH: usize = 13;
 ///
 /// It is over the rule's name and, field by field, the field's name and its values, each with its length before it,
 /// so that no choice of values makes one group look like another; a missing field differs from an empty one.
-pub fn group_hash(rule: &str, group: &[GroupValue]) -> String {
+pub(super) fn group_hash(rule: &str, group: &[GroupValue]) -> String {
     let mut hash = Sha256::new();
     let mut text = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());

@@ -26,8 +26,11 @@ impl WrittenLog {
 
     /// Appends records.
     pub(crate) fn append(&self, records: impl IntoIterator<Item = Value>) -> Result<()> {
-        let lines: String = records.into_iter().map(|record| format!("{record}\n")).collect();
-        Ok(OpenOptions::new().append(true).open(&self.path)?.write_all(lines.as_bytes())?)
+        let mut lines = Vec::new();
+        for record in records {
+            writeln!(lines, "{record}")?;
+        }
+        Ok(OpenOptions::new().append(true).open(&self.path)?.write_all(&lines)?)
     }
 
     /// Appends requests to get objects of this resource, one for each name, made now.

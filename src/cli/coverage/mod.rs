@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     loaded.need_rules()?;
     let detections = args.detections.as_deref().map(detections::read).transpose()?;
     let mut rules: Vec<Rule<'_>> = loaded.rules.iter().map(Rule::of).collect();
-    rules.sort_by_key(|rule| rule.name());
+    rules.sort_by_key(Rule::name);
     let coverage = Coverage::of(&rules);
     match args.output {
         Output::Table => coverage.print_table(out)?,
