@@ -91,7 +91,7 @@ pub(super) fn check(expr: &Expr, warnings: &mut Vec<Diagnostic>) {
             }
             for name in SINGLE {
                 let asked = conjuncts.iter().filter_map(|part| alternatives(part, &[name]));
-                warnings.extend(contradiction(name, asked.collect()));
+                warnings.extend(contradiction(name, &asked.collect::<Vec<_>>()));
             }
             for part in conjuncts {
                 check(part, warnings);
@@ -107,7 +107,7 @@ pub(super) fn check(expr: &Expr, warnings: &mut Vec<Diagnostic>) {
                     Values::One(value) => Some(vec![value]),
                     _ => None,
                 });
-                warnings.extend(contradiction(name, values.collect()));
+                warnings.extend(contradiction(name, &values.collect::<Vec<_>>()));
             }
         }
         _ => {}
@@ -127,7 +127,7 @@ const SINGLE: [&str; 8] = [
 ];
 
 /// A warning where a field must have one of these values, and one of those, and none is among both.
-fn contradiction(name: &str, asked: Vec<Vec<&Literal>>) -> Option<Diagnostic> {
+fn contradiction(name: &str, asked: &[Vec<&Literal>]) -> Option<Diagnostic> {
     let (first, others) = asked.split_first()?;
     let is_in = |value: &Literal, all: &[&Literal]| all.iter().any(|known| known.plain() == value.plain());
     let other = others.iter().find(|other| !first.iter().any(|value| is_in(value, other)))?;
