@@ -331,3 +331,13 @@ fn evidence_beyond_what_an_installation_shows_is_warned_of_where_that_is_known()
         assert_eq!((run.code, says), (0, warned), "{run:?}");
     }
 }
+
+#[test]
+fn whoever_has_closed_standard_error_gets_the_rest() -> std::io::Result<()> {
+    let folder = Folder::new(&[("rule.yaml", &rule("verb: create"))]);
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tripline"));
+    assert!(command.args(["lint", &folder.root()]).stderr(writer).status()?.success());
+    Ok(())
+}

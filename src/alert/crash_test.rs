@@ -254,7 +254,7 @@ impl World {
                     }
                     let alert = self.store(alert);
                     if is_answered {
-                        self.ledger.learn_present(&alert);
+                        self.ledger.learn(&alert);
                     }
                 }
             }

@@ -215,7 +215,8 @@ impl Writer {
         match call("the alert's count", api.replace_status(&name, &write_params(), &alert)).await {
             Ok(written) => {
                 if let Ok(written) = &written.0 {
-                    self.ledger.learn_present(written);
+                    // Somebody may have changed it since, and the watch been quicker.
+                    self.ledger.learn(written);
                 }
                 Ok(true)
             }

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::load::{self, Loaded};
-use super::{Outcome, Output, terminal};
+use super::terminal::{self, say};
+use super::{Outcome, Output};
 use crate::api::Mode;
 use crate::detect::Rule;
 use crate::event::Stage;
@@ -71,7 +72,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         (Some(path), _) => {
             let blinded = check((&rules, &omitted, breadth), (&read(path)?, path), args.output, out)?;
             out.flush()?;
-            eprintln!("{summary}: {} blinded", load::counted(blinded, "rule"));
+            say!("{summary}: {} blinded", load::counted(blinded, "rule"));
             blinded == 0
         }
         (None, Some(path)) => {
@@ -80,14 +81,14 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
                 format!("{} with what Tripline's rules need; nothing is logged less.", path.display());
             out.write_all(merged.to_yaml(&terminal::line(&comment)).as_bytes())?;
             out.flush()?;
-            eprintln!("{summary}");
+            say!("{summary}");
             remaining(&rules, &merged, &omitted, breadth)
         }
         (None, None) => {
             let made = policy::generate(&rules, breadth);
             out.write_all(made.to_yaml(COMMENT).as_bytes())?;
             out.flush()?;
-            eprintln!("{summary}");
+            say!("{summary}");
             remaining(&rules, &made, &omitted, breadth)
         }
     };
@@ -142,7 +143,7 @@ fn remaining(rules: &[&Rule], policy: &Policy, omitted: &[Stage], breadth: Bread
         for reason in policy::words(rule, &policy::check(rule, policy, &kinds, omitted, breadth), None) {
             is_fine = false;
             let rule = terminal::line(rule.name());
-            eprintln!("{rule} still lacks what no line can give safely: {}", terminal::line(&reason));
+            say!("{rule} still lacks what no line can give safely: {}", terminal::line(&reason));
         }
     }
     is_fine

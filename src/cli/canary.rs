@@ -8,6 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Outcome;
+use super::terminal::say;
 use crate::alert::call;
 use crate::api::{ConditionStatus, DetectionRule, SecurityAlert, Stored, condition_type, label};
 use crate::controller::connect;
@@ -53,7 +54,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         while asked.elapsed() < patience {
             let (alert, count) = counted(&client, &args.rule).await?;
             if count > before {
-                eprintln!("alert {alert} after {} ms", asked.elapsed().as_millis());
+                say!("alert {alert} after {} ms", asked.elapsed().as_millis());
                 return Ok(Outcome::Fine);
             }
             tokio::time::sleep(LOOK_INTERVAL).await;

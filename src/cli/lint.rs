@@ -10,6 +10,7 @@ use super::document::{Content, Node};
 use super::finding::{Finding, Severity};
 use super::load::{self, Loading};
 use super::schema::nearest;
+use super::terminal::say;
 use super::{Outcome, Output};
 use crate::api::Evidence;
 use crate::controller::capped_evidence;
@@ -45,12 +46,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let count = |severity, what| {
         load::counted(rules.findings.iter().filter(|(_, finding)| finding.severity == severity).count(), what)
     };
-    eprintln!(
-        "{}: {}, {}",
-        rules.summary(),
-        count(Severity::Error, "error"),
-        count(Severity::Warning, "warning")
-    );
+    say!("{}: {}, {}", rules.summary(), count(Severity::Error, "error"), count(Severity::Warning, "warning"));
     Ok(Outcome::from(!rules.has_errors()))
 }
 

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use self::terminal::say;
 use crate::telemetry::Chain;
 
 /// Detection rules over the Kubernetes audit log.
@@ -152,7 +153,7 @@ pub fn main() -> ExitCode {
         // The reader went away, as `head` does: there is nobody left to tell.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", terminal::line(&Chain(error.as_ref()).to_string()));
+            say!("error: {}", terminal::line(&Chain(error.as_ref()).to_string()));
             ExitCode::from(2)
         }
     }

@@ -21,6 +21,7 @@ use self::report::Report;
 use super::alert_list::{AlertList, Form};
 use super::load::Loaded;
 use super::log_file::{self, Limits, Logs};
+use super::terminal::say;
 use super::{Outcome, load};
 use crate::api::Mode;
 use crate::controller::{LoadedRule, LoadedRules};
@@ -99,7 +100,7 @@ pub(super) fn run(args: &Args, out: &mut (dyn Write + Send)) -> anyhow::Result<O
         AlertList::take(&ledger).print(args.output, out)?;
     }
     out.flush()?;
-    eprintln!("{}", totals.summary(started.elapsed().as_secs_f64()));
+    say!("{}", totals.summary(started.elapsed().as_secs_f64()));
     read.map(|()| Outcome::from(!broken))
 }
 

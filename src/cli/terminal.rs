@@ -6,6 +6,16 @@ use std::fmt::Write as _;
 
 use crate::query::alters_display;
 
+/// Writes a line to standard error, formatted as by `format!`. Whoever has closed it does not want to know, and `eprintln!`
+/// would panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let to = &mut std::io::stderr();
+        let _nobody_reads = std::io::Write::write_fmt(to, format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+pub(crate) use say;
+
 /// `text` in one line, with every character that a terminal would act on written as an escape.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)

@@ -8,7 +8,8 @@ use serde::Serialize;
 use tabwriter::TabWriter;
 
 use super::load::{self, Loaded};
-use super::{Outcome, Output, terminal};
+use super::terminal::{self, say};
+use super::{Outcome, Output};
 use crate::api::Expectation;
 use crate::controller::rule_tests::{TestOutcome, run_tests};
 use crate::detect::{self, Context};
@@ -64,7 +65,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let cases = results.iter().map(|(_, outcomes)| outcomes.len()).sum::<usize>();
     let failed = results.iter().flat_map(|(_, outcomes)| outcomes).filter(|outcome| !outcome.ok()).count();
     for (loaded, _) in results.iter().filter(|(_, outcomes)| outcomes.is_empty()) {
-        eprintln!("{}: no tests", terminal::line(name(loaded)));
+        say!("{}: no tests", terminal::line(name(loaded)));
     }
     let broken = rules.count - rules.rules.len();
     let broken = if broken > 0 {
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     } else {
         String::new()
     };
-    eprintln!("{}: {}, {failed} failed{broken}", rules.summary(), load::counted(cases, "case"));
+    say!("{}: {}, {failed} failed{broken}", rules.summary(), load::counted(cases, "case"));
     Ok(Outcome::from(failed == 0 && !rules.has_errors()))
 }
 

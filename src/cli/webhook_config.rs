@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::Outcome;
+use super::terminal::say;
 use crate::alert::call;
 use crate::api::{AuditSource, Webhook, WebhookAuthentication};
 use crate::controller::{AUTHORITY_KEY, NamespacedName, connect};
@@ -178,18 +179,14 @@ fn kubeconfig(server: &str, authority: &[u8], user: &Value) -> Value {
 
 /// What to do with the file.
 fn tell(end: Option<Timestamp>) {
-    eprintln!(
-        "Put this file on each control-plane node as {FILE}, mode 0600, owned by the API server's user;"
-    );
-    eprintln!("mount it into kube-apiserver, and give that, besides its --audit-policy-file:");
-    eprintln!("  --audit-webhook-config-file={FILE}");
+    say!("Put this file on each control-plane node as {FILE}, mode 0600, owned by the API server's user;");
+    say!("mount it into kube-apiserver, and give that, besides its --audit-policy-file:");
+    say!("  --audit-webhook-config-file={FILE}");
     for (flag, why) in FLAGS {
-        eprintln!("  {flag:<45} # {why}");
+        say!("  {flag:<45} # {why}");
     }
     if let Some(end) = end {
-        eprintln!(
-            "The certificate in it is good until {end}. Run this again before then, and replace the file."
-        );
+        say!("The certificate in it is good until {end}. Run this again before then, and replace the file.");
     }
 }
 

@@ -99,7 +99,11 @@ pub(super) fn conditions(
             condition_type::GAP_DETECTED,
             false,
             reason::CONTINUOUS,
-            "every byte of the last day has been read",
+            if agents.iter().any(|agent| !agent.stream.is_empty()) {
+                "every byte of the last day has been read"
+            } else {
+                "nothing has been read yet"
+            },
         ),
     };
     let mut conditions = vec![state(condition_type::READY), state(condition_type::READING), receiving, gap];

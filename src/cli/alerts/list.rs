@@ -10,7 +10,7 @@ use tabwriter::TabWriter;
 use super::selection::Selection;
 use super::{ago, last_seen};
 use crate::api::{SecurityAlert, TriageState};
-use crate::cli::terminal::{self, clipped};
+use crate::cli::terminal::{self, clipped, say};
 
 /// Options of `tripline alerts list`.
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ pub(super) async fn run(client: &Client, args: &Args, out: &mut dyn Write) -> an
     let mut alerts = args.selection.alerts(client).await?;
     sort(&mut alerts);
     if alerts.is_empty() && args.output != Output::Json {
-        eprintln!("no such alerts");
+        say!("no such alerts");
         return Ok(());
     }
     Ok(print(&alerts, args.output, Timestamp::now(), out)?)

@@ -5,7 +5,7 @@ use kube::{Api, Client, ResourceExt as _};
 
 use crate::alert::call;
 use crate::api::{SecurityAlert, Severity, Stored, TriageState};
-use crate::cli::terminal;
+use crate::cli::terminal::{self, say};
 
 /// How many alerts are asked for at a time.
 const PAGE: u32 = 500;
@@ -74,11 +74,9 @@ impl Selection {
                 let name = stored.name_any();
                 match stored.0 {
                     Ok(alert) => alerts.push(alert),
-                    Err(error) => eprintln!(
-                        "{} cannot be read: {}",
-                        terminal::line(&name),
-                        terminal::line(&error.error)
-                    ),
+                    Err(error) => {
+                        say!("{} cannot be read: {}", terminal::line(&name), terminal::line(&error.error))
+                    }
                 }
             }
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());

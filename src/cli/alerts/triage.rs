@@ -11,7 +11,7 @@ use super::checked;
 use super::selection::Selection;
 use crate::alert::call;
 use crate::api::{SecurityAlert, Stored, TriageState};
-use crate::cli::terminal;
+use crate::cli::terminal::{self, say};
 
 /// What a person says of it.
 #[derive(Debug, Default, clap::Args)]
@@ -100,7 +100,7 @@ pub(super) async fn close(client: &Client, args: &CloseArgs, out: &mut dyn Write
     let open = found.into_iter().filter(|alert| alert.spec.triage.state != TriageState::Closed);
     let names: Vec<_> = open.map(|alert| alert.name_any()).collect();
     if names.is_empty() {
-        eprintln!("no such alerts are open");
+        say!("no such alerts are open");
         return Ok(());
     }
     if !args.yes {

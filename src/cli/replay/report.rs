@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::judged::{Found, Judged, Order, SHOWN_MALFORMED, Totals};
 use crate::alert::{Bounds, Ledger, Match, text};
 use crate::api::{Evidence, RecordPlace};
-use crate::cli::terminal;
+use crate::cli::terminal::{self, say};
 use crate::event::{Event, Stage, Tape};
 
 /// The node that the alerts name: no node read these logs.
@@ -120,7 +120,7 @@ impl<'a> Report<'a> {
     }
 
     fn show(&self, message: &str) {
-        self.progress.suspend(|| eprintln!("{}", terminal::line(message)));
+        self.progress.suspend(|| say!("{}", terminal::line(message)));
     }
 }
 
