@@ -75,7 +75,7 @@ impl Selection {
                 match stored.0 {
                     Ok(alert) => alerts.push(alert),
                     Err(error) => {
-                        say!("{} cannot be read: {}", terminal::line(&name), terminal::line(&error.error))
+                        say!("{} cannot be read: {}", terminal::line(&name), terminal::line(&error.error));
                     }
                 }
             }
