@@ -33,6 +33,7 @@ mod reading;
 mod receivers;
 mod requests_seen;
 mod role;
+mod rule_conditions;
 mod rule_status;
 pub mod rule_tests;
 mod rules;
