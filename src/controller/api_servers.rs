@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
+use tracing::warn;
 
 use super::source_conditions::RECEIVING_SECONDS;
 use super::status_agents::is_recent;
-use super::status_failure;
 use crate::alert::{call, text};
 use crate::api::{AuditSource, Condition, ConditionStatus, condition_type, reason};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Chain, Metrics};
 
 /// How often the Leases are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -30,11 +30,18 @@ pub(super) struct ApiServers {
     looked: Option<Instant>,
     /// Their hosts, as of the last answer.
     hosts: Option<BTreeSet<String>>,
+    /// Why there was none since, as it was said: it is asked often, and said once.
+    failure: String,
 }
 
 impl ApiServers {
     pub(super) fn new(client: Client) -> Self {
-        Self { api: Api::namespaced(client, "kube-system"), looked: None, hosts: None }
+        Self {
+            api: Api::namespaced(client, "kube-system"),
+            looked: None,
+            hosts: None,
+            failure: String::new(),
+        }
     }
 
     /// Whether `sources` bring the events of each of them. Where the Leases cannot be had, what was known stays.
@@ -47,8 +54,17 @@ impl ApiServers {
             self.looked = Some(Instant::now());
             let identities = ListParams::default().labels("apiserver.kubernetes.io/identity=kube-apiserver");
             match call("the API servers' leases", self.api.list(&identities)).await {
-                Ok(leases) => self.hosts = Some(hosts(&leases.items, Timestamp::now())),
-                Err(error) => status_failure::note(metrics, "lease", "apiserver", &error),
+                Ok(leases) => {
+                    self.hosts = Some(hosts(&leases.items, Timestamp::now()));
+                    self.failure.clear();
+                }
+                Err(error) => {
+                    let failure = Chain(&error).to_string();
+                    if failure != self.failure {
+                        warn!(error = failure, "how many API servers there are is not known");
+                    }
+                    self.failure = failure;
+                }
             }
         }
         let (condition, unread) = concluded(self.hosts.as_ref(), &Arriving::of(sources, Timestamp::now()));

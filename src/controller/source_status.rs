@@ -90,17 +90,15 @@ impl SourceStatuses {
             let present = entry.object.status.clone().unwrap_or_default();
             let mut wanted = self.wanted(&entry, &report, complete.clone(), Timestamp::now());
             let own = self.own_entry(&wanted);
-            let is_to_report =
-                own.is_some() && written.get(&name).is_none_or(|before| before.at.elapsed() >= OWN_INTERVAL);
-            if wanted == present && !is_to_report {
+            let before = written.get(&name);
+            let is_over = |interval| before.is_none_or(|before| before.at.elapsed() >= interval);
+            if wanted == present && !(own.is_some() && is_over(OWN_INTERVAL)) {
                 continue;
             }
             let others = report.counts.events - report.counts.ignored;
-            let due = written.get(&name).is_none_or(|before| {
-                let interval = if before.others == others { OWN_INTERVAL } else { FIGURE_INTERVAL };
-                before.at.elapsed() >= interval
-            });
-            if !(is_news(&wanted, &present) || due || last) {
+            let is_own = before.is_some_and(|before| before.others == others);
+            let interval = if is_own { OWN_INTERVAL } else { FIGURE_INTERVAL };
+            if !(is_news(&wanted, &present) || is_over(interval) || last) {
                 continue;
             }
             // Before the status, which is how another process would know that it was told.

@@ -42,14 +42,17 @@ impl std::fmt::Display for Chain<'_> {
         let mut said = String::new();
         let mut next = Some(self.0);
         while let Some(error) = next {
-            let text = answer(error).unwrap_or_else(|| error.to_string());
+            // Below its answer is the same answer.
+            let (text, below) = match answer(error) {
+                Some(answer) => (answer, None),
+                None => (error.to_string(), error.source()),
+            };
             if said.is_empty() {
                 said = text;
             } else if !said.ends_with(&text) {
                 said = format!("{said}: {text}");
             }
-            // Below its answer is the same answer.
-            next = if answer(error).is_some() { None } else { error.source() };
+            next = below;
         }
         f.write_str(&said)
     }
